@@ -1,0 +1,3 @@
+"""fakespan finds the forged seconds of a video."""
+
+__version__ = "0.1.0"

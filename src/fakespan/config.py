@@ -1,0 +1,153 @@
+"""Typed options <-> TOML. An unknown key is an error that names the key and the nearest known one.
+
+Each table of a TOML file is one frozen dataclass here; values are checked in `__post_init__` with the key's own name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from fakespan.errors import ConfigError
+
+__all__ = ["FPS", "SAMPLE_RATE", "ModelConfig", "PostConfig", "from_mapping", "load_toml", "to_mapping"]
+
+FPS = 25.0
+"""The clock of the picture: every network sees 25 frames a second."""
+SAMPLE_RATE = 16_000
+"""The clock of the sound, in samples a second; 640 samples to a frame."""
+
+Family = Literal["batfd", "batfd_plus", "small"]
+Sampling = Literal["bmn", "reference"]
+Decoding = Literal["aligned", "published"]
+VideoEncoderName = Literal["c3d", "mvit_t", "mvit_s", "mvit_b", "frames"]
+AudioEncoderName = Literal["cnn", "vit_t", "vit_s", "vit_b", "mel"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of a network. The defaults are those of the published BA-TFD (2204.06228, section 4)."""
+
+    family: Family = "batfd"
+    video_encoder: VideoEncoderName = "c3d"
+    audio_encoder: AudioEncoderName = "cnn"
+    n_frames: int = 512  # T, frames of a clip after padding
+    max_duration: int = 40  # D, longest proposal in frames
+    n_samples: int = 10  # N, points sampled per proposal
+    sampling: Sampling = "bmn"  # "reference" runs the published weights
+    n_features: int = 256  # C_f, width of both encoders' outputs
+    video_widths: tuple[int, ...] = (64, 96, 128, 128)  # c3d: its blocks; frames: its stages; mvit: unused
+    audio_widths: tuple[int, ...] = (32, 64, 64)  # cnn: its blocks; mel: its stages; vit: unused
+    boundary_widths: tuple[int, int] = (512, 128)
+    boundary_generator: bool = False  # BA-TFD+ only: the complementary start and end probabilities
+
+    def __post_init__(self) -> None:
+        for key in ("n_frames", "max_duration", "n_samples", "n_features"):
+            if getattr(self, key) < 1:
+                raise _bad_value(key, "a number of at least 1", getattr(self, key))
+        if self.max_duration > self.n_frames:
+            raise _bad_value("max_duration", f"at most n_frames ({self.n_frames})", self.max_duration)
+        if self.boundary_generator and self.family != "batfd_plus":
+            raise _bad_value("boundary_generator", "false unless family is batfd_plus", True)
+        for key in ("video_widths", "audio_widths", "boundary_widths"):
+            if not getattr(self, key) or min(getattr(self, key)) < 1:
+                raise _bad_value(key, "positive widths", getattr(self, key))
+
+
+@dataclass(frozen=True)
+class PostConfig:
+    """From the boundary map to what a user is shown."""
+
+    threshold: float = 0.5  # a segment, and a file, counts as forged from this score on
+    decoding: Decoding = "aligned"  # "published" reproduces published tables
+    nms_alpha: float = 0.7234  # soft-NMS of BMN, as published
+    nms_t1: float = 0.1968
+    nms_t2: float = 0.4123
+    max_proposals: int = 101
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise _bad_value("threshold", "a number in 0..1", self.threshold)
+        if self.nms_alpha <= 0:
+            raise _bad_value("nms_alpha", "a number above 0", self.nms_alpha)
+        if self.max_proposals < 1:
+            raise _bad_value("max_proposals", "a number of at least 1", self.max_proposals)
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ConfigError when it is missing or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(path, expected="a TOML file", got=f"{reason}", remedy="see configs/ for examples") from error
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "config") -> T:
+    """A frozen dataclass from a TOML table; lists become tuples, tables become nested dataclasses.
+
+    Raises ConfigError for an unknown key, a wrong type or a value that the class refuses.
+
+    >>> from_mapping(PostConfig, {"threshold": 0.25}).threshold
+    0.25
+    """
+    hints = get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"known keys are {', '.join(known)}"
+            raise ConfigError(where, expected="known keys only", got=f"the key {key!r}", remedy=remedy)
+    return cls(**{key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()})
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """The inverse of `from_mapping`: plain values, nested tables as dicts, None left out."""
+    plain: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            plain[f.name] = to_mapping(value)
+        elif value is not None:
+            plain[f.name] = list(value) if isinstance(value, tuple) else value
+    return plain
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """The value as the hint wants it; raises ConfigError when it cannot be that."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _convert(next(a for a in get_args(hint) if a is not type(None)), value, where)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_mapping(hint, value, where)  # type: ignore[arg-type]
+    if origin is Literal:
+        if value not in get_args(hint):
+            raise _bad_value(where, "one of " + ", ".join(map(str, get_args(hint))), value)
+        return value
+    if origin is tuple and isinstance(value, list | tuple):
+        return _convert_items(get_args(hint), value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(hint, type) or not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise _bad_value(where, f"a value of type {getattr(hint, '__name__', hint)}", value)
+    return value
+
+
+def _convert_items(hints: tuple[Any, ...], items: list[Any] | tuple[Any, ...], where: str) -> tuple[Any, ...]:
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        return tuple(_convert(hints[0], item, where) for item in items)
+    if len(items) != len(hints):
+        raise _bad_value(where, f"{len(hints)} values", items)
+    return tuple(_convert(h, item, where) for h, item in zip(hints, items, strict=True))
+
+
+def _bad_value(key: str, expected: str, got: object) -> ConfigError:
+    return ConfigError(key, expected=expected, got=repr(got), remedy="change this key in the config")

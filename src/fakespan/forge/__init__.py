@@ -1,0 +1,1 @@
+"""Forgeries to practise on."""

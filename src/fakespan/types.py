@@ -1,0 +1,151 @@
+"""The vocabulary that travels between modules. Times are seconds, shares are 0..1; frames stay inside modules."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+__all__ = ["FORMAT", "Curve", "FaceTrack", "MediaInfo", "Modality", "Sample", "Scan", "Segment"]
+
+Modality = Literal["audio", "visual", "both"]
+
+FORMAT = "fakespan.scan/1"
+"""Name and version of the JSON that `Scan.to_dict` gives; the number grows when a field changes its meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of time in which something was forged.
+
+    >>> Segment(1.0, 1.5, 0.9, "audio").length_s
+    0.5
+    """
+
+    start_s: float
+    end_s: float
+    score: float  # 0..1
+    modality: Modality
+    track: int | None = None  # FaceTrack.id, or None when it concerns the sound alone or the file has no track
+
+    def __post_init__(self) -> None:
+        if not self.start_s <= self.end_s:
+            raise ValueError(f"a segment must not end ({self.end_s} s) before it starts ({self.start_s} s)")
+
+    @property
+    def length_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """Facts of a media file, as its container states them. Width and height are after rotation."""
+
+    duration_s: float
+    has_video: bool
+    has_audio: bool
+    container: str = ""
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0  # average; 0 when unknown
+    rotation_deg: int = 0
+    video_codec: str = ""
+    audio_codec: str = ""
+    sample_rate: int = 0
+    n_channels: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTrack:
+    """One face followed through one shot, or (`is_whole`) the whole picture taken as a face crop."""
+
+    id: int
+    start_s: float
+    end_s: float
+    box: tuple[float, float, float, float]  # x, y, width, height of its median crop, as shares of the picture
+    is_whole: bool = False
+    is_scanned: bool = True  # False: too short to judge
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A score over time: `values[k]` (0..1) belongs to the instant `start_s + k / fps`."""
+
+    modality: Literal["audio", "visual", "fused"]
+    track: int | None
+    start_s: float
+    fps: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one file was found to be."""
+
+    file: str
+    duration_s: float
+    score: float  # of the whole file, 0..1
+    threshold: float  # the score from which the file, and a segment, counts as forged
+    segments: tuple[Segment, ...]
+    model: str
+    media: MediaInfo
+    tracks: tuple[FaceTrack, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    notes: tuple[str, ...] = ()  # what the reader must know: no sound, no face, a track passed over ...
+    fakespan_version: str = ""
+
+    @property
+    def is_fake(self) -> bool:
+        """Whether the score of the whole file reaches the threshold."""
+        return self.score >= self.threshold
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dicts and numbers, ready for JSON (see docs/results.md)."""
+        fields = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return {"format": FORMAT, "is_fake": self.is_fake, **fields}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Scan:
+        """The inverse of `to_dict`. Raises ValueError for another format."""
+        if record.get("format") != FORMAT:
+            raise ValueError(f"expected a record of format {FORMAT}, got {record.get('format')!r}")
+        values = {f.name: record[f.name] for f in dataclasses.fields(cls)}
+        return cls(
+            **{
+                **values,
+                "media": MediaInfo(**values["media"]),
+                "segments": tuple(Segment(**s) for s in values["segments"]),
+                "tracks": tuple(FaceTrack(**{**t, "box": tuple(t["box"])}) for t in values["tracks"]),
+                "curves": tuple(Curve(**{**c, "values": tuple(c["values"])}) for c in values["curves"]),
+                "notes": tuple(values["notes"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One clip of a data set and its truth."""
+
+    name: str  # as the data set's metadata names it, with forward slashes
+    path: Path
+    split: str
+    duration_s: float
+    segments: tuple[Segment, ...] = ()  # forged spans; score 1
+    original: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)  # anything else that the metadata says
+
+    @property
+    def is_fake(self) -> bool:
+        """Whether it holds a forged span."""
+        return bool(self.segments)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value
