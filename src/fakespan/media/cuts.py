@@ -1,0 +1,67 @@
+"""Cuts between shots, by comparing pictures of a few hundred pixels.
+
+A cut at picture n: n differs from both pictures before it, clearly more than pictures differed lately, and the next
+picture resembles n. So a flash of one picture, a pan and a shaking camera are no cuts. It does not see dissolves.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["difference", "mark_cuts"]
+
+THUMB_SIDE = 32  # pixels
+LEAST_CHANGE = 0.08  # mean change of a pixel, of 1, that a cut brings at least
+LEAST_RISE = 3.0  # how many times the usual change
+N_USUAL = 8  # pictures that say what is usual
+
+
+class _Picture(Protocol):
+    def thumbnail(self, max_side: int) -> NDArray[np.uint8]: ...
+
+
+P = TypeVar("P", bound=_Picture)
+
+
+def mark_cuts(pictures: Iterable[P]) -> Iterator[tuple[P, bool]]:
+    """Each picture in turn, with True where a new shot begins (not at the first). Runs one picture ahead."""
+    usual: deque[float] = deque(maxlen=N_USUAL)
+    seen: deque[NDArray[np.float32]] = deque(maxlen=4)  # two before, the one judged, the next
+    judged: P | None = None
+    for picture in pictures:
+        seen.append(_thumb(picture))
+        if judged is not None:
+            yield judged, _is_cut(list(seen)[:-1], seen[-1], usual)
+        judged = picture
+    if judged is not None:
+        yield judged, _is_cut(list(seen)[-3:], None, usual)
+
+
+def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Mean absolute difference of two thumbnails in 0..1; 1 when their sizes differ."""
+    return float(np.abs(one - other).mean()) if one.shape == other.shape else 1.0
+
+
+def _is_cut(until: list[NDArray[np.float32]], after: NDArray[np.float32] | None, usual: deque[float]) -> bool:
+    """Whether the last of `until` (at most three thumbnails) begins a shot; notes its change in `usual`."""
+    if len(until) < 2:
+        return False
+    *before, here = until
+    change = difference(here, before[-1])
+    limit = max(LEAST_CHANGE, LEAST_RISE * float(np.mean(usual)) if usual else 0.0)
+    settles = after is None or difference(after, here) < change / 2
+    is_cut = settles and all(difference(here, earlier) > limit for earlier in before)
+    if is_cut:
+        usual.clear()
+    else:
+        usual.append(change)
+    return is_cut
+
+
+def _thumb(picture: _Picture) -> NDArray[np.float32]:
+    return picture.thumbnail(THUMB_SIDE).astype(np.float32) / 255

