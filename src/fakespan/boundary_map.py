@@ -1,0 +1,211 @@
+"""Boundary maps: what a network should predict, and what a predicted map says.
+
+Entry [d, t] of a map (D, T) is the IoU of the span [t, t + d + 1] frames with the best matching forged span. Frames
+stay in this module: targets take seconds, `decode` gives frames and `to_seconds` turns them into seconds. Networks,
+files and suppression (`segments.soft_nms`) are unknown here.
+
+Legend: D longest proposal in frames, T frames after padding, n_frames (n) the clip's own frames.
+Paper: BA-TFD (arXiv 2204.06228, section 4) after BMN (arXiv 1907.09702, section 4.4). The targets are computed in
+float32, as the published ones are: in float64 some cells that only touch a forged span would differ from them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fakespan.errors import UsageError
+
+__all__ = ["boundary_targets", "decode", "frame_target", "iou_map_target", "to_frames", "to_seconds"]
+
+Decoding = Literal["aligned", "published"]
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+
+
+def to_frames(times_s: ArrayLike, fps: float = 25.0) -> NDArray[np.int64]:
+    """The frame that each time falls into: time * fps, rounded down.
+
+    >>> to_frames([0.0, 0.5, 1.99]).tolist()
+    [0, 12, 49]
+    """
+    return (np.asarray(times_s, dtype=np.float64) * fps).astype(np.int64)
+
+
+def to_seconds(proposals: ArrayLike, fps: float = 25.0, start_s: float = 0.0) -> Floats:
+    """Proposals in frames as proposals in seconds.
+
+    Args:
+        proposals: (k, 3) score, begin, end in frames.
+        fps: frames a second.
+        start_s: the time of frame 0 in the file, in seconds.
+
+    Returns:
+        (k, 3) score, begin, end in seconds.
+
+    >>> to_seconds([[0.9, 25, 50]], start_s=10.0).tolist()
+    [[0.9, 11.0, 12.0]]
+    """
+    seconds = np.array(proposals, dtype=np.float64).reshape(-1, 3)
+    seconds[:, 1:] = start_s + seconds[:, 1:] / fps
+    return seconds
+
+
+def iou_map_target(
+    periods_s: ArrayLike, n_frames: int, n_padded: int, max_duration: int, duration_s: float | None = None
+) -> Floats32:
+    """What a perfect network predicts: for every cell the largest IoU with a forged span.
+
+    Both are shares of the clip: [t, t + d + 1] / n_frames, and the forged span / duration_s clamped to 0..1. A cell
+    with t + d > n_frames is 0; one with t + d = n_frames keeps its last frame beyond the clip's end (as published).
+
+    Args:
+        periods_s: (m, 2) start and end of the forged spans in seconds; m may be 0.
+        n_frames: frames of the clip.
+        n_padded: T, columns of the map.
+        max_duration: D, rows of the map.
+        duration_s: length of the clip in seconds; n_frames / 25 when not given, as in the published code.
+
+    Returns:
+        (D, T) in 0..1.
+
+    Raises:
+        UsageError: `periods_s` is not of shape (m, 2).
+
+    >>> iou_map_target([[0.04, 0.12]], n_frames=4, n_padded=5, max_duration=2).astype(float).round(2).tolist()
+    [[0.0, 0.5, 0.5, 0.0, 0.0], [0.33, 1.0, 0.33, 0.0, 0.0]]
+    """
+    target = np.zeros((max_duration, n_padded), dtype=np.float32)
+    begins = _shares(np.arange(n_padded), n_frames)
+    lengths = (np.arange(1, max_duration + 1, dtype=np.float32) * np.float32(1 / n_frames))[:, None]
+    for begin, end in _clamped(periods_s, duration_s or n_frames / 25):
+        # only the columns from which a span of D frames can reach the forged one
+        first = max(0, int(begin * n_frames) - max_duration - 1)
+        columns = slice(first, min(n_padded, int(end * n_frames) + 2))
+        starts = begins[columns]
+        ends = _shares(np.arange(columns.start, columns.stop) + np.arange(1, max_duration + 1)[:, None], n_frames)
+        shared = np.maximum(np.minimum(ends, end) - np.maximum(starts, begin), np.float32(0))
+        np.maximum(target[:, columns], shared / (lengths - shared + end - begin), out=target[:, columns])
+    return _cut(target, n_frames)
+
+
+def boundary_targets(
+    periods_s: ArrayLike, n_frames: int, n_padded: int, max_duration: int, duration_s: float | None = None
+) -> tuple[Floats32, Floats32]:
+    """What a perfect complementary boundary generator predicts (BA-TFD+, arXiv 2305.01979, section 3.4).
+
+    Frame i owns an anchor of width 1/D centred on i/D (a quirk of the published code: 1/D, not 1/T); its target is the
+    share of the anchor that lies within 3/n_frames around a boundary, both as shares of the clip.
+
+    Args:
+        periods_s: (m, 2) start and end of the forged spans in seconds.
+        n_frames: frames of the clip.
+        n_padded: T, length of the targets.
+        max_duration: D.
+        duration_s: length of the clip in seconds; n_frames / 25 when not given.
+
+    Returns:
+        Start and end target, (T,) each.
+
+    Raises:
+        UsageError: `periods_s` is not of shape (m, 2).
+    """
+    centres = np.arange(n_padded)
+    lower = ((1 / max_duration) * (centres - 0.5)).astype(np.float32)
+    upper = ((1 / max_duration) * (centres + 0.5)).astype(np.float32)
+    targets = np.zeros((2, n_padded), dtype=np.float32)
+    for period in _clamped(periods_s, duration_s or n_frames / 25):
+        for target, boundary in zip(targets, period, strict=True):
+            half = np.float32(1.5 / n_frames)
+            covered = np.minimum(upper, boundary + half) - np.maximum(lower, boundary - half)
+            np.maximum(target, covered * np.float32(max_duration), out=target)
+    return targets[0], targets[1]
+
+
+def frame_target(periods_s: ArrayLike, n_padded: int, fps: float = 25.0) -> Floats32:
+    """1 for every frame from int(start * fps) up to, and without, int(end * fps), else 0.
+
+    Args:
+        periods_s: (m, 2) start and end of the forged spans in seconds.
+        n_padded: T, length of the target.
+        fps: frames a second.
+
+    Returns:
+        (T,).
+
+    Raises:
+        UsageError: `periods_s` is not of shape (m, 2).
+
+    >>> frame_target([[0.04, 0.12]], n_padded=5).tolist()
+    [0.0, 1.0, 1.0, 0.0, 0.0]
+    """
+    target = np.zeros(n_padded, dtype=np.float32)
+    for first, last in np.maximum(to_frames(_periods(periods_s), fps), 0):
+        target[first:last] = 1
+    return target
+
+
+def decode(map_: ArrayLike, n_frames: int, decoding: Decoding = "aligned", min_score: float = 0.0) -> Floats:
+    """Every cell of a map within the clip as a proposal.
+
+    "aligned" reads cell [d, t] as the span that it was trained for, [t, t + d + 1]. "published" reads it as [t, t + d]
+    and passes over d = 0: every proposal ends one frame early, as in the published tables.
+
+    Args:
+        map_: (D, T) scores.
+        n_frames: frames of the clip, without padding.
+        decoding: how to read a cell.
+        min_score: cells below it are left out.
+
+    Returns:
+        (k, 3) score, begin, end in frames, sorted by begin, then end.
+
+    Raises:
+        UsageError: the map is not two-dimensional, or the decoding is unknown.
+
+    >>> decode([[0.1, 0.9, 0.2], [0.3, 0.8, 0.4]], n_frames=3, min_score=0.3).tolist()
+    [[0.3, 0.0, 2.0], [0.9, 1.0, 2.0], [0.8, 1.0, 3.0]]
+    """
+    scores = np.asarray(map_)
+    if scores.ndim != 2:
+        raise UsageError("map", expected="an array (D, T)", got=f"{scores.shape}", remedy="pass one map at a time")
+    if decoding not in ("aligned", "published"):
+        raise UsageError("decoding", expected="aligned or published", got=decoding, remedy="choose one of them")
+    extra = 1 if decoding == "aligned" else 0  # frames from t + d to the span's end
+    by_begin = scores[1 - extra :, : max(n_frames, 0)].T  # (t, d), so that the rows come out sorted by begin
+    lengths = np.arange(1, by_begin.shape[1] + 1)  # the shortest span kept is one frame, both ways
+    inside = np.arange(by_begin.shape[0])[:, None] + lengths <= n_frames
+    begins, columns = np.nonzero(inside & (by_begin >= min_score))
+    proposals = np.empty((len(begins), 3))
+    proposals[:, 0], proposals[:, 1], proposals[:, 2] = by_begin[begins, columns], begins, begins + lengths[columns]
+    return proposals
+
+
+def _cut(target: Floats32, n_frames: int) -> Floats32:
+    """The target with every cell beyond the clip (t + d > n_frames) set to 0."""
+    n_rows, n_columns = target.shape
+    first = min(max(n_frames - n_rows + 2, 0), n_columns)  # no column before it has such a cell
+    beyond = np.arange(first, n_columns) + np.arange(n_rows)[:, None] > n_frames
+    target[:, first:][beyond] = 0
+    return target
+
+
+def _shares(frames: NDArray[np.int64], n_frames: int) -> Floats32:
+    return (frames / n_frames).astype(np.float32)
+
+
+def _clamped(periods_s: ArrayLike, duration_s: float) -> Floats32:
+    """Forged spans as shares of the clip, (m, 2) in 0..1; those beyond it are dropped."""
+    shares = np.clip(_periods(periods_s) / duration_s, 0, 1).astype(np.float32)
+    return shares[shares[:, 1] > shares[:, 0]]
+
+
+def _periods(periods_s: ArrayLike) -> Floats:
+    periods = np.asarray(periods_s, dtype=np.float64)
+    if periods.size == 0:
+        return np.zeros((0, 2))
+    if periods.ndim != 2 or periods.shape[1] != 2:
+        raise UsageError("periods", expected="an array (m, 2)", got=f"{periods.shape}", remedy="give start and end")
+    return periods

@@ -1,0 +1,218 @@
+"""One-dimensional spans: overlap, soft-NMS, merging.
+
+Contract: `iou` and `soft_nms` take and give float arrays in any one unit of time (frames or seconds); `merge` takes and
+gives `Segment`s in seconds. Nothing here knows about maps, files or networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fakespan.errors import UsageError
+from fakespan.types import Segment
+
+__all__ = ["iou", "merge", "soft_nms"]
+
+Floats = NDArray[np.float64]
+F = TypeVar("F", bound=np.floating[Any])
+
+BLOCK = 1024
+"""Candidates per block of `_Pool`: about the square root of the cells of a one-hour map."""
+
+
+def iou(a: ArrayLike, b: ArrayLike) -> Floats:
+    """Intersection over union of every span of `a` with every span of `b`.
+
+    Args:
+        a: (n, 2) begin and end.
+        b: (m, 2) begin and end, in the same unit.
+
+    Returns:
+        (n, m) in 0..1; 0 where both spans are empty.
+
+    Raises:
+        UsageError: an argument is not of shape (n, 2).
+
+    >>> iou([[0, 2]], [[1, 3], [2, 4], [0, 2]]).round(3).tolist()
+    [[0.333, 0.0, 1.0]]
+    """
+    first, second = _table(a, 2, "a"), _table(b, 2, "b")
+    return overlap(first[:, None, 0], first[:, None, 1], second[None, :, 0], second[None, :, 1])
+
+
+def overlap(
+    begin_a: NDArray[F], end_a: NDArray[F], begin_b: NDArray[F] | float, end_b: NDArray[F] | float
+) -> NDArray[F]:
+    """IoU of spans whose begins and ends broadcast against each other, in their own precision."""
+    shared = np.maximum(np.minimum(end_a, end_b) - np.maximum(begin_a, begin_b), 0)
+    union = (end_a - begin_a) + (end_b - begin_b) - shared
+    # an empty span shares nothing, so any divisor will do where the union is empty
+    shares: NDArray[F] = shared / np.where(union > 0, union, 1)
+    return shares
+
+
+def soft_nms(
+    proposals: ArrayLike,
+    alpha: float = 0.7234,
+    t1: float = 0.1968,
+    t2: float = 0.4123,
+    fps: float = 25.0,
+    *,
+    max_proposals: int = 101,
+    floor: float = 0.0,
+    keep_last: bool = False,
+) -> Floats:
+    """Soft non-maximum suppression of BMN (arXiv 1907.09702, section 4.3), as BA-TFD publishes it.
+
+    The best proposal is taken; every other score is multiplied by exp(-IoU^2 / alpha) where the IoU with the taken one
+    is above t1 + (t2 - t1) * (length of the taken one in seconds); and so on, until `max_proposals` are taken or one is
+    left. Equal scores are taken by earlier begin, then in the order given.
+
+    Each take touches only the spans within reach of the taken one, so the time grows with the candidates about as fast
+    as reading them does: input sorted by begin (as `boundary_map.decode` gives it) is not even sorted again.
+
+    Args:
+        proposals: (n, 3) score, begin, end in frames.
+        alpha: how gently an overlap is punished.
+        t1: IoU above which a taken span of no length punishes its neighbours.
+        t2: the same for a taken span of one second.
+        fps: frames a second; 1 when begin and end are seconds.
+        max_proposals: how many to take at most.
+        floor: scores below it, given or decayed, are not taken.
+        keep_last: take the last one too. The published loop never does, which changes nothing while there are more
+            candidates than `max_proposals`, and loses the only candidate of a map that has one.
+
+    Returns:
+        (k, 3) score after decay, begin, end, in the order they were taken, so scores never grow.
+
+    Raises:
+        UsageError: `proposals` is not of shape (n, 3) or holds NaN.
+
+    >>> soft_nms([[0.9, 0, 10], [0.8, 0, 10], [0.7, 50, 60]]).round(3).tolist()
+    [[0.9, 0.0, 10.0], [0.7, 50.0, 60.0]]
+    """
+    table = _table(proposals, 3, "proposals")
+    worthy = table[table[:, 0] >= floor]
+    n_takes = min(max_proposals, len(worthy), len(table) if keep_last else len(table) - 1)
+    pool = _Pool(worthy)
+    taken: list[tuple[float, float, float]] = []
+    while len(taken) < n_takes:
+        best = pool.best()
+        score, begin, end = pool.proposal(best)
+        if score < floor:
+            break
+        taken.append((score, begin, end))
+        pool.remove(best)
+        pool.decay(begin, end, threshold=t1 + (t2 - t1) * (end - begin) / fps, alpha=alpha)
+    return np.array(taken, dtype=np.float64).reshape(-1, 3)
+
+
+class _Pool:
+    """Candidates sorted by begin, with the best score of each block, so that neither reach nor rank is searched."""
+
+    def __init__(self, table: Floats) -> None:
+        begins = table[:, 1]
+        if np.any(begins[1:] < begins[:-1]):
+            table = table[np.argsort(begins, kind="stable")]
+        self.begins, self.ends = np.ascontiguousarray(table[:, 1]), np.ascontiguousarray(table[:, 2])
+        self.longest = float((self.ends - self.begins).max(initial=0))
+        n_blocks = max(1, -(-len(table) // BLOCK))
+        self.scores = np.full(n_blocks * BLOCK, -np.inf)  # the last block is filled up with what is never taken
+        self.scores[: len(table)] = table[:, 0]
+        self.blocks = self.scores.reshape(n_blocks, BLOCK)  # a view: writes to scores show here
+        self.tops = self.blocks.max(axis=1)
+
+    def best(self) -> int:
+        """Index of the highest score, the first of equals."""
+        block = int(self.tops.argmax())
+        return block * BLOCK + int(self.blocks[block].argmax())
+
+    def proposal(self, index: int) -> tuple[float, float, float]:
+        """Score, begin and end of a candidate."""
+        return float(self.scores[index]), float(self.begins[index]), float(self.ends[index])
+
+    def remove(self, index: int) -> None:
+        """Takes a candidate out."""
+        self.scores[index] = -np.inf
+        self._refresh(index, index + 1)
+
+    def decay(self, begin: float, end: float, threshold: float, alpha: float) -> None:
+        """Multiplies the score of every span whose IoU with [begin, end] is above the threshold."""
+        low = int(self.begins.searchsorted(begin - self.longest, side="left"))
+        high = int(self.begins.searchsorted(end, side="left"))
+        near = slice(low, high)
+        shares = overlap(self.begins[near], self.ends[near], begin, end)
+        # an IoU of 0 would multiply by 1, and -inf marks what was taken
+        hit = np.flatnonzero((shares > max(threshold, 0.0)) & (self.scores[near] > -np.inf))
+        self.scores[low + hit] *= np.exp(-np.square(shares[hit]) / alpha)
+        self._refresh(low, high)
+
+    def _refresh(self, low: int, high: int) -> None:
+        touched = slice(low // BLOCK, -(-high // BLOCK))
+        self.tops[touched] = self.blocks[touched].max(axis=1)
+
+
+def merge(segments: Sequence[Segment], gap_s: float = 0.04) -> list[Segment]:
+    """Joins segments of the same modality and track that overlap, touch, or lie less than `gap_s` apart.
+
+    The joined segment reaches from the first start to the last end and has the highest score of its parts: what the
+    network was surest of. The order of the input does not matter, and merging again changes nothing.
+
+    Args:
+        segments: in any order.
+        gap_s: gaps shorter than this, in seconds, are closed; the default is one frame at 25 fps. 0 joins only what
+            overlaps or touches.
+
+    Returns:
+        New segments, sorted by start, then end, modality and track.
+
+    >>> merge([Segment(1.0, 1.4, 0.6, "audio"), Segment(1.2, 1.9, 0.8, "audio")])
+    [Segment(start_s=1.0, end_s=1.9, score=0.8, modality='audio', track=None)]
+    """
+    reach_s = max(gap_s - 1e-9, 0.0)  # a gap of exactly one frame stays open, whatever the rounding of its ends
+    merged: list[Segment] = []
+    for segment in sorted(segments, key=_by_kind):
+        last = merged[-1] if merged else None
+        if last is not None and _same_kind(last, segment) and segment.start_s - last.end_s <= reach_s:
+            merged[-1] = Segment(
+                last.start_s,
+                max(last.end_s, segment.end_s),
+                max(last.score, segment.score),
+                last.modality,
+                last.track,
+            )
+        else:
+            merged.append(segment)
+    return sorted(merged, key=_by_time)
+
+
+def _same_kind(a: Segment, b: Segment) -> bool:
+    return a.modality == b.modality and a.track == b.track
+
+
+def _by_kind(segment: Segment) -> tuple[str, int, float, float, float]:
+    return segment.modality, _track_number(segment), segment.start_s, segment.end_s, segment.score
+
+
+def _by_time(segment: Segment) -> tuple[float, float, str, int, float]:
+    return segment.start_s, segment.end_s, segment.modality, _track_number(segment), segment.score
+
+
+def _track_number(segment: Segment) -> int:
+    return -1 if segment.track is None else segment.track
+
+
+def _table(values: ArrayLike, n_columns: int, name: str) -> Floats:
+    """The values as a float array of `n_columns`; an empty list is a table without rows."""
+    table = np.asarray(values, dtype=np.float64)
+    if table.size == 0:
+        return np.zeros((0, n_columns))
+    if table.ndim != 2 or table.shape[1] != n_columns:
+        raise UsageError(name, expected=f"an array (n, {n_columns})", got=f"{table.shape}", remedy="reshape it")
+    if np.isnan(table).any():
+        raise UsageError(name, expected="numbers", got="NaN", remedy="check the network's output")
+    return table
