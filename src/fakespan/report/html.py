@@ -1,0 +1,161 @@
+"""One self-contained page for a scan: video, timeline, curves and table; no network request, no library.
+
+The page's own style and script are let through by their hashes in its content security policy; all text from the scan
+is escaped by the template. The video is linked by a relative path, or carried inside as a data URI.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import mimetypes
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from fakespan.errors import UsageError
+from fakespan.report import timeline, words
+from fakespan.report.files import write_text
+from fakespan.types import FORMAT, FaceTrack, Scan, Segment
+
+__all__ = ["EMBED_LIMIT_MB", "render_html", "write_html"]
+
+EMBED_LIMIT_MB = 64
+"""Largest file that is embedded; browsers are slow or refuse with more."""
+
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def render_html(scan: Scan, media_url: str | None = None) -> str:
+    """The page as text.
+
+    Args:
+        scan: what is shown.
+        media_url: where the browser finds the file: relative to the page, or a data URI; None: a page without player.
+    """
+    style, script = (_asset(name) for name in ("report.css", "report.js"))
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            scan=scan,
+            name=words.printable(Path(scan.file).name),
+            file=words.printable(scan.file),
+            verdict=words.verdict(scan),
+            found=words.found(scan),
+            facts=words.media_facts(scan.media),
+            rows=[_table_row(scan, segment) for segment in words.in_order(scan)],
+            faces=[_face(track) for track in scan.tracks],
+            zooms=timeline.zooms(words.span_s(scan)),
+            curve_kinds=[k for k in ("audio", "visual", "fused") if any(c.modality == k for c in scan.curves)],
+            gutter=Markup(timeline.gutter(scan)),  # noqa: S704 - escaped where it is made
+            plot=Markup(timeline.plot(scan)),  # noqa: S704
+            media_url=media_url,
+            player=_player_data(scan),
+            limits=words.LIMITS,
+            format=FORMAT,
+            style=Markup(style),  # noqa: S704 - our own files
+            script=Markup(script),  # noqa: S704
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+        )
+    )
+
+
+def write_html(scan: Scan, path: Path, *, media: Path | None = None, embed: bool = False) -> None:
+    """Write the page.
+
+    Args:
+        scan: what is shown.
+        path: the page.
+        media: the scanned file; None: where `scan.file` says, seen from the current folder.
+        embed: carry the file inside the page instead of linking it, so that the page can be sent on its own.
+
+    Raises:
+        UsageError: the page cannot be written, or the file is too large to embed or cannot be read.
+    """
+    media = Path(scan.file) if media is None else Path(media)
+    url = _data_uri(media) if embed else _link(media, Path(path))
+    write_text(path, render_html(scan, url), [scan.file, str(media)])
+
+
+def _asset(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["timecode"] = words.timecode
+    environment.filters["printable"] = words.printable
+    return environment
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _link(media: Path, page: Path) -> str:
+    """The file's URL seen from the page; absolute where no relative path exists (another drive)."""
+    try:
+        relative = os.path.relpath(media.resolve(), page.resolve().parent)
+    except ValueError:
+        return media.resolve().as_uri()
+    return "./" + quote(os.fsencode(relative.replace(os.sep, "/")))  # "./": a name like "data:x" stays a name
+
+
+def _data_uri(media: Path) -> str:
+    try:
+        size_mb = media.stat().st_size / 1e6
+        content = media.read_bytes() if size_mb <= EMBED_LIMIT_MB else b""
+    except OSError as error:
+        raise UsageError(
+            media,
+            expected="the scanned file, to embed it",
+            got=(error.strerror or str(error)).lower(),
+            remedy="run this where the file lies, or link it (no embed)",
+        ) from error
+    if size_mb > EMBED_LIMIT_MB:
+        raise UsageError(
+            media,
+            expected=f"at most {EMBED_LIMIT_MB} MB to embed",
+            got=f"{size_mb:.0f} MB",
+            remedy="link it (no embed), and keep page and file together",
+        )
+    mime = mimetypes.guess_type(media.name)[0] or "video/mp4"
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
+
+
+def _table_row(scan: Scan, segment: Segment) -> dict[str, Any]:
+    track = next((track for track in scan.tracks if track.id == segment.track), None)
+    what = "sound and picture" if segment.modality == "both" else words.MODALITIES[segment.modality]
+    place = "" if segment.track is None else f"face {segment.track}"
+    if track is not None:
+        place = words.where(track) if track.is_whole else f"{place}, {words.where(track)}"
+    return {"segment": segment, "what": what, "where": place}
+
+
+def _face(track: FaceTrack) -> dict[str, Any]:
+    return {"track": track, "where": words.where(track), "box": [round(100 * share, 1) for share in track.box]}
+
+
+def _player_data(scan: Scan) -> dict[str, Any]:
+    """What the page's script needs to know; the template turns it into JSON that cannot end its script element."""
+    return {
+        "span": words.span_s(scan),
+        "hasVideo": scan.media.has_video,
+        "codecs": [words.printable(c) for c in (scan.media.video_codec, scan.media.audio_codec) if c],
+        "segments": [
+            {"start": s.start_s, "end": s.end_s, "modality": s.modality, "track": s.track} for s in words.in_order(scan)
+        ],
+        "tracks": [{"id": t.id, "start": t.start_s, "end": t.end_s, "box": t.box} for t in scan.tracks],
+    }

@@ -1,0 +1,228 @@
+"use strict";
+(() => {
+  const scan = JSON.parse(document.getElementById("scan").textContent);
+  const by = (id) => document.getElementById(id);
+  const media = by("media"), plot = by("plot"), head = by("head"), scroller = by("scroller");
+  const context = by("context"), loop = by("loop");
+  const FRAME_S = 0.04;
+  let position = 0; // seconds; of the playhead when there is no player
+  let current = -1; // the chosen segment
+  let range = null; // what is being played: {from, to}, or null for the file as it is
+
+  const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+  const now = () => (isPlayable() ? media.currentTime : position);
+  const isPlayable = () => media !== null && media.error === null;
+
+  function clock(time) {
+    const hundredths = Math.round(time * 100), seconds = Math.floor(hundredths / 100);
+    const two = (n) => String(n).padStart(2, "0");
+    const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60;
+    return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}.${two(hundredths % 100)}`;
+  }
+
+  // -- showing where we are
+
+  function show() {
+    const time = now();
+    head.style.left = `${clamp(time / scan.span, 0, 1) * 100}%`;
+    head.setAttribute("aria-valuenow", time.toFixed(2));
+    head.setAttribute("aria-valuetext", clock(time));
+    by("clock").textContent = clock(time);
+    showBoxes(time);
+  }
+
+  function follow() { // keep the playhead in view of a zoomed timeline
+    const x = (now() / scan.span) * plot.clientWidth - scroller.scrollLeft;
+    if (x < 0 || x > scroller.clientWidth) scroller.scrollLeft += x - scroller.clientWidth / 3;
+  }
+
+  function pictureArea() { // the picture inside the player's black borders
+    const scale = Math.min(media.clientWidth / media.videoWidth, media.clientHeight / media.videoHeight);
+    const width = media.videoWidth * scale, height = media.videoHeight * scale;
+    return { left: (media.clientWidth - width) / 2, top: (media.clientHeight - height) / 2, width, height };
+  }
+
+  function showBoxes(time) {
+    const boxes = by("boxes");
+    if (!boxes) return;
+    const tracks = media.videoWidth ? scan.tracks.filter((t) => t.start <= time && time <= t.end) : [];
+    boxes.replaceChildren(...tracks.map((track) => {
+      const area = pictureArea(), [x, y, width, height] = track.box, box = document.createElement("div");
+      const hit = scan.segments.find((s) => s.track === track.id && s.modality !== "audio" && s.start <= time && time < s.end);
+      box.style.left = `${area.left + x * area.width}px`;
+      box.style.top = `${area.top + y * area.height}px`;
+      box.style.width = `${width * area.width}px`;
+      box.style.height = `${height * area.height}px`;
+      box.classList.toggle("suspect", hit !== undefined);
+      box.classList.toggle("high", area.top + y * area.height < 20);
+      const label = document.createElement("span");
+      label.textContent = hit ? `face ${track.id}: suspected` : `face ${track.id}`;
+      box.append(label);
+      return box;
+    }));
+  }
+
+  function choose(number) {
+    current = number;
+    for (const element of document.querySelectorAll("tr[data-segment], .segment")) {
+      element.classList.toggle("current", Number(element.dataset.segment) === number);
+    }
+    const row = document.querySelector(`tr[data-segment="${number}"]`), box = row && row.closest(".scroll");
+    if (box && box.scrollHeight > box.clientHeight) {
+      box.scrollTop = clamp(box.scrollTop, row.offsetTop + row.offsetHeight - box.clientHeight, row.offsetTop - 40);
+    }
+  }
+
+  // -- moving and playing
+
+  function seek(time) {
+    position = clamp(time, 0, scan.span);
+    if (isPlayable()) media.currentTime = position;
+    show();
+  }
+
+  function start() {
+    media.play().catch(() => {}); // a refusal shows as an error event, or the next seek interrupts it
+  }
+
+  function playSegment(number) {
+    const segment = scan.segments[number];
+    if (!segment) return;
+    const around = context.checked ? 0.5 : 0;
+    range = { from: Math.max(segment.start - around, 0), to: segment.end + around };
+    choose(number);
+    seek(range.from);
+    follow();
+    if (isPlayable()) start();
+  }
+
+  function keepRange() { // stop or repeat exactly at the end of the segment
+    if (!range || media.paused || media.seeking) return;
+    const time = media.currentTime;
+    if (time < range.from - 0.3 || time > range.to + 1) range = null; // the user went elsewhere
+    else if (time >= range.to && loop.checked) seek(range.from);
+    else if (time >= range.to) {
+      media.pause();
+      seek(range.to);
+      range = null;
+    }
+  }
+
+  function frame() {
+    keepRange();
+    show();
+    follow();
+    if (!media.paused) requestAnimationFrame(frame);
+  }
+
+  function free(time) { // to a place outside of any segment's playing
+    range = null;
+    seek(time);
+  }
+
+  function toggle() {
+    if (!isPlayable()) return;
+    if (media.paused) start();
+    else media.pause();
+  }
+
+  function step(n) {
+    if (!scan.segments.length) return;
+    const time = now();
+    const last = scan.segments.length - 1;
+    const after = scan.segments.findIndex((s) => s.start > time);
+    const fresh = n > 0 ? (after < 0 ? last : after) : clamp((after < 0 ? last + 1 : after) - 1, 0, last);
+    playSegment(current < 0 ? fresh : clamp(current + n, 0, last));
+  }
+
+  // -- what the user does
+
+  const timeAt = (event) => {
+    const area = plot.getBoundingClientRect();
+    return ((event.clientX - area.left) / area.width) * scan.span;
+  };
+  plot.addEventListener("click", (event) => {
+    if (event.target.closest("#head")) return;
+    const mark = event.target.closest(".segment");
+    if (mark) playSegment(Number(mark.dataset.segment));
+    else free(timeAt(event));
+  });
+  head.addEventListener("pointerdown", (event) => head.setPointerCapture(event.pointerId));
+  head.addEventListener("pointermove", (event) => {
+    if (head.hasPointerCapture(event.pointerId)) free(timeAt(event));
+  });
+  document.addEventListener("click", (event) => {
+    const play = event.target.closest("button.play"), jump = event.target.closest("button.seek");
+    if (play) playSegment(Number(play.dataset.segment));
+    if (jump) free(Number(jump.dataset.time));
+  });
+  by("play").addEventListener("click", toggle);
+  by("previous").addEventListener("click", () => step(-1));
+  by("next").addEventListener("click", () => step(1));
+  by("speed").addEventListener("change", (event) => { if (media) media.playbackRate = Number(event.target.value); });
+
+  const zoom = by("zoom");
+  if (zoom) zoom.addEventListener("change", () => {
+    plot.className = `z${zoom.value}`;
+    for (const ticks of document.querySelectorAll(".ticks")) {
+      if (ticks.dataset.zoom === zoom.value) ticks.removeAttribute("display");
+      else ticks.setAttribute("display", "none");
+    }
+    scroller.scrollLeft = (now() / scan.span) * plot.clientWidth - scroller.clientWidth / 2;
+  });
+
+  const keys = {
+    " ": toggle,
+    n: () => step(1),
+    p: () => step(-1),
+    l: () => loop.click(),
+    c: () => context.click(),
+    ArrowLeft: (event) => free(now() - (event.shiftKey ? 1 : FRAME_S)),
+    ArrowRight: (event) => free(now() + (event.shiftKey ? 1 : FRAME_S)),
+    Home: () => free(0),
+    End: () => free(scan.span),
+  };
+  document.addEventListener("keydown", (event) => {
+    const isOnHead = event.target === head;
+    const isBusy = event.target.closest("button, select, input, video, audio, .scroll");
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (event.ctrlKey || event.metaKey || event.altKey || !keys[key]) return;
+    const isLetter = key.length === 1 && key !== " ";
+    if (isBusy && !(isLetter && !event.target.closest("select"))) return; // its own keys come first
+    if ((key === "Home" || key === "End") && !isOnHead) return;
+    event.preventDefault();
+    keys[key](event);
+  });
+
+  // -- the player
+
+  function explain() {
+    const trouble = by("trouble");
+    const kind = scan.codecs.length ? ` (${scan.codecs.join(", ")})` : "";
+    if (media.error) {
+      trouble.textContent = `The file could not be played. Either it is no longer where this page looks for it (${shortSource()}), or this browser cannot play its format${kind}. The times below hold all the same; a copy as MP4 (H.264, AAC) will play.`;
+      document.body.classList.add("no-player");
+    } else if (scan.hasVideo && media.readyState > 0 && media.videoWidth === 0) {
+      trouble.textContent = `This browser plays the sound but cannot show the picture${kind}. A copy as MP4 (H.264, AAC) will show it.`;
+    }
+    trouble.hidden = !trouble.textContent;
+  }
+
+  function shortSource() {
+    const source = media.getAttribute("src");
+    if (source.startsWith("data:")) return "inside the page";
+    try { return decodeURIComponent(source); } catch { return source; }
+  }
+
+  if (media) {
+    media.addEventListener("error", explain);
+    media.addEventListener("loadedmetadata", () => { explain(); show(); });
+    media.addEventListener("play", () => { by("play").textContent = "Pause"; requestAnimationFrame(frame); });
+    media.addEventListener("pause", () => { by("play").textContent = "Play"; show(); });
+    media.addEventListener("timeupdate", () => { keepRange(); show(); }); // a hidden tab draws no frames
+    media.addEventListener("seeked", show);
+    addEventListener("resize", show);
+    if (media.error) explain();
+  } else document.body.classList.add("no-player");
+  show();
+})();

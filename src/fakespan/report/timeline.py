@@ -1,0 +1,217 @@
+"""The timeline of a scan as SVG: a row of segments per modality, the frame scores as curves, the threshold, ticks.
+
+Two parts stand side by side: a gutter with the rows' names, and a plot whose positions are shares of its width, so that
+the page can stretch the plot (zoom, narrow windows) without drawing anew. Curves are max-pooled first: a peak of one
+frame stays visible however long the file is. Text is escaped here; no style attribute is used (the page forbids them).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from fakespan.report import words
+from fakespan.report.files import write_text
+from fakespan.types import Curve, FaceTrack, Scan, Segment
+
+__all__ = ["MAX_POINTS", "ZOOMS", "gutter", "plot", "pool", "svg", "write_svg", "zooms"]
+
+MAX_POINTS = 2000
+"""Points of a curve over the whole length of a file."""
+ZOOMS = (1, 4, 16, 64)
+"""Magnifications for which ticks are drawn."""
+
+_STANDALONE_STYLE = """
+text{font:12px system-ui,sans-serif;fill:#44505c}.title{font-weight:600;font-size:14px;fill:#1b2229}
+.paper{fill:#fff}.lane,.chart{fill:#eef1f4}.absent{font-size:11px}.tick line,.level{stroke:#c3cad1}
+.segment.audio{fill:#0b67b2;stroke:#0b67b2}.segment.visual{fill:#c2540a;stroke:#c2540a}
+.segment.both{fill:#7d3c98;stroke:#7d3c98}.face{fill:#8895a1}.curve{fill:none;stroke-width:1.25}
+.curve.audio{stroke:#0b67b2}.curve.visual{stroke:#c2540a}.curve.fused{stroke:#7d3c98;stroke-width:2}
+.threshold{stroke:#44505c;stroke-dasharray:5 4}
+@media (prefers-color-scheme:dark){text{fill:#b4bec8}.title{fill:#eef1f4}.paper{fill:#14191e}.lane,.chart{fill:#222a31}
+.tick line,.level{stroke:#46525d}.segment.audio{fill:#5cb0f2;stroke:#5cb0f2}.segment.visual{fill:#f2984f;stroke:#f2984f}
+.segment.both{fill:#c79be0;stroke:#c79be0}.curve.audio{stroke:#5cb0f2}.curve.visual{stroke:#f2984f}
+.curve.fused{stroke:#c79be0}.threshold{stroke:#b4bec8}}
+"""
+
+
+@dataclass(frozen=True)
+class _Row:
+    key: str  # a modality, "faces" or "scores"
+    name: str
+    top: int  # pixels
+    height: int
+
+
+def svg(scan: Scan, width: int = 960) -> str:
+    """The whole timeline as an SVG document of its own, for a slide or a README; width in pixels."""
+    height = _height(scan) + 44
+    label = f"{words.verdict(scan)}: {words.found(scan)}"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'role="img" aria-label="{escape(label)}"><style>{_STANDALONE_STYLE}</style>'
+        f'<rect class="paper" width="{width}" height="{height}"/>'
+        f'<text class="title" x="12" y="24">{escape(words.printable(Path(scan.file).name))}: {escape(label)}</text>'
+        f'<svg x="12" y="38" width="64">{_gutter_marks(scan)}</svg>'
+        f'<svg x="76" y="38" width="{width - 92}">{_plot_marks(scan)}</svg></svg>\n'
+    )
+
+
+def write_svg(scan: Scan, path: Path) -> None:
+    """Write `svg`. Raises UsageError when the path cannot be written."""
+    write_text(path, svg(scan), [scan.file])
+
+
+def gutter(scan: Scan) -> str:
+    """The names of the rows, as tall as the plot."""
+    return f'<svg class="gutter" width="64" height="{_height(scan)}" aria-hidden="true">{_gutter_marks(scan)}</svg>'
+
+
+def plot(scan: Scan) -> str:
+    """Rows, curves and ticks, as wide as its container; segments carry their number from 0 in `data-segment`."""
+    label = f"Timeline of {words.timecode(words.span_s(scan))}: {words.found(scan)}. The table lists the same segments."
+    return (
+        f'<svg class="plot" width="100%" height="{_height(scan)}" role="img" aria-label="{escape(label)}">'
+        f"{_plot_marks(scan)}</svg>"
+    )
+
+
+def pool(curve: Curve, span_s: float, n_most: int = MAX_POINTS) -> list[tuple[float, float]]:
+    """(time in s, score) points of a curve, the largest score of each bin of span_s / n_most seconds.
+
+    Each peak keeps its own time, so that nothing moves; values are clamped to 0..1.
+    """
+    size = max(1, math.ceil(span_s * curve.fps / n_most))
+    points = []
+    for first in range(0, len(curve.values), size):
+        values = curve.values[first : first + size]
+        peak = max(range(len(values)), key=values.__getitem__)
+        points.append((curve.start_s + (first + peak) / curve.fps, min(max(values[peak], 0.0), 1.0)))
+    return points
+
+
+def _rows(scan: Scan) -> list[_Row]:
+    sizes = [(key, name, 22) for key, name in words.MODALITIES.items()]
+    if _faces(scan):
+        sizes.append(("faces", "faces", 14))
+    if scan.curves:
+        sizes.append(("scores", "scores", 96))
+    rows, top = [], 0
+    for key, name, height in sizes:
+        rows.append(_Row(key, name, top, height))
+        top += height + 6
+    return rows
+
+
+def _height(scan: Scan) -> int:
+    last = _rows(scan)[-1]
+    return last.top + last.height + 26
+
+
+def _faces(scan: Scan) -> list[FaceTrack]:
+    return [track for track in scan.tracks if not track.is_whole]
+
+
+def _gutter_marks(scan: Scan) -> str:
+    marks = []
+    for row in _rows(scan):
+        middle = row.top + (16 if row.key == "scores" else row.height / 2 + 4)
+        marks.append(f'<text x="0" y="{middle:g}">{row.name}</text>')
+        if row.key == "scores":
+            for value in (0, 1):
+                y = row.top + row.height - value * row.height + (10 if value else 0)
+                marks.append(f'<text class="level" x="58" y="{y}" text-anchor="end">{value}</text>')
+    return "".join(marks)
+
+
+def _plot_marks(scan: Scan) -> str:
+    span_s = words.span_s(scan)
+    rows = _rows(scan)
+    marks = [_row_ground(scan, row) for row in rows]
+    marks.append(_ticks(span_s, rows[-1].top + rows[-1].height))
+    for row in rows:
+        if row.key == "scores":
+            marks.append(_chart(scan, row, span_s))
+        elif row.key == "faces":
+            marks += [_face(track, k, row, span_s) for k, track in enumerate(_faces(scan))]
+        else:
+            marks += [_segment(s, k, row, span_s) for k, s in enumerate(words.in_order(scan)) if s.modality == row.key]
+    return "".join(marks)
+
+
+def _row_ground(scan: Scan, row: _Row) -> str:
+    kind = "chart" if row.key == "scores" else "lane"
+    ground = f'<rect class="{kind}" y="{row.top}" width="100%" height="{row.height}" rx="3"/>'
+    is_absent = {"audio": not scan.media.has_audio, "visual": not scan.media.has_video}.get(row.key, False)
+    word = f'<text class="absent" x="8" y="{row.top + 15}">no {row.name} in this file</text>' if is_absent else ""
+    return ground + word
+
+
+def _segment(segment: Segment, number: int, row: _Row, span_s: float) -> str:
+    title = (
+        f"Suspected segment {number + 1}: {row.name}, {words.timecode(segment.start_s)} to "
+        f"{words.timecode(segment.end_s)}, score {segment.score:.2f}"
+    )
+    return (
+        f'<rect class="segment {row.key}" data-segment="{number}" x="{_share(segment.start_s, span_s)}" '
+        f'y="{row.top + 1}" width="{_share(segment.length_s, span_s)}" height="{row.height - 2}" rx="2" '
+        f'stroke-width="2" paint-order="stroke"><title>{escape(title)}</title></rect>'
+    )
+
+
+def _face(track: FaceTrack, place: int, row: _Row, span_s: float) -> str:
+    title = f"Face {track.id}, {words.where(track)}" + ("" if track.is_scanned else ", too short to judge")
+    return (
+        f'<rect class="face" x="{_share(track.start_s, span_s)}" y="{row.top + 1 + place % 3 * 4}" '
+        f'width="{_share(track.end_s - track.start_s, span_s)}" height="3"><title>{escape(title)}</title></rect>'
+    )
+
+
+def _chart(scan: Scan, row: _Row, span_s: float) -> str:
+    level = row.top + row.height * (1 - scan.threshold)
+    order = sorted(scan.curves, key=lambda curve: curve.modality == "fused")  # the decision lies on top
+    curves = "".join(_curve(curve, span_s) for curve in order)
+    return (
+        f'<svg y="{row.top}" width="100%" height="{row.height}" viewBox="0 0 {span_s:.3f} 1" '
+        f'preserveAspectRatio="none">{curves}</svg>'
+        f'<line class="threshold" x2="100%" y1="{level:.1f}" y2="{level:.1f}">'
+        f"<title>threshold {scan.threshold:.2f}</title></line>"
+    )
+
+
+def _curve(curve: Curve, span_s: float) -> str:
+    path = " ".join(f"{time_s:.3f} {1 - score:.3f}" for time_s, score in pool(curve, span_s))
+    if not path:
+        return ""
+    return f'<path class="curve {escape(curve.modality)}" d="M{path}" vector-effect="non-scaling-stroke" fill="none"/>'
+
+
+def _ticks(span_s: float, bottom: int) -> str:
+    return "".join(_tick_set(words.tick_step(span_s, 8 * zoom), zoom, span_s, bottom) for zoom in zooms(span_s))
+
+
+def zooms(span_s: float) -> Sequence[int]:
+    """The magnifications that are of use: two seconds are shown at least."""
+    return [zoom for zoom in ZOOMS if zoom == 1 or span_s / zoom >= 2]
+
+
+def _tick_set(step_s: float, zoom: int, span_s: float, bottom: int) -> str:
+    """The ticks of one magnification; all but the first are hidden until the page asks for them."""
+    marks = []
+    for k in range(int(span_s / step_s + 1e-9) + 1):
+        share = k * step_s / span_s
+        anchor = "start" if k == 0 else "end" if share > 0.97 else "middle"
+        marks.append(
+            f'<g class="tick {"odd" if k % 2 else "even"}"><line x1="{share:.4%}" x2="{share:.4%}" y1="{bottom}" '
+            f'y2="{bottom + 6}"/><text x="{share:.4%}" y="{bottom + 20}" text-anchor="{anchor}">'
+            f"{words.tick_label(k * step_s, step_s)}</text></g>"
+        )
+    hidden = "" if zoom == 1 else ' display="none"'
+    return f'<g class="ticks" data-zoom="{zoom}"{hidden}>{"".join(marks)}</g>'
+
+
+def _share(time_s: float, span_s: float) -> str:
+    return f"{time_s / span_s:.4%}"

@@ -1,0 +1,126 @@
+"""The words that every report shares: times, places, modalities, the verdict.
+
+Nothing here claims more than the scan knows: a segment is "suspected", and a file without one is not called genuine.
+File names come from strangers: `printable` shows what would otherwise steer a terminal or reverse the reading order.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fakespan.types import FaceTrack, MediaInfo, Scan, Segment
+
+__all__ = [
+    "LIMITS",
+    "MODALITIES",
+    "found",
+    "in_order",
+    "media_facts",
+    "printable",
+    "span_s",
+    "tick_label",
+    "tick_step",
+    "timecode",
+    "verdict",
+    "where",
+]
+
+MODALITIES = {"audio": "sound", "visual": "picture", "both": "both"}
+"""What a reader calls each modality, in the order of the timeline's rows."""
+
+LIMITS = (
+    "A finding is a hint, not a proof: listen to and look at each suspected segment, and weigh it with other evidence.",
+    "Strong compression, noise, cuts, dubbing and filters can raise the score of a genuine recording.",
+    "No finding does not make a file genuine: forgeries unlike those that the model has learned from stay unseen.",
+)
+
+_TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800)
+
+
+def printable(text: str) -> str:
+    r"""The text with control, direction and undecodable characters shown as escapes.
+
+    >>> printable("a\x1b[31m.mp4")
+    'a\\x1b[31m.mp4'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def timecode(time_s: float, decimals: int = 2) -> str:
+    """Hours (when there are any), minutes and seconds.
+
+    >>> timecode(3.2), timecode(3725.5, 1)
+    ('0:03.20', '1:02:05.5')
+    """
+    seconds, rest = divmod(round(time_s * 10**decimals), 10**decimals)
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    text = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{text}:{seconds % 60:02d}" + (f".{rest:0{decimals}d}" if decimals else "")
+
+
+def tick_step(duration_s: float, n_most: int) -> float:
+    """The smallest round step in seconds that puts at most `n_most` ticks after the first.
+
+    >>> tick_step(8.6, 10), tick_step(3600, 8)
+    (1, 600)
+    """
+    fitting = (step for step in _TICK_STEPS_S if duration_s / step <= n_most)
+    return next(fitting, 86_400 * math.ceil(duration_s / 86_400 / n_most))
+
+
+def tick_label(time_s: float, step_s: float) -> str:
+    """The time of a tick, with a decimal only where the steps need one."""
+    return timecode(time_s, 1 if step_s < 1 else 0)
+
+
+def span_s(scan: Scan) -> float:
+    """The length of the time axis in seconds: the file's, or of what was found where the file states none; above 0."""
+    ends = [scan.duration_s, *(s.end_s for s in scan.segments), *(t.end_s for t in scan.tracks)]
+    return max([end for end in ends if math.isfinite(end)] + [0.1])
+
+
+def in_order(scan: Scan) -> list[Segment]:
+    """The segments by start; a segment's number is its place here, in every report."""
+    return sorted(scan.segments, key=lambda s: (s.start_s, s.end_s))
+
+
+def verdict(scan: Scan) -> str:
+    """The finding about the whole file, in two or three words."""
+    return "suspected forged" if scan.is_fake else "no forgery found"
+
+
+def found(scan: Scan) -> str:
+    """How much is suspected, for instance "2 suspected segments, 1.32 s of 8.60 s"."""
+    n = len(scan.segments)
+    if not n:
+        return "no suspected segment"
+    covered, reached = 0.0, 0.0  # overlapping segments count once
+    for segment in in_order(scan):
+        covered += max(0.0, segment.end_s - max(segment.start_s, reached))
+        reached = max(reached, segment.end_s)
+    return f"{n} suspected segment{'s' * (n != 1)}, {covered:.2f} s of {scan.duration_s:.2f} s"
+
+
+def media_facts(media: MediaInfo) -> list[str]:
+    """Duration, picture and sound of the file, one phrase each."""
+    facts = [timecode(media.duration_s) + (f" {printable(media.container)}" if media.container else "")]
+    if media.has_video:
+        rate = f", {media.fps:.5g} fps" if media.fps else ""
+        turned = f", turned by {media.rotation_deg} degrees" if media.rotation_deg else ""
+        facts.append(f"picture {printable(media.video_codec)} {media.width}x{media.height}{rate}{turned}")
+    if media.has_audio:
+        channels = {1: "mono", 2: "stereo"}.get(media.n_channels, f"{media.n_channels} channels")
+        facts.append(f"sound {printable(media.audio_codec)} {media.sample_rate / 1000:g} kHz {channels}")
+    facts += [] if media.has_video else ["no picture"]
+    facts += [] if media.has_audio else ["no sound"]
+    return facts
+
+
+def where(track: FaceTrack) -> str:
+    """The part of the picture that a face takes, for instance "upper left"."""
+    if track.is_whole:
+        return "whole picture"
+    x, y, width, height = track.box
+    column = "left" if x + width / 2 < 0.36 else "right" if x + width / 2 > 0.64 else ""
+    row = "upper" if y + height / 2 < 0.3 else "lower" if y + height / 2 > 0.7 else ""
+    return " ".join(part for part in (row, column or "centre") if part)

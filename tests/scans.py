@@ -1,0 +1,73 @@
+"""Scans made by hand, for the tests of the reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from fakespan.types import Curve, FaceTrack, MediaInfo, Scan, Segment
+
+HOSTILE_NAME = 'a"b\'<script>alert(1)</script>[red]x[/red]\x1b[31m\u202e\n--> =1+1 &amp; {{ 7*7 }}.mp4'
+SPLICES = (Segment(1.2, 1.9, 0.93, "audio"), Segment(4.0, 4.8, 0.81, "visual", 0), Segment(6.4, 7.0, 0.72, "both", 1))
+
+
+def forged(**changes: Any) -> Scan:
+    """A talking pair of 8.6 s with a segment of each modality."""
+    scan = Scan(
+        file="interview.mp4",
+        duration_s=8.6,
+        score=0.93,
+        threshold=0.5,
+        segments=SPLICES,
+        model="small",
+        media=MediaInfo(8.6, True, True, "mp4", 640, 360, 25.0, 0, "h264", "aac", 44_100, 2),
+        tracks=(
+            FaceTrack(0, 0.0, 8.6, (0.08, 0.2, 0.25, 0.5)),
+            FaceTrack(1, 2.0, 8.6, (0.62, 0.15, 0.25, 0.5)),
+            FaceTrack(2, 0.4, 0.8, (0.45, 0.0, 0.1, 0.2), is_scanned=False),
+        ),
+        curves=(
+            curve("audio", None, 8.6, SPLICES[:1] + SPLICES[2:]),
+            curve("visual", 0, 8.6, SPLICES[1:2]),
+            curve("visual", 1, 6.6, SPLICES[2:], start_s=2.0),
+            curve("fused", None, 8.6, SPLICES),
+        ),
+        notes=("Face 2 was seen for 0.4 s only and is not judged.",),
+        fakespan_version="0.1.0",
+    )
+    return dataclasses.replace(scan, **changes)
+
+
+def clean(**changes: Any) -> Scan:
+    """The same recording, untouched."""
+    return forged(**{"segments": (), "score": 0.12, "notes": (), **changes})
+
+
+def audio_only(**changes: Any) -> Scan:
+    """Sound without a picture."""
+    media = MediaInfo(8.6, False, True, "ogg", audio_codec="opus", sample_rate=48_000, n_channels=1)
+    parts = {"file": "call.ogg", "media": media, "tracks": (), "segments": SPLICES[:1], "curves": forged().curves[:1]}
+    return forged(**{**parts, "notes": ("There is no picture: the sound alone was scanned.",), **changes})
+
+
+def hour_long(n_segments: int = 60) -> Scan:
+    """An hour at 25 scores a second for three curves."""
+    segments = tuple(
+        Segment(60.0 * k + 7.3, 60.0 * k + 7.9, 0.8, ("audio", "visual", "both")[k % 3]) for k in range(n_segments)
+    )
+    curves = tuple(curve(kind, None, 3600.0, segments) for kind in ("audio", "visual", "fused"))
+    media = dataclasses.replace(forged().media, duration_s=3600.0)
+    return forged(file="hour.mp4", duration_s=3600.0, media=media, segments=segments, curves=curves, tracks=())
+
+
+def curve(kind: Any, track: int | None, length_s: float, segments: tuple[Segment, ...], start_s: float = 0.0) -> Curve:
+    """Low ripples with a bump of each segment's score over each segment."""
+    times = [start_s + k / 25 for k in range(int(length_s * 25))]
+    values = [0.08 + 0.05 * math.sin(5 * t) + 0.03 * math.sin(17 * t) for t in times]
+    for segment in segments:
+        first = max(round((segment.start_s - start_s) * 25), 0)
+        values[first : first + max(round(segment.length_s * 25), 1)] = [segment.score] * max(
+            round(segment.length_s * 25), 1
+        )
+    return Curve(kind, track, start_s, 25.0, tuple(values[: len(times)]))
