@@ -1,0 +1,143 @@
+"""A media file as arrays at the clock: pictures at 25 a second, sound as mono at 16 kHz.
+
+Contract: both start at the file's common zero (the earlier of the two streams' starts), so that picture k and sample
+640 k belong together. A picture stream that starts later is preceded by its first picture, a sound stream that starts later by
+silence; gaps are filled the same way. Memory is constant, whatever the length of the file. Damaged packets are passed
+over, a cut-off file gives what it holds. The published code resamples neither stream (reference: BA-TFD, 2204.06228);
+this module does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.errors import MediaError
+from fakespan.media.ahead import run_ahead
+from fakespan.media.container import duration_s, open_media, picture_stream, sound_stream, zero_s
+from fakespan.media.picture import Image, Picture, Source
+from fakespan.media.sound import Sound, SoundClock
+from fakespan.media.timeline import Timeline, at_clock
+
+__all__ = ["Image", "Picture", "Sound", "iter_sound", "load_pictures", "read_pictures", "read_sound"]
+
+_QUEUE_BYTES = 1 << 26
+_LONGEST_LAST_S = 60.0  # a last frame that claims to last longer is not believed
+
+
+def read_pictures(path: str | Path, fps: float = FPS, threads: int = 0) -> Generator[Picture, None, None]:
+    """The pictures shown at the instants k / fps, decoded ahead in a thread that ends with the generator.
+
+    Args:
+        path: a local media file.
+        fps: clock instants a second.
+        threads: threads of the decoder; 0 takes one per processor.
+
+    Raises:
+        MediaError: no media file (see `probe`), no picture stream, or no picture in it that decodes.
+    """
+    with open_media(path) as container:
+        stream = picture_stream(container)
+        if stream is None:
+            raise MediaError(path, expected="a picture stream", got="sound alone", remedy="scan its sound only")
+        stream.codec_context.thread_count = threads
+        stream.thread_type = "AUTO"
+        area = max(1, stream.codec_context.width * stream.codec_context.height)
+        shown = at_clock(_placed_pictures(container, stream), fps)
+        index = -1
+        with closing(run_ahead(shown, size=min(16, max(2, _QUEUE_BYTES // (2 * area))))) as ahead:
+            for index, source in ahead:
+                yield Picture(index, index / fps, source)
+    if index < 0:
+        raise MediaError(
+            path,
+            expected="pictures",
+            got="a picture stream of which nothing decodes",
+            remedy="copy or download it again",
+        )
+
+
+def load_pictures(path: str | Path, fps: float = FPS) -> Image:
+    """All pictures of a short clip, (n, H, W, 3) uint8 RGB. Raises MediaError as `read_pictures` does.
+
+    Pictures that change their size midway are scaled to that of the first.
+    """
+    images = []
+    with closing(read_pictures(path, fps)) as pictures:
+        for picture in pictures:
+            images.append(picture.rgb() if not images else picture.rgb_of_size(images[0].shape[1], images[0].shape[0]))
+    return np.stack(images)
+
+
+def iter_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Sound]:
+    """The sound in blocks of float32 (n,), mono in -1..1, without a gap from the common zero on.
+
+    Channels are averaged; where there is a centre channel among others it counts as much as all others together. Gives
+    no block for a file without sound. Raises MediaError when it is no media file.
+    """
+    with open_media(path) as container:
+        stream = sound_stream(container)
+        if stream is None:
+            return
+        timeline = Timeline(zero_s(container), duration_s(container))
+        clock = SoundClock(timeline, sample_rate)
+        for frame in _decoded(container, stream):
+            if isinstance(frame, AudioFrame):
+                yield from clock.add(frame)
+        yield from clock.finish()
+
+
+def read_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Sound:
+    """The whole sound, float32 (n,); n is 0 for a file without sound or with an empty sound stream."""
+    blocks = list(iter_sound(path, sample_rate))
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _placed_pictures(container: InputContainer, stream: VideoStream) -> Iterator[tuple[float, float, Source]]:
+    """Every decoded frame with its time since the common zero and its length, in seconds."""
+    timeline = Timeline(zero_s(container), duration_s(container))
+    rate = stream.average_rate or stream.guessed_rate
+    length_s = 1 / float(rate) if rate else 1 / FPS
+    last_s = due_s = 0.0
+    for frame in _decoded(container, stream):
+        if not isinstance(frame, VideoFrame):
+            continue
+        time_s = timeline.place(_stamp_s(frame), due_s)
+        if frame.duration and frame.time_base:
+            length_s = min(float(frame.duration * frame.time_base), _LONGEST_LAST_S)
+        last_s = max(last_s, time_s) if due_s else time_s
+        due_s = last_s + length_s
+        yield last_s, length_s, Source(frame)
+
+
+def _decoded(container: InputContainer, stream: VideoStream | AudioStream | Stream) -> Iterator[Any]:
+    """Every frame that decodes; damaged packets are passed over, a damaged container ends it."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, OSError):
+            return
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            continue
+        yield from frames
+
+
+def _stamp_s(frame: VideoFrame) -> float | None:
+    return None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)

@@ -1,0 +1,98 @@
+"""What the networks see: log-mel of the sound, 96x96 faces in 0..1.
+
+The numbers are those of the published BA-TFD (2204.06228, section 4) and agree with its features within 1e-3 relative; the
+published model pads clips with zeros to T frames before these transforms, here the caller does (see `windows`).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.media.picture import Image
+
+__all__ = ["FACE_SIZE", "HOP", "N_FFT", "N_MELS", "log_mel", "mel_filters", "prepare_crop", "resize_faces"]
+
+N_FFT = 321  # samples of a window, about 20 ms
+HOP = 160  # samples; 100 columns a second, four to a video frame
+N_MELS = 64
+MEL_FLOOR = 0.01
+COLUMNS_PER_FRAME = int(SAMPLE_RATE / FPS) // HOP
+FACE_SIZE = 96
+CROP_SIZE = 224
+
+
+def log_mel(sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
+    """Log power of 64 HTK mel bands, 0 to 8 kHz.
+
+    Args:
+        sound: (..., n) float at 16 kHz.
+
+    Returns:
+        (..., 64, n // 160) float32: windows of 321 samples centred on every 160th sample, ends reflected, log(power +
+        0.01). The centred window on the end itself is left out, so that n = 640 T samples give 4 T columns. Fewer than
+        162 samples are padded with silence, for there is nothing to reflect.
+    """
+    wave = torch.as_tensor(sound, dtype=torch.float32)
+    n_columns = wave.shape[-1] // HOP
+    wave = F.pad(wave, (0, max(0, N_FFT // 2 + 2 - wave.shape[-1])))
+    flat = wave.reshape(-1, wave.shape[-1])
+    window = torch.hann_window(N_FFT, device=wave.device)
+    spectrum = torch.stft(flat, N_FFT, HOP, N_FFT, window, center=True, pad_mode="reflect", return_complex=True)
+    power = spectrum[..., :n_columns].abs().square()
+    mel = torch.from_numpy(mel_filters()).to(wave.device) @ power
+    return torch.log(mel + MEL_FLOOR).reshape(*wave.shape[:-1], N_MELS, n_columns)
+
+
+@functools.cache
+def mel_filters() -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Triangular filters (64, 161): bands by FFT bins, HTK mel scale, peak 1 (no area normalisation)."""
+    bins_hz = np.linspace(0, SAMPLE_RATE // 2, N_FFT // 2 + 1)
+    top_mel = _hz_to_mel(SAMPLE_RATE / 2)
+    corners_hz = _mel_to_hz(np.linspace(0.0, top_mel, N_MELS + 2))
+    widths = np.diff(corners_hz)
+    rising = (bins_hz[None] - corners_hz[:-2, None]) / widths[:-1, None]
+    falling = (corners_hz[2:, None] - bins_hz[None]) / widths[1:, None]
+    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+
+
+def resize_faces(frames: Image | Tensor) -> Tensor:
+    """Face crops (n, H, W, 3) uint8 -> (3, n, 96, 96) float32 in about 0..1.
+
+    Bicubic without antialias, as published: values may overshoot 0..1 a little. 96x96 input is only scaled to 0..1.
+    """
+    pixels = torch.as_tensor(frames)
+    images = pixels.permute(0, 3, 1, 2)
+    if images.shape[-2:] != (FACE_SIZE, FACE_SIZE):
+        size = (FACE_SIZE, FACE_SIZE)
+        return F.interpolate(images.float() / 255, size, mode="bicubic", align_corners=False).transpose(0, 1)
+    return images.transpose(0, 1).float() / 255
+
+
+def prepare_crop(crop: Image) -> Image:
+    """A face crop of any size (H, W, 3) -> (96, 96, 3) uint8.
+
+    By area to 224x224 when it is larger (the size of the published data's crops), then bicubic to 96x96, so that large and
+    small faces reach the network with the same sharpness as its training data.
+    """
+    image: Any = crop
+    if min(crop.shape[:2]) > CROP_SIZE:
+        image = cv2.resize(image, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+    if image.shape[:2] == (FACE_SIZE, FACE_SIZE):
+        return np.ascontiguousarray(image)
+    return cv2.resize(image, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_CUBIC)  # type: ignore[no-any-return]
+
+
+def _hz_to_mel(hz: float) -> float:
+    return float(2595.0 * np.log10(1.0 + hz / 700.0))
+
+
+def _mel_to_hz(mel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))

@@ -1,0 +1,207 @@
+"""One decoded picture that is converted to RGB only where somebody looks.
+
+Contract: boxes and sizes are in pixels of the picture as shown (rotation applied, non-square pixels not stretched);
+arrays are uint8 RGB, (H, W, 3). `crop` equals the same slice of `rgb()`. Cost for 1080p on one core: rgb about 1 ms, a 448-pixel
+crop 0.2 ms, a thumbnail 0.3 to 1 ms. Colours follow the stream's tags; an untagged stream is BT.709 from 720 lines on, else
+BT.601. High dynamic range is not tone-mapped.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+from fakespan.media.probe import clockwise_deg
+
+__all__ = ["Image", "Picture", "Source"]
+
+Image = np.ndarray[Any, np.dtype[np.uint8]]
+
+_PLANAR_FORMATS = ("yuv420p", "yuvj420p")
+# AVColorSpace -> swscale's coefficients
+_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+_FULL_RANGE = 2
+_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+class Source:
+    """A decoded frame with what is needed to convert it; several clock instants may share one."""
+
+    def __init__(self, frame: VideoFrame) -> None:
+        self.frame = frame
+        self.turn_deg = clockwise_deg(frame)
+
+    @functools.cached_property
+    def planes(self) -> VideoFrame:
+        """The frame as yuv420p, 8 bit; itself when it is that already."""
+        if self.frame.format.name in _PLANAR_FORMATS:
+            return self.frame
+        if self._is_yuv:  # keep matrix and range, only subsample and round
+            return _reformat(self.frame, format="yuv420p", **self._colours(self._matrix, self._range))
+        return _reformat(self.frame, format="yuv420p", **self._colours(Colorspace.ITU601, ColorRange.MPEG))
+
+    def to_rgb(self, planes: VideoFrame, **size: Any) -> Image:
+        """RGB of planes cut from this frame, as stored (not turned)."""
+        colours = {
+            "src_colorspace": self._matrix if self._is_yuv else Colorspace.ITU601,
+            "src_color_range": self._range if self._is_yuv else ColorRange.MPEG,
+        }
+        return _reformat(planes, format="rgb24", **colours, **size).to_ndarray()  # type: ignore[return-value]
+
+    @property
+    def _is_yuv(self) -> bool:
+        return self.frame.format.name.startswith(("yuv", "nv", "p0", "p2", "p4", "uyv", "yvy", "y2"))
+
+    @property
+    def _matrix(self) -> Colorspace:
+        is_untagged = self.frame.colorspace in (0, 2, 3)
+        if is_untagged:
+            return Colorspace.ITU709 if min(self.frame.width, self.frame.height) >= 720 else Colorspace.ITU601
+        return _MATRICES.get(self.frame.colorspace, Colorspace.ITU601)
+
+    @property
+    def _range(self) -> ColorRange:
+        is_full = self.frame.color_range == _FULL_RANGE or self.frame.format.name.startswith("yuvj")
+        return ColorRange.JPEG if is_full else ColorRange.MPEG
+
+    @staticmethod
+    def _colours(matrix: Colorspace, range_: ColorRange) -> dict[str, Any]:
+        return {"dst_colorspace": matrix, "dst_color_range": range_}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The picture shown at one instant of the clock.
+
+    Attributes:
+        index: number of the instant, counted from the file's common zero.
+        time_s: the instant, `index / fps`.
+        source: the decoded frame; the same object when a frame is shown at several instants.
+    """
+
+    index: int
+    time_s: float
+    source: Source
+
+    @property
+    def width(self) -> int:
+        """Width in pixels, as shown."""
+        frame = self.source.frame
+        return frame.height if self.source.turn_deg in (90, 270) else frame.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels, as shown."""
+        frame = self.source.frame
+        return frame.width if self.source.turn_deg in (90, 270) else frame.height
+
+    def rgb(self) -> Image:
+        """The whole picture, (H, W, 3) uint8."""
+        return _turned(self.source.to_rgb(self.source.planes), self.source.turn_deg)
+
+    def rgb_of_size(self, width: int, height: int) -> Image:
+        """The whole picture scaled to (height, width, 3) uint8, proportions not kept."""
+        rgb = self.rgb()
+        is_equal = rgb.shape[:2] == (height, width)
+        return rgb if is_equal else cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+    def crop(self, x0: int, y0: int, x1: int, y1: int) -> Image:
+        """The box from (x0, y0) to (x1, y1), both exclusive at the end, as (y1 - y0, x1 - x0, 3) uint8.
+
+        Parts outside the picture repeat its edge. Raises ValueError for an empty box.
+        """
+        if x1 <= x0 or y1 <= y0:
+            raise ValueError(f"expected a box with x0 < x1 and y0 < y1, got {(x0, y0, x1, y1)}")
+        inner = (*_inside(x0, x1, self.width), *_inside(y0, y1, self.height))
+        left, right, top, bottom = inner
+        rgb = self._crop_inside(left, top, right, bottom)
+        pad = (max(0, top - y0), max(0, y1 - bottom), max(0, left - x0), max(0, x1 - right))
+        if (y1 - y0, x1 - x0) == rgb.shape[:2]:
+            return rgb
+        # a box wholly outside keeps one row or column of the edge, to repeat it
+        padded = cv2.copyMakeBorder(rgb, *pad, borderType=cv2.BORDER_REPLICATE)
+        return np.ascontiguousarray(
+            padded[_overhang(y0, top, pad[0]) :, _overhang(x0, left, pad[2]) :][: y1 - y0, : x1 - x0]
+        )
+
+    def thumbnail(self, max_side: int, *, gray: bool = False) -> Image:
+        """The whole picture scaled down to at most `max_side` pixels a side: (h, w, 3), or (h, w) when gray.
+
+        Never enlarged. Averages areas, so that nothing flickers. Gray is luma, stretched to 0..255.
+        """
+        scale = min(1.0, max_side / max(self.width, self.height))
+        frame = self.source.frame
+        width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+        rgb = self.source.to_rgb(self.source.planes, width=width, height=height, interpolation=Interpolation.AREA)
+        upright = _turned(rgb, self.source.turn_deg)
+        return cv2.cvtColor(upright, cv2.COLOR_RGB2GRAY) if gray else upright  # type: ignore[return-value]
+
+    def _crop_inside(self, x0: int, y0: int, x1: int, y1: int) -> Image:
+        """A box that lies within the picture."""
+        x0, y0, x1, y1 = self._as_stored(x0, y0, x1, y1)
+        even_x, even_y = x0 & ~1, y0 & ~1  # the colour planes have half the resolution
+        rgb = self.source.to_rgb(_cut(self.source.planes, even_x, even_y, x1, y1))
+        return _turned(
+            np.ascontiguousarray(rgb[y0 - even_y : y1 - even_y, x0 - even_x : x1 - even_x]), self.source.turn_deg
+        )
+
+    def _as_stored(self, x0: int, y0: int, x1: int, y1: int) -> tuple[int, int, int, int]:
+        """The box in the frame before it was turned."""
+        width, height = self.source.frame.width, self.source.frame.height
+        match self.source.turn_deg:
+            case 90:
+                return y0, height - x1, y1, height - x0
+            case 180:
+                return width - x1, height - y1, width - x0, height - y0
+            case 270:
+                return width - y1, x0, width - y0, x1
+            case _:
+                return x0, y0, x1, y1
+
+
+def _inside(start: int, stop: int, size: int) -> tuple[int, int]:
+    """The part of [start, stop) within [0, size), at least one pixel."""
+    first = min(max(start, 0), size - 1)
+    return first, max(first + 1, min(stop, size))
+
+
+def _overhang(start: int, inner: int, pad: int) -> int:
+    """How many leading rows of the padded array lie before the box (only when it starts beyond the picture's end)."""
+    return start - (inner - pad)
+
+
+def _cut(planes: VideoFrame, x0: int, y0: int, x1: int, y1: int) -> VideoFrame:
+    """A copy of a box of a yuv420p frame; x0 and y0 are even."""
+    even_width, even_height = (x1 - x0 + 1) // 2 * 2, (y1 - y0 + 1) // 2 * 2
+    cut = VideoFrame(even_width, even_height, "yuv420p")
+    for plane, half in zip(range(3), (1, 2, 2), strict=True):
+        source, target = _view(planes, plane), _view(cut, plane)
+        part = source[y0 // half : (y0 + even_height) // half, x0 // half : (x0 + even_width) // half]
+        target[: part.shape[0], : part.shape[1]] = part
+    return cut
+
+
+def _view(frame: VideoFrame, plane: int) -> Image:
+    """A plane of a frame as (rows, columns), without a copy."""
+    data = frame.planes[plane]
+    return np.frombuffer(data, np.uint8).reshape(-1, data.line_size)[: data.height, : data.width]  # type: ignore[call-overload,no-any-return]
+
+
+def _turned(image: Image, turn_deg: int) -> Image:
+    return cv2.rotate(image, _TURNS[turn_deg]) if turn_deg else image  # type: ignore[return-value]
+
+
+def _reformat(frame: VideoFrame, **options: Any) -> VideoFrame:
+    return frame.reformat(threads=1, **options)

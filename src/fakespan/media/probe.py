@@ -1,0 +1,86 @@
+"""The facts of a media file, as its container states them.
+
+Contract: reads the header and at most a few packets (one picture is decoded, because the rotation travels with it). It
+does not know whether the rest of the file decodes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from fakespan.errors import MediaError
+from fakespan.media.container import duration_s, open_media, picture_stream, sound_stream, zero_s
+from fakespan.types import MediaInfo
+
+__all__ = ["clockwise_deg", "probe"]
+
+
+def probe(path: str | Path) -> MediaInfo:
+    """What the file holds: length in seconds, picture size in pixels after rotation, rates, codecs.
+
+    A file that states no length is read through (its packets, not its pictures) to find it.
+
+    Raises:
+        MediaError: missing, a folder, empty, no media file, cut short, or neither picture nor sound in it.
+    """
+    with open_media(path) as container:
+        video, audio = picture_stream(container), sound_stream(container)
+        if video is None and audio is None:
+            raise MediaError(
+                path,
+                expected="a picture or sound stream",
+                got="neither",
+                remedy="give a file with a video or a voice in it",
+            )
+        rotation_deg = _rotation_deg(container, video) if video is not None else 0
+        width, height = (video.codec_context.width, video.codec_context.height) if video is not None else (0, 0)
+        if rotation_deg in (90, 270):
+            width, height = height, width
+        rate = video.average_rate or video.guessed_rate if video is not None else None
+        return MediaInfo(
+            duration_s=duration_s(container) or _read_duration_s(container),
+            has_video=video is not None,
+            has_audio=audio is not None,
+            container=container.format.name,
+            width=width,
+            height=height,
+            fps=float(rate) if rate else 0.0,
+            rotation_deg=rotation_deg,
+            video_codec=video.codec_context.name if video is not None else "",
+            audio_codec=audio.codec_context.name if audio is not None else "",
+            sample_rate=audio.codec_context.sample_rate if audio is not None else 0,
+            n_channels=audio.codec_context.channels if audio is not None else 0,
+        )
+
+
+def clockwise_deg(frame: VideoFrame) -> int:
+    """How far the frame must be turned clockwise to be shown upright: 0, 90, 180 or 270."""
+    return round(-frame.rotation / 90) * 90 % 360
+
+
+def _rotation_deg(container: InputContainer, stream: VideoStream) -> int:
+    """Rotation of the first picture that decodes; 0 when none does."""
+    try:
+        return clockwise_deg(next(container.decode(stream)))
+    except (av.FFmpegError, StopIteration):
+        return 0
+
+
+def _read_duration_s(container: InputContainer) -> float:
+    """Time from the common zero to the end of the last packet of either stream; 0 when no packet has a time."""
+    streams = [s for s in (picture_stream(container), sound_stream(container)) if s is not None]
+    start_s = zero_s(container)
+    end_s = start_s
+    try:
+        container.seek(0)
+        for packet in container.demux(*streams):
+            if packet.pts is not None and packet.time_base is not None:
+                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    except av.FFmpegError:
+        pass  # what was read up to the damage counts
+    return end_s - start_s

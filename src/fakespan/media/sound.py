@@ -1,0 +1,117 @@
+"""Decoded sound frames -> one gapless mono signal at one rate, block by block.
+
+Contract: any layout, sample format and rate (also when they change midway) -> float32 mono. Timestamps that stray less than
+one clock frame from the running sample count are taken for rounding; beyond that, a gap becomes silence and an overlap is
+cut. Samples before the timeline's zero are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+
+from fakespan.config import FPS
+from fakespan.media.timeline import Timeline
+
+__all__ = ["Sound", "SoundClock", "to_mono"]
+
+Sound = np.ndarray[Any, np.dtype[np.float32]]
+
+_STRAY_S = 1 / FPS
+_BLOCK = 1 << 20  # longest block of silence given at once
+
+
+class SoundClock:
+    """Takes decoded frames in order and gives mono blocks that follow each other without a gap.
+
+    Args:
+        timeline: places timestamps on the file's common time.
+        sample_rate: of the output, in samples a second.
+    """
+
+    def __init__(self, timeline: Timeline, sample_rate: int) -> None:
+        self._timeline, self._sample_rate = timeline, sample_rate
+        self._resampler: AudioResampler | None = None
+        self._rate_in = 0
+        self._start_s = 0.0  # where the current unbroken run began
+        self._n_in = 0  # samples of it that came in
+        self._n_out = 0  # samples given since the zero
+        self._n_due = 0  # samples that the run's start is worth
+
+    def add(self, frame: AudioFrame) -> Iterator[Sound]:
+        """The blocks that this frame completes."""
+        if not frame.samples or not frame.sample_rate:
+            return
+        due_s = self._start_s + (self._n_in / self._rate_in if self._rate_in else 0.0)
+        stamp_s = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+        time_s = self._timeline.place(stamp_s, due_s)
+        if frame.sample_rate != self._rate_in or abs(time_s - due_s) > _STRAY_S:
+            yield from self.finish()
+            self._begin(time_s, frame.sample_rate)
+        self._n_in += frame.samples
+        yield from self._resampled(_mono_frame(to_mono(frame), frame.sample_rate))
+
+    def finish(self) -> Iterator[Sound]:
+        """What the resampler still holds."""
+        if self._resampler is not None:
+            yield from self._resampled(None)
+            self._resampler = None
+
+    def _begin(self, time_s: float, rate: int) -> None:
+        """A new run: silence up to its time, or a cut of what overlaps."""
+        self._resampler = AudioResampler(format="flt", layout="mono", rate=self._sample_rate)
+        self._rate_in, self._start_s, self._n_in = rate, time_s, 0
+        self._n_due = round(time_s * self._sample_rate)
+
+    def _resampled(self, frame: AudioFrame | None) -> Iterator[Sound]:
+        assert self._resampler is not None
+        for out in self._resampler.resample(frame):
+            yield from self._placed(np.asarray(out.to_ndarray(), np.float32).reshape(-1))
+
+    def _placed(self, block: Sound) -> Iterator[Sound]:
+        """The block at its place: silence before it, or its overlapping head cut off."""
+        start, self._n_due = self._n_due, self._n_due + len(block)
+        while self._n_out < start:
+            n_silent = min(_BLOCK, start - self._n_out)
+            self._n_out += n_silent
+            yield np.zeros(n_silent, np.float32)
+        rest = block[self._n_out - start :]
+        if len(rest):
+            self._n_out += len(rest)
+            yield rest
+
+
+def to_mono(frame: AudioFrame) -> Sound:
+    """The frame's samples as float32 (n,) in -1..1: the mean of its channels.
+
+    Where a centre channel stands among others (speech in films), it has half the weight and the others share the rest.
+    """
+    raw = frame.to_ndarray()
+    n_channels = frame.layout.nb_channels
+    samples = raw if frame.format.is_planar else raw.reshape(-1, n_channels).T
+    scaled = _scaled(samples)
+    names = [channel.name for channel in frame.layout.channels]
+    if n_channels > 2 and names.count("FC") == 1:
+        centre = names.index("FC")
+        others = np.delete(scaled, centre, axis=0).mean(axis=0)
+        return (scaled[centre] + others) / 2  # type: ignore[no-any-return]
+    return scaled.mean(axis=0, dtype=np.float32)  # type: ignore[no-any-return]
+
+
+def _scaled(samples: np.ndarray[Any, Any]) -> Sound:
+    """Samples of any PCM type as float32 in -1..1, not-a-number as silence."""
+    if samples.dtype.kind == "f":
+        return np.clip(np.nan_to_num(samples.astype(np.float32)), -1.0, 1.0)
+    info = np.iinfo(samples.dtype)
+    middle = 128 if samples.dtype == np.uint8 else 0
+    return ((samples.astype(np.float64) - middle) / (info.max - middle + 1)).astype(np.float32)
+
+
+def _mono_frame(samples: Sound, rate: int) -> AudioFrame:
+    frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="flt", layout="mono")
+    frame.sample_rate = rate
+    return frame
