@@ -21,7 +21,8 @@ class _End:
 def run_ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
     """The same items, up to `size` of them computed ahead in a thread.
 
-    An error in `items` is raised here, after the items before it. Closing this generator stops the thread and waits for it.
+    An error in `items` is raised here, after the items before it. Closing this generator stops the thread and waits
+    for it.
     """
     waiting: queue.Queue[T | _End] = queue.Queue(size)
     is_stopped = threading.Event()

@@ -1,9 +1,9 @@
 """Opens a media file as something that nobody vouches for, and says where its timeline begins.
 
-Contract: one local, regular file is opened and nothing else. FFmpeg gets a Python file object instead of a path, so that
-no protocol (http:, concat:) is ever looked at; formats that only name other files (playlists, manifests, image sequences)
-are not read, and an attempt of any other format to open a second file is refused. FFmpeg's log stays silent, as PyAV
-leaves it. Knows nothing of pixels and samples: see `picture` and `decode`.
+Contract: one local, regular file is opened and nothing else. FFmpeg gets a Python file object instead of a path, so
+that no protocol (http:, concat:) is ever looked at; formats that only name other files (playlists, manifests, image
+sequences) are not read, and an attempt of any other format to open a second file is refused. FFmpeg's log stays silent,
+as PyAV leaves it. Knows nothing of pixels and samples: see `picture` and `decode`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ MAX_PIXELS = 1 << 26
 """Largest area of a picture that is decoded; FFmpeg itself refuses to allocate more."""
 
 # Formats that point to other files or devices, or that turn any text into pictures.
-_REFUSED_FORMATS = frozenset(
-    "applehttp avisynth bluray concat concatf dash dvdvideo hls image2 image2pipe imf lavfi libcdio mca quirc rtp rtsp sap "
-    "sdp tedcaptions tty vapoursynth webm_dash_manifest xbin bin adf idf".split()
-)
+_REFUSED_FORMATS = {"applehttp", "avisynth", "bluray", "concat", "concatf", "dash", "dvdvideo", "hls", "image2", "imf"}
+_REFUSED_FORMATS |= {"lavfi", "libcdio", "rtp", "rtsp", "sap", "sdp", "vapoursynth", "webm_dash_manifest"}
+_REFUSED_FORMATS |= {"adf", "bin", "idf", "tty", "xbin"}
 _REMEDY = "give a video or sound file that plays in a media player"
 
 

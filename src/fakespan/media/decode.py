@@ -1,10 +1,10 @@
 """A media file as arrays at the clock: pictures at 25 a second, sound as mono at 16 kHz.
 
 Contract: both start at the file's common zero (the earlier of the two streams' starts), so that picture k and sample
-640 k belong together. A picture stream that starts later is preceded by its first picture, a sound stream that starts later by
-silence; gaps are filled the same way. Memory is constant, whatever the length of the file. Damaged packets are passed
-over, a cut-off file gives what it holds. The published code resamples neither stream (reference: BA-TFD, 2204.06228);
-this module does.
+640 k belong together. A picture stream that starts later is preceded by its first picture, a sound stream that starts
+later by silence; gaps are filled by the picture before them and by silence. Memory is constant, whatever the length of
+the file. Damaged packets are passed over, a cut-off file gives what it holds. The published BA-TFD (2204.06228) resamples
+neither stream; this module does.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def load_pictures(path: str | Path, fps: float = FPS) -> Image:
 
     Pictures that change their size midway are scaled to that of the first.
     """
-    images = []
+    images: list[Image] = []
     with closing(read_pictures(path, fps)) as pictures:
         for picture in pictures:
             images.append(picture.rgb() if not images else picture.rgb_of_size(images[0].shape[1], images[0].shape[0]))

@@ -1,7 +1,7 @@
 """What the networks see: log-mel of the sound, 96x96 faces in 0..1.
 
-The numbers are those of the published BA-TFD (2204.06228, section 4) and agree with its features within 1e-3 relative; the
-published model pads clips with zeros to T frames before these transforms, here the caller does (see `windows`).
+The numbers are those of the published BA-TFD (2204.06228, section 4) and agree with its features within 1e-3 relative.
+The published model pads clips with zeros to T frames before these transforms; here the caller does.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def mel_filters() -> np.ndarray[Any, np.dtype[np.float32]]:
     widths = np.diff(corners_hz)
     rising = (bins_hz[None] - corners_hz[:-2, None]) / widths[:-1, None]
     falling = (corners_hz[2:, None] - bins_hz[None]) / widths[1:, None]
-    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+    return np.asarray(np.maximum(0.0, np.minimum(rising, falling)), np.float32)
 
 
 def resize_faces(frames: Image | Tensor) -> Tensor:
@@ -79,8 +79,8 @@ def resize_faces(frames: Image | Tensor) -> Tensor:
 def prepare_crop(crop: Image) -> Image:
     """A face crop of any size (H, W, 3) -> (96, 96, 3) uint8.
 
-    By area to 224x224 when it is larger (the size of the published data's crops), then bicubic to 96x96, so that large and
-    small faces reach the network with the same sharpness as its training data.
+    By area to 224x224 when it is larger (the size of the published data's crops), then bicubic to 96x96, so that large
+    and small faces reach the network with the same sharpness as its training data.
     """
     image: Any = crop
     if min(crop.shape[:2]) > CROP_SIZE:

@@ -1,9 +1,9 @@
 """One decoded picture that is converted to RGB only where somebody looks.
 
 Contract: boxes and sizes are in pixels of the picture as shown (rotation applied, non-square pixels not stretched);
-arrays are uint8 RGB, (H, W, 3). `crop` equals the same slice of `rgb()`. Cost for 1080p on one core: rgb about 1 ms, a 448-pixel
-crop 0.2 ms, a thumbnail 0.3 to 1 ms. Colours follow the stream's tags; an untagged stream is BT.709 from 720 lines on, else
-BT.601. High dynamic range is not tone-mapped.
+arrays are uint8 RGB, (H, W, 3). `crop` equals the same slice of `rgb()`. Cost for 1080p on one core: rgb about 1 ms, a
+448-pixel crop 0.2 ms, a thumbnail 0.3 to 1 ms. Colours follow the stream's tags; an untagged stream is BT.709 from 720
+lines on, else BT.601. High dynamic range is not tone-mapped.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Decoded sound frames -> one gapless mono signal at one rate, block by block.
 
-Contract: any layout, sample format and rate (also when they change midway) -> float32 mono. Timestamps that stray less than
-one clock frame from the running sample count are taken for rounding; beyond that, a gap becomes silence and an overlap is
-cut. Samples before the timeline's zero are dropped.
+Contract: any layout, sample format and rate (also when they change midway) -> float32 mono. Timestamps that stray less
+than one clock frame from the running sample count are taken for rounding; beyond that, a gap becomes silence and an
+overlap is cut. Samples before the timeline's zero are dropped.
 """
 
 from __future__ import annotations
@@ -98,17 +98,17 @@ def to_mono(frame: AudioFrame) -> Sound:
     if n_channels > 2 and names.count("FC") == 1:
         centre = names.index("FC")
         others = np.delete(scaled, centre, axis=0).mean(axis=0)
-        return (scaled[centre] + others) / 2  # type: ignore[no-any-return]
-    return scaled.mean(axis=0, dtype=np.float32)  # type: ignore[no-any-return]
+        return np.asarray((scaled[centre] + others) / 2, np.float32)
+    return np.asarray(scaled.mean(axis=0), np.float32)
 
 
 def _scaled(samples: np.ndarray[Any, Any]) -> Sound:
     """Samples of any PCM type as float32 in -1..1, not-a-number as silence."""
     if samples.dtype.kind == "f":
-        return np.clip(np.nan_to_num(samples.astype(np.float32)), -1.0, 1.0)
+        return np.asarray(np.clip(np.nan_to_num(samples), -1.0, 1.0), np.float32)
     info = np.iinfo(samples.dtype)
     middle = 128 if samples.dtype == np.uint8 else 0
-    return ((samples.astype(np.float64) - middle) / (info.max - middle + 1)).astype(np.float32)
+    return np.asarray((samples.astype(np.float64) - middle) / (int(info.max) - middle + 1), np.float32)
 
 
 def _mono_frame(samples: Sound, rate: int) -> AudioFrame:

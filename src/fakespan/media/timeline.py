@@ -1,8 +1,8 @@
 """Places decoded pieces of a stream on the file's timeline, whose zero picture and sound share.
 
-Contract: seconds in, seconds out, never going back. Timestamps are believed as long as they are plausible; a jump back by
-more than half a second, or ahead beyond the file's own length, is taken for a fault (a file glued from two, a wrapped
-counter): the pieces that follow it are moved to follow on without a gap.
+Contract: seconds in, seconds out. Timestamps are believed as long as they are plausible; a jump back by more than half a
+second, or ahead beyond the file's own length, is taken for a fault (a file glued from two, a wrapped counter): the pieces
+that follow it are moved to follow on without a gap.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Timeline:
             return due_s
         time_s = stamp_s + self._shift_s
         latest_s = due_s + _LONGEST_GAP_S if self._end_s is None else max(self._end_s, due_s)
-        if due_s > 0 and time_s < due_s - _BACK_S or time_s > latest_s:
+        if (due_s > 0 and time_s < due_s - _BACK_S) or time_s > latest_s:
             self._shift_s += due_s - time_s
             return due_s
         return time_s
