@@ -36,6 +36,7 @@ WIDE_VIEW_EVERY = 4  # of that many searches in vain, one is wide
 LEAST_FACE = 20.0  # pixels of the view
 SAME_FACE = 0.3  # overlap of two boxes from which they show one face
 STILL_A_FACE = 0.7  # score from which a face that is being followed counts as seen
+N_BELIEVED = 3  # searches that must have found a face
 MIN_VISIBLE = 0.7  # share of a new face's box that must lie in the picture
 
 
@@ -224,13 +225,13 @@ class _Follower:
         return Found(boxes[good], found.scores[good])
 
     def _settle(self, track: LiveTrack, is_found: bool) -> None:
-        """A new face is believed when a second search finds it too."""
+        """A new face is believed when further searches find it too; the detector's errors rarely last."""
         if track.id is not None:
             return
-        if is_found:
+        track.n_found += is_found
+        track.n_doubts += not is_found
+        if track.n_found == N_BELIEVED:
             track.id, self._n_ids = self._n_ids, self._n_ids + 1
-        else:
-            track.n_doubts += 1
 
     def _welcome(self, found: Found, overlaps: NDArray[np.float32], picture: Picture) -> None:
         """Begins a track for each face that no track has, the largest first, as long as there is room."""

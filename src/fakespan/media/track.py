@@ -69,10 +69,10 @@ class LiveTrack:
     """
 
     def __init__(self, box: NDArray[np.float32], index: int, min_frames: int) -> None:
-        self.id: int | None = None  # given once the face was found a second time
+        self.id: int | None = None  # given once the face is believed
         self.box = box
         self.last_seen = self.needed_from = index
-        self.n_doubts = 0  # searches that did not find it before it had an id
+        self.n_found, self.n_doubts = 1, 0  # searches that did and did not find it, before it had an id
         self._min_frames = min_frames
         self._path = SteadyPath()
         self._key: tuple[int, Place] | None = None  # the last steady place whose frames are done
@@ -95,7 +95,7 @@ class LiveTrack:
             yield from self._release(self.id)
 
     def end(self, pictures: Mapping[int, Picture], last: int) -> Iterator[TrackFrame | TrackEnd]:
-        """The remaining frames up to picture `last` and the account; nothing when the face was seen but once."""
+        """The remaining frames up to picture `last` and the account; nothing when the face was never believed."""
         if self.id is None:
             return
         self._keys += self._path.finish()
