@@ -8,7 +8,7 @@ from typing import Any
 
 from fakespan.types import Curve, FaceTrack, MediaInfo, Scan, Segment
 
-HOSTILE_NAME = 'a"b\'<script>alert(1)</script>[red]x[/red]\x1b[31m\u202e\n--> =1+1 &amp; {{ 7*7 }}.mp4'
+HOSTILE_NAME = "a\"b'<script>alert(1)</script>[red]x[/red]\x1b[31m\u202e\n--> =1+1 &amp; {{ 7*7 }}.mp4"
 SPLICES = (Segment(1.2, 1.9, 0.93, "audio"), Segment(4.0, 4.8, 0.81, "visual", 0), Segment(6.4, 7.0, 0.72, "both", 1))
 
 
@@ -41,13 +41,20 @@ def forged(**changes: Any) -> Scan:
 
 def clean(**changes: Any) -> Scan:
     """The same recording, untouched."""
-    return forged(**{"segments": (), "score": 0.12, "notes": (), **changes})
+    curves = (curve("audio", None, 8.6, ()), curve("visual", 0, 8.6, ()))
+    return forged(**{"segments": (), "curves": curves, "score": 0.12, "notes": (), **changes})
 
 
 def audio_only(**changes: Any) -> Scan:
     """Sound without a picture."""
     media = MediaInfo(8.6, False, True, "ogg", audio_codec="opus", sample_rate=48_000, n_channels=1)
-    parts = {"file": "call.ogg", "media": media, "tracks": (), "segments": SPLICES[:1], "curves": forged().curves[:1]}
+    parts = {
+        "file": "call.ogg",
+        "media": media,
+        "tracks": (),
+        "segments": SPLICES[:1],
+        "curves": (curve("audio", None, 8.6, SPLICES[:1]),),
+    }
     return forged(**{**parts, "notes": ("There is no picture: the sound alone was scanned.",), **changes})
 
 

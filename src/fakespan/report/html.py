@@ -12,7 +12,7 @@ import mimetypes
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import jinja2
 from markupsafe import Markup
@@ -55,7 +55,7 @@ def render_html(scan: Scan, media_url: str | None = None) -> str:
             gutter=Markup(timeline.gutter(scan)),  # noqa: S704 - escaped where it is made
             plot=Markup(timeline.plot(scan)),  # noqa: S704
             media_url=media_url,
-            player=_player_data(scan),
+            player=_player_data(scan, media_url),
             limits=words.LIMITS,
             format=FORMAT,
             style=Markup(style),  # noqa: S704 - our own files
@@ -148,10 +148,11 @@ def _face(track: FaceTrack) -> dict[str, Any]:
     return {"track": track, "where": words.where(track), "box": [round(100 * share, 1) for share in track.box]}
 
 
-def _player_data(scan: Scan) -> dict[str, Any]:
+def _player_data(scan: Scan, media_url: str | None) -> dict[str, Any]:
     """What the page's script needs to know; the template turns it into JSON that cannot end its script element."""
     return {
         "span": words.span_s(scan),
+        "source": "inside it" if (media_url or "").startswith("data:") else words.printable(unquote(media_url or "")),
         "hasVideo": scan.media.has_video,
         "codecs": [words.printable(c) for c in (scan.media.video_codec, scan.media.audio_codec) if c],
         "segments": [

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.segment import Segment as Piece
-from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -26,13 +25,13 @@ _GUTTER = 10  # columns of the row names
 
 def render(scan: Scan) -> RenderableType:
     """What `Console.print` shows of a scan; plain text without a terminal or with NO_COLOR."""
-    parts: list[RenderableType] = [_Name(scan.file), _verdict(scan), _facts(scan), "", _Timeline(scan)]
+    parts: list[RenderableType] = [_Foreign(scan.file, "bold"), _verdict(scan), _facts(scan), "", _Timeline(scan)]
     if scan.segments:
         parts += ["", _table(scan)]
     if scan.notes:
-        parts += ["", *(_hanging("note: ", note) for note in scan.notes)]
+        parts += ["", *map(_note, scan.notes)]
     if scan.is_fake or scan.segments:
-        parts += ["", _hanging("", "A suspected segment is a hint, not a proof: check it by eye and ear.", "dim")]
+        parts += ["", Text("A suspected segment is a hint, not a proof: check it by eye and ear.", style="dim")]
     return Group(*parts)
 
 
@@ -45,17 +44,17 @@ def _verdict(scan: Scan) -> Text:
     )
 
 
-def _facts(scan: Scan) -> Text:
+def _facts(scan: Scan) -> _Foreign:
     faces = [track for track in scan.tracks if not track.is_whole]
     facts = words.media_facts(scan.media)
     if faces:
         facts.append(f"{len(faces)} face track{'s' * (len(faces) != 1)}")
-    facts.append(f"model {words.printable(scan.model)}")
-    return Text("; ".join(facts), style="dim")
+    facts.append(f"model {scan.model}")
+    return _Foreign("; ".join(facts), "dim")
 
 
 def _table(scan: Scan) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for name in ("", "start", "end", "length"):
         table.add_column(name, justify="right")
     table.add_column("suspected in")
@@ -67,10 +66,7 @@ def _table(scan: Scan) -> Table:
             words.timecode(segment.start_s),
             words.timecode(segment.end_s),
             f"{segment.length_s:.2f} s",
-            Text(
-                "sound and picture" if segment.modality == "both" else words.MODALITIES[segment.modality],
-                style=_COLOURS[segment.modality],
-            ),
+            Text(words.MODALITIES[segment.modality], style=_COLOURS[segment.modality]),
             _where(scan, segment),
             f"{segment.score:.2f}",
         )
@@ -81,28 +77,26 @@ def _where(scan: Scan, segment: Segment) -> str:
     track = next((t for t in scan.tracks if t.id == segment.track), None)
     if track is None:
         return "-" if segment.track is None else f"face {segment.track}"
-    return words.where(track) if track.is_whole else f"face {track.id} ({words.where(track)})"
+    return words.where(track) if track.is_whole else f"face {track.id}, {words.where(track)}"
 
 
-def _hanging(lead: str, text: str, style: str = "") -> Text | Table:
-    line = Text(words.printable(text), style=style)
-    if not lead:
-        return line
-    grid = Table.grid()
-    grid.add_row(Text(lead), line)
+def _note(note: str) -> Table:
+    grid = Table.grid()  # further lines hang under the first
+    grid.add_row("note: ", _Foreign(note))
     return grid
 
 
 @dataclass(frozen=True)
-class _Name:
-    """The file's name: no markup, no control characters, nothing that the output cannot encode."""
+class _Foreign:
+    """Text from outside: no markup, no control characters, nothing that the output cannot encode."""
 
-    file: str
+    text: str
+    style: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        shown = words.printable(self.file)
+        shown = words.printable(self.text)
         encodable = shown.encode(options.encoding, "backslashreplace").decode(options.encoding)
-        yield Text(encodable, style="bold", overflow="fold")
+        yield Text(encodable, style=self.style, overflow="fold")
 
 
 @dataclass(frozen=True)
@@ -111,21 +105,21 @@ class _Timeline:
 
     scan: Scan
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType | Piece]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         width = max(options.max_width - _GUTTER, 10)
         for modality, name in words.MODALITIES.items():
             yield Text.assemble(name.ljust(_GUTTER), self._bar(modality, width, options.ascii_only))
         yield Text(" " * _GUTTER + self._ticks(width), style="dim", no_wrap=True, overflow="crop")
 
     def _bar(self, modality: str, width: int, ascii_only: bool) -> Text:
-        media = self.scan.media
-        if (modality == "audio" and not media.has_audio) or (modality == "visual" and not media.has_video):
-            return Text(f"(no {words.MODALITIES[modality]} in this file)"[:width], style="dim")
-        filled = self._cells(modality, width)
+        absent = words.absent(self.scan.media, modality)
+        if absent:
+            return Text(f"({absent})"[:width], style="dim")
         full, empty = ("#", "-") if ascii_only else ("\u2588", "\u2500")
         bar = Text(no_wrap=True)
-        for is_full in filled:
-            bar.append(full if is_full else empty, Style.parse(_COLOURS[modality] if is_full else "dim"))
+        for is_full, cells in groupby(self._cells(modality, width)):
+            n_cells = len(list(cells))
+            bar.append((full if is_full else empty) * n_cells, _COLOURS[modality] if is_full else "dim")
         return bar
 
     def _cells(self, modality: str, width: int) -> list[bool]:

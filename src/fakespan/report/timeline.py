@@ -26,15 +26,15 @@ ZOOMS = (1, 4, 16, 64)
 
 _STANDALONE_STYLE = """
 text{font:12px system-ui,sans-serif;fill:#44505c}.title{font-weight:600;font-size:14px;fill:#1b2229}
-.paper{fill:#fff}.lane,.chart{fill:#eef1f4}.absent{font-size:11px}.tick line,.level{stroke:#c3cad1}
+.paper{fill:#fff}.lane,.chart{fill:#eef1f4}.absent{font-size:11px}.tick line{stroke:#c3cad1}
 .segment.audio{fill:#0b67b2;stroke:#0b67b2}.segment.visual{fill:#c2540a;stroke:#c2540a}
 .segment.both{fill:#7d3c98;stroke:#7d3c98}.face{fill:#8895a1}.curve{fill:none;stroke-width:1.25}
-.curve.audio{stroke:#0b67b2}.curve.visual{stroke:#c2540a}.curve.fused{stroke:#7d3c98;stroke-width:2}
+.curve.audio{stroke:#0b67b2}.curve.visual{stroke:#c2540a}.curve.fused{stroke:#7d3c98;stroke-opacity:.7;fill:#7d3c98;fill-opacity:.18}
 .threshold{stroke:#44505c;stroke-dasharray:5 4}
 @media (prefers-color-scheme:dark){text{fill:#b4bec8}.title{fill:#eef1f4}.paper{fill:#14191e}.lane,.chart{fill:#222a31}
-.tick line,.level{stroke:#46525d}.segment.audio{fill:#5cb0f2;stroke:#5cb0f2}.segment.visual{fill:#f2984f;stroke:#f2984f}
+.tick line{stroke:#46525d}.segment.audio{fill:#5cb0f2;stroke:#5cb0f2}.segment.visual{fill:#f2984f;stroke:#f2984f}
 .segment.both{fill:#c79be0;stroke:#c79be0}.curve.audio{stroke:#5cb0f2}.curve.visual{stroke:#f2984f}
-.curve.fused{stroke:#c79be0}.threshold{stroke:#b4bec8}}
+.curve.fused{stroke:#c79be0;fill:#c79be0}.threshold{stroke:#b4bec8}}
 """
 
 
@@ -145,8 +145,8 @@ def _plot_marks(scan: Scan) -> str:
 def _row_ground(scan: Scan, row: _Row) -> str:
     kind = "chart" if row.key == "scores" else "lane"
     ground = f'<rect class="{kind}" y="{row.top}" width="100%" height="{row.height}" rx="3"/>'
-    is_absent = {"audio": not scan.media.has_audio, "visual": not scan.media.has_video}.get(row.key, False)
-    word = f'<text class="absent" x="8" y="{row.top + 15}">no {row.name} in this file</text>' if is_absent else ""
+    absent = words.absent(scan.media, row.key) if row.key in words.MODALITIES else ""
+    word = f'<text class="absent" x="8" y="{row.top + 15}">{absent}</text>' if absent else ""
     return ground + word
 
 
@@ -172,7 +172,7 @@ def _face(track: FaceTrack, place: int, row: _Row, span_s: float) -> str:
 
 def _chart(scan: Scan, row: _Row, span_s: float) -> str:
     level = row.top + row.height * (1 - scan.threshold)
-    order = sorted(scan.curves, key=lambda curve: curve.modality == "fused")  # the decision lies on top
+    order = sorted(scan.curves, key=lambda curve: curve.modality != "fused")  # the filled one lies below
     curves = "".join(_curve(curve, span_s) for curve in order)
     return (
         f'<svg y="{row.top}" width="100%" height="{row.height}" viewBox="0 0 {span_s:.3f} 1" '
@@ -183,10 +183,13 @@ def _chart(scan: Scan, row: _Row, span_s: float) -> str:
 
 
 def _curve(curve: Curve, span_s: float) -> str:
-    path = " ".join(f"{time_s:.3f} {1 - score:.3f}" for time_s, score in pool(curve, span_s))
-    if not path:
+    points = pool(curve, span_s)
+    if not points:
         return ""
-    return f'<path class="curve {escape(curve.modality)}" d="M{path}" vector-effect="non-scaling-stroke" fill="none"/>'
+    path = "M" + " ".join(f"{time_s:.3f} {1 - score:.3f}" for time_s, score in points)
+    if curve.modality == "fused":  # an area, closed along the bottom
+        path = f"M{points[0][0]:.3f} 1L{path[1:]}L{points[-1][0]:.3f} 1Z"
+    return f'<path class="curve {escape(curve.modality)}" d="{path}" vector-effect="non-scaling-stroke"/>'
 
 
 def _ticks(span_s: float, bottom: int) -> str:

@@ -13,6 +13,7 @@ from fakespan.types import FaceTrack, MediaInfo, Scan, Segment
 __all__ = [
     "LIMITS",
     "MODALITIES",
+    "absent",
     "found",
     "in_order",
     "media_facts",
@@ -98,12 +99,15 @@ def found(scan: Scan) -> str:
     for segment in in_order(scan):
         covered += max(0.0, segment.end_s - max(segment.start_s, reached))
         reached = max(reached, segment.end_s)
-    return f"{n} suspected segment{'s' * (n != 1)}, {covered:.2f} s of {scan.duration_s:.2f} s"
+    whole_s = scan.duration_s
+    whole = f"{whole_s:.2f} s" if whole_s < 60 else timecode(whole_s, 0) + (" min" if whole_s < 3600 else " h")
+    return f"{n} suspected segment{'s' * (n != 1)}, {covered:.2f} s of {whole}"
 
 
 def media_facts(media: MediaInfo) -> list[str]:
     """Duration, picture and sound of the file, one phrase each."""
-    facts = [timecode(media.duration_s) + (f" {printable(media.container)}" if media.container else "")]
+    names = media.container.split(",")  # FFmpeg names a family: "mov,mp4,m4a,..."
+    facts = [f"{timecode(media.duration_s)} {'mp4' if 'mp4' in names else printable(names[0])}".rstrip()]
     if media.has_video:
         rate = f", {media.fps:.5g} fps" if media.fps else ""
         turned = f", turned by {media.rotation_deg} degrees" if media.rotation_deg else ""
@@ -114,6 +118,14 @@ def media_facts(media: MediaInfo) -> list[str]:
     facts += [] if media.has_video else ["no picture"]
     facts += [] if media.has_audio else ["no sound"]
     return facts
+
+
+def absent(media: MediaInfo, modality: str) -> str:
+    """Why a file can hold no segment of this modality; empty when it can."""
+    if modality == "both":
+        return "" if media.has_audio and media.has_video else "needs sound and picture"
+    has_it = media.has_audio if modality == "audio" else media.has_video
+    return "" if has_it else f"no {MODALITIES[modality]} in this file"
 
 
 def where(track: FaceTrack) -> str:

@@ -200,18 +200,12 @@
     const trouble = by("trouble");
     const kind = scan.codecs.length ? ` (${scan.codecs.join(", ")})` : "";
     if (media.error) {
-      trouble.textContent = `The file could not be played. Either it is no longer where this page looks for it (${shortSource()}), or this browser cannot play its format${kind}. The times below hold all the same; a copy as MP4 (H.264, AAC) will play.`;
+      trouble.textContent = `The file could not be played. Either it is no longer where this page looks for it (${scan.source}), or this browser cannot play its format${kind}. The times below hold all the same; a copy as MP4 (H.264, AAC) will play.`;
       document.body.classList.add("no-player");
     } else if (scan.hasVideo && media.readyState > 0 && media.videoWidth === 0) {
       trouble.textContent = `This browser plays the sound but cannot show the picture${kind}. A copy as MP4 (H.264, AAC) will show it.`;
     }
     trouble.hidden = !trouble.textContent;
-  }
-
-  function shortSource() {
-    const source = media.getAttribute("src");
-    if (source.startsWith("data:")) return "inside the page";
-    try { return decodeURIComponent(source); } catch { return source; }
   }
 
   if (media) {

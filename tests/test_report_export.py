@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakespan.errors import DataError, UsageError
+from fakespan.report import export, words
+from fakespan.types import FORMAT, Scan, Segment
+from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long
+
+
+def read_csv(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# -- JSON
+
+
+@pytest.mark.parametrize(
+    "scan", [forged(), clean(), audio_only(), forged(file=HOSTILE_NAME), forged(file="\udcff.mp4")]
+)
+def test_json_gives_back_the_same_scan(scan: Scan, tmp_path: Path) -> None:
+    export.write_json(scan, tmp_path / "result.json")
+    assert export.read_json(tmp_path / "result.json") == scan
+
+
+def test_json_is_versioned_and_states_the_verdict() -> None:
+    record = json.loads(export.json_text(forged()))
+    assert (record["format"], record["is_fake"]) == (FORMAT, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("", "no JSON"),
+        ("{}", "expected a record of format"),
+        ("[]", "without an object"),
+        ("[" * 100_000, "nested"),
+        (b"\xff\xfe\x00", "no JSON"),
+        ('{"format": "fakespan.scan/2"}', "fakespan.scan/2"),
+        (f'{{"format": "{FORMAT}"}}', "without 'file'"),
+    ],
+)
+def test_other_files_are_refused_with_a_reason(content: str | bytes, word: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(DataError, match=re.escape(word)):
+        export.read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("score", "high"),
+        ("score", True),
+        ("score", float("nan")),
+        ("file", 3),
+        ("segments", [{"start_s": 2, "end_s": 1, "score": 1, "modality": "audio"}]),
+        ("segments", [{"start_s": 1, "end_s": 2, "score": 1, "modality": '"><script>'}]),
+        ("tracks", [{"id": 0, "start_s": 0, "end_s": 1, "box": [0, 0, 1]}]),
+        ("media", None),
+        ("notes", [1]),
+    ],
+)
+def test_a_record_with_wrong_values_is_refused(key: str, value: object, tmp_path: Path) -> None:
+    record = {**forged().to_dict(), key: value}
+    (tmp_path / "x.json").write_text(json.dumps(record))
+    with pytest.raises(DataError):
+        export.read_json(tmp_path / "x.json")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.json: expected a fakespan result .* got no such file"):
+        export.read_json(tmp_path / "nowhere.json")
+
+
+# -- CSV
+
+
+def test_csv_has_a_row_per_segment_in_order_of_time() -> None:
+    shuffled = dataclasses.replace(forged(), segments=forged().segments[::-1])
+    rows = read_csv(export.csv_text(shuffled))
+    assert [(row["segment"], row["start_s"], row["modality"], row["track"]) for row in rows] == [
+        ("1", "1.200", "audio", ""),
+        ("2", "4.000", "visual", "0"),
+        ("3", "6.400", "both", "1"),
+    ]
+
+
+def test_csv_keeps_files_without_segments() -> None:
+    rows = read_csv(export.csv_text([clean(file="clean.mp4"), forged()]))
+    assert [row["file"] for row in rows] == ["clean.mp4"] + ["interview.mp4"] * 3
+    assert (rows[0]["is_fake"], rows[0]["segment"], rows[0]["start_s"]) == ("false", "", "")
+
+
+@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x", "  =1", "\uff1d1", "\t=1", "\r=1", "\n=1"])
+def test_no_cell_of_a_spreadsheet_begins_a_formula(name: str) -> None:
+    (row,) = read_csv(export.csv_text(clean(file=name, model=name)))
+    for cell in (row["file"], row["model"]):
+        assert cell[0] in "'\\"
+
+
+def test_a_hostile_name_stays_in_its_cell() -> None:
+    text = export.csv_text(clean(file=HOSTILE_NAME + ',x"'))
+    assert len(text.splitlines()) == 2
+    assert read_csv(text)[0]["file"] == words.printable(HOSTILE_NAME + ',x"')
+
+
+# -- WebVTT
+
+TIMING = re.compile(r"(\d\d+):([0-5]\d):([0-5]\d)\.(\d{3}) --> (\d\d+):([0-5]\d):([0-5]\d)\.(\d{3})( line:0)$")
+
+
+def cues(text: str) -> list[tuple[int, int, str]]:
+    """Start and end in ms and text of each cue, read as WebVTT defines it: blocks between empty lines."""
+    header, *blocks = text.rstrip("\n").split("\n\n")
+    assert header == "WEBVTT"
+    found = []
+    for block in blocks:
+        lines = block.split("\n")
+        if lines[0] == "NOTE":
+            assert "-->" not in block
+            continue
+        match = TIMING.fullmatch(lines[1])
+        assert match, lines[1]
+        h, m, s, ms, h2, m2, s2, ms2 = map(int, match.groups()[:8])
+        found.append((ms + 1000 * (s + 60 * (m + 60 * h)), ms2 + 1000 * (s2 + 60 * (m2 + 60 * h2)), lines[2]))
+    return found
+
+
+def test_vtt_has_a_cue_per_segment() -> None:
+    assert cues(export.vtt_text(forged())) == [
+        (1200, 1900, "suspected: sound (0.93)"),
+        (4000, 4800, "suspected: picture (0.81)"),
+        (6400, 7000, "suspected: sound and picture (0.72)"),
+    ]
+
+
+def test_vtt_of_a_hostile_name_and_without_segments_is_valid() -> None:
+    assert cues(export.vtt_text(clean(file=HOSTILE_NAME, fakespan_version="-->\n\nx"))) == []
+
+
+@given(st.lists(st.tuples(st.floats(0, 4e5), st.floats(0, 100)), max_size=5))
+def test_cues_are_in_order_and_last(spans: list[tuple[float, float]]) -> None:
+    segments = tuple(Segment(start, start + length, 0.9, "audio") for start, length in spans)
+    found = cues(export.vtt_text(forged(segments=segments)))
+    assert len(found) == len(spans)
+    assert all(start < end for start, end, _ in found)
+    assert found == sorted(found, key=lambda cue: cue[0])
+
+
+# -- files
+
+
+def test_every_format_has_a_writer_that_leaves_one_file(tmp_path: Path) -> None:
+    for suffix, write in export.WRITERS.items():
+        write(forged(), tmp_path / f"result.{suffix}")
+    assert {p.name for p in tmp_path.iterdir()} == {"result.json", "result.csv", "result.vtt", "result.html"}
+
+
+@pytest.mark.parametrize("suffix", export.WRITERS)
+def test_a_failure_leaves_the_old_file_and_nothing_else(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / f"result.{suffix}"
+    path.write_text("old")
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(UsageError, match="no space left"):
+        export.WRITERS[suffix](forged(), path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("suffix", export.WRITERS)
+def test_places_that_cannot_be_written_are_said(suffix: str, tmp_path: Path) -> None:
+    for path in (tmp_path / "no folder" / "x", tmp_path):
+        with pytest.raises(UsageError, match="expected a file that can be written"):
+            export.WRITERS[suffix](forged(), path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", export.WRITERS)
+def test_the_scanned_file_is_never_replaced(suffix: str, tmp_path: Path) -> None:
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"precious")
+    with pytest.raises(UsageError, match="the scanned file itself"):
+        export.WRITERS[suffix](forged(file=str(video)), video)
+    assert video.read_bytes() == b"precious"
+
+
+def test_reports_of_files_with_one_name_are_told_apart(tmp_path: Path) -> None:
+    files = ["a/clip.mp4", "b/Clip.mov", "c/clip-2.mp4", "d/clip.mp4"]
+    paths = export.output_paths(files, tmp_path, "json")
+    assert [p.name for p in paths] == ["clip.json", "Clip-2.json", "clip-2-2.json", "clip-3.json"]
+    assert {p.parent for p in paths} == {tmp_path}
+
+
+# -- words
+
+
+@given(st.text())
+def test_printable_text_has_no_steering_characters(text: str) -> None:
+    assert words.printable(text).isprintable()
+
+
+@given(st.integers(0, 10**7))
+def test_timecodes_can_be_read_back(hundredths: int) -> None:
+    parts = [float(p) for p in words.timecode(hundredths / 100).split(":")]
+    assert round(100 * sum(p * 60**k for k, p in enumerate(reversed(parts)))) == hundredths
+
+
+@given(st.floats(0.01, 1e6), st.integers(1, 500))
+def test_ticks_are_never_too_many(duration_s: float, n_most: int) -> None:
+    assert 0 < duration_s / words.tick_step(duration_s, n_most) <= n_most
+
+
+def test_overlapping_segments_are_counted_once() -> None:
+    segments = (Segment(1, 3, 0.9, "audio"), Segment(2, 4, 0.9, "visual"), Segment(2, 2.5, 0.9, "both"))
+    assert words.found(forged(segments=segments)) == "3 suspected segments, 3.00 s of 8.60 s"
+
+
+def test_an_hour_is_said_in_hours() -> None:
+    assert words.found(hour_long()) == "60 suspected segments, 36.00 s of 1:00:00 h"

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from fakespan.report.terminal import render
+from fakespan.types import Scan, Segment
+from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long
+
+
+def shown(scan: Scan, width: int = 80, encoding: str = "utf-8", **options: object) -> str:
+    buffer = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    Console(file=buffer, width=width, **options).print(render(scan))  # type: ignore[arg-type]
+    buffer.flush()
+    return buffer.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined,no-any-return]
+
+
+def row(text: str, name: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(name))
+
+
+def test_a_forged_file_is_suspected_and_its_segments_are_listed() -> None:
+    text = shown(forged())
+    assert "SUSPECTED FORGED" in text
+    assert "score 0.93 reaches the threshold 0.50" in text
+    assert "0:04.00   0:04.80   0.80 s   picture        face 0, left     0.81" in text
+    assert "Face 2 was seen for 0.4 s only" in text
+    assert "not a proof" in text
+
+
+def test_a_clean_file_is_not_called_genuine() -> None:
+    text = shown(clean())
+    assert "no forgery found" in text
+    assert not any(word in text.lower() for word in ("genuine", "authentic", "real"))
+    assert "\u2588" not in text
+
+
+@pytest.mark.parametrize("width", [30, 80, 200])
+def test_the_bars_are_as_wide_as_the_window_and_true_to_time(width: int) -> None:
+    text = shown(forged(), width)
+    for name, segment in zip(("sound", "picture", "both"), forged().segments, strict=True):
+        bar = row(text, name)
+        assert len(bar) == width
+        cells = width - 10
+        filled = [k for k, c in enumerate(bar[10:]) if c == "\u2588"]
+        assert filled[0] == pytest.approx(segment.start_s / 8.6 * cells, abs=1)
+        assert filled[-1] + 1 == pytest.approx(segment.end_s / 8.6 * cells, abs=1)
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_the_shortest_segment_of_an_hour_is_seen() -> None:
+    text = shown(hour_long(3), 40)
+    assert all("\u2588" in row(text, name) for name in ("sound", "picture", "both"))
+
+
+def test_segments_beyond_the_stated_end_stay_inside_the_bar() -> None:
+    bar = row(shown(forged(duration_s=1.0, tracks=(), segments=(Segment(0, 9, 0.9, "audio"),))), "sound")
+    assert bar[10:] == "\u2588" * 70
+
+
+def test_what_the_file_does_not_have_is_said() -> None:
+    text = shown(audio_only())
+    assert "(no picture in this file)" in row(text, "picture")
+    assert "There is no picture" in text
+
+
+def test_hostile_names_and_notes_are_shown_not_obeyed() -> None:
+    text = shown(forged(file=HOSTILE_NAME, notes=("[bold]x[/bold]\x1b[2J", "[/]")), 200, force_terminal=True)
+    assert "[red]x[/red]\\x1b[31m\\u202e\\n-->" in text
+    assert "[bold]x[/bold]\\x1b[2J" in text
+    assert "\x1b[2J" not in text
+    assert "\u202e" not in text
+
+
+def test_without_colour_there_is_not_one_escape() -> None:
+    assert "\x1b" not in shown(forged(), force_terminal=True, no_color=True, color_system=None)
+    assert "\x1b" not in shown(forged())
+
+
+def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[36m" not in shown(forged(), force_terminal=True)
+    monkeypatch.delenv("NO_COLOR")
+    assert "\x1b[36m" in shown(forged(), force_terminal=True, color_system="standard")
+
+
+def test_an_output_without_unicode_gets_ascii() -> None:
+    text = shown(forged(file="\u8a71\udcff.mp4", notes=("caf\u00e9",)), encoding="ascii")
+    assert "#" in row(text, "sound")
+    assert "\\u8a71\\udcff.mp4" in text
+    assert "caf\\xe9" in text
+
+
+def test_a_file_of_no_length_can_be_shown() -> None:
+    assert "no forgery found" in shown(clean(duration_s=0.0, tracks=()))
