@@ -3,8 +3,8 @@
 Contract: both start at the file's common zero (the earlier of the two streams' starts), so that picture k and sample
 640 k belong together. A picture stream that starts later is preceded by its first picture, a sound stream that starts
 later by silence; gaps are filled by the picture before them and by silence. Memory is constant, whatever the length of
-the file. Damaged packets are passed over, a cut-off file gives what it holds. The published BA-TFD (2204.06228) resamples
-neither stream; this module does.
+the file. Damaged packets are passed over, a cut-off file gives what it holds. The published BA-TFD (2204.06228)
+resamples neither stream; this module does.
 """
 
 from __future__ import annotations

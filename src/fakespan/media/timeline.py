@@ -1,8 +1,8 @@
 """Places decoded pieces of a stream on the file's timeline, whose zero picture and sound share.
 
-Contract: seconds in, seconds out. Timestamps are believed as long as they are plausible; a jump back by more than half a
-second, or ahead beyond the file's own length, is taken for a fault (a file glued from two, a wrapped counter): the pieces
-that follow it are moved to follow on without a gap.
+Contract: seconds in, seconds out. Timestamps are believed as long as they are plausible; a jump back by more than half
+a second, or ahead beyond the file's own length, is taken for a fault (a file glued from two, a wrapped counter): the
+pieces that follow it are moved to follow on without a gap.
 """
 
 from __future__ import annotations

@@ -1,0 +1,229 @@
+"""Writes clips, and sends arrays through a codec and back.
+
+Contract: pictures are (H, W, 3) uint8 RGB, sound is float32 (n,) in -1..1, mono. H.264 needs even sizes: an odd picture
+gets its last row or column repeated (the round trip cuts it off again). What is written plays from zero with picture
+and sound in step; a file appears under its name only when it is complete.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+
+from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.media.picture import Image, Picture, Source
+from fakespan.media.sound import Sound, to_mono
+
+__all__ = ["roundtrip_sound", "roundtrip_video", "write_video"]
+
+_BT709, _BT601, _LIMITED = 1, 6, 1  # as H.264 tags them
+_HD_LINES = 720  # from here on pictures are BT.709, as players assume
+_GLOBAL_HEADER = 1 << 22
+_BLOCK = 4096  # samples handed to the encoder at once
+
+
+def write_video(
+    path: str | Path,
+    frames: Iterable[Image],
+    fps: float = FPS,
+    sound: Sound | None = None,
+    sample_rate: int = SAMPLE_RATE,
+    *,
+    crf: int = 18,
+    preset: str = "veryfast",
+    audio_bitrate: int = 128_000,
+) -> None:
+    """Writes an mp4 (H.264, AAC) in one go: under another name first, renamed when it is complete.
+
+    Args:
+        path: of the file; one that exists is replaced.
+        frames: (H, W, 3) uint8 RGB each, all of one size; an array (n, H, W, 3) or an iterable, taken one by one.
+        fps: frames a second.
+        sound: float32 (n,) mono in -1..1; None or empty writes no sound stream.
+        sample_rate: of the sound, in samples a second.
+        crf: H.264 quality, 0 (lossless) to 51.
+        preset: of x264, "ultrafast" to "veryslow".
+        audio_bitrate: of the AAC stream, in bits a second.
+
+    Raises:
+        ValueError: no frames, or frames of different sizes.
+        OSError: the folder cannot be written.
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".mp4")
+    os.close(handle)
+    try:
+        first, every = _first(frames)
+        rate = _rate(fps)
+        with av.open(name, "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            video = container.add_stream("libx264", rate=rate)
+            _set_up_video(video.codec_context, first, rate, {"crf": str(crf), "preset": preset}, threads=0)
+            streams = [_video_packets(video, every, first.shape, rate)]
+            if sound is not None and len(sound):
+                audio = container.add_stream("aac", rate=sample_rate)
+                _set_up_sound(audio.codec_context, sample_rate, audio_bitrate)
+                streams.append(_sound_packets(audio, sound, sample_rate))
+            for _, packets in heapq.merge(*streams, key=itemgetter(0)):
+                container.mux(packets)
+        _give_usual_rights(name)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def roundtrip_video(
+    frames: Iterable[Image], fps: float = FPS, crf: int = 23, *, preset: str = "ultrafast", threads: int = 1
+) -> Image:
+    """The frames (n, H, W, 3) as they come back from H.264 of that quality, same number and size.
+
+    Nothing touches the disk. Raises ValueError when there are no frames, or frames of different sizes.
+    """
+    first, rest = _first(frames)
+    height, width = first.shape[:2]
+    encoder = av.CodecContext.create("libx264", "w")
+    _set_up_video(encoder, first, _rate(fps), {"crf": str(crf), "preset": preset}, threads)
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.thread_count = threads
+    images: list[Image] = []
+    for frame in itertools.chain(_video_frames(rest, first.shape, encoder.time_base), [None]):
+        for packet in encoder.encode(frame):
+            images += [_cut_rgb(f, width, height) for f in decoder.decode(packet)]
+    images += [_cut_rgb(f, width, height) for f in decoder.decode(None)]
+    return np.stack(images)
+
+
+def roundtrip_sound(sound: Sound, sample_rate: int = SAMPLE_RATE, bitrate: int = 64_000) -> Sound:
+    """The sound (n,) as it comes back from AAC of that bit rate: same length, and aligned (the codec's delay is cut).
+
+    Nothing touches the disk. `sample_rate` must be one that AAC knows (8000 to 96000).
+    """
+    if not len(sound):
+        return np.zeros(0, np.float32)
+    encoder = av.CodecContext.create("aac", "w")
+    _set_up_sound(encoder, sample_rate, bitrate)
+    encoder.flags |= _GLOBAL_HEADER  # the decoder needs it, as there is no container to carry it
+    encoder.open()
+    decoder = av.CodecContext.create("aac", "r")
+    decoder.extradata = encoder.extradata
+    blocks: list[Sound] = []
+    delay = 0
+    for frame in itertools.chain(_sound_frames(sound, sample_rate), [None]):
+        for packet in encoder.encode(frame):
+            delay = max(delay, -(packet.pts or 0))  # priming has negative times
+            packet.pts = packet.dts = None
+            blocks += [to_mono(f) for f in decoder.decode(packet)]
+    blocks += [to_mono(f) for f in decoder.decode(None)]
+    aligned = np.concatenate(blocks)[delay : delay + len(sound)]
+    return np.pad(aligned, (0, len(sound) - len(aligned)))
+
+
+def _video_packets(
+    stream: VideoStream, frames: Iterable[Image], shape: tuple[int, ...], rate: Fraction
+) -> Iterator[tuple[float, list[Packet[Any]]]]:
+    """Encoded pictures, with the time of the frame that went in."""
+    n_frames = 0
+    for n_frames, frame in enumerate(_video_frames(frames, shape, 1 / rate), start=1):
+        yield float((n_frames - 1) / rate), list(stream.encode(frame))
+    yield float(n_frames / rate), list(stream.encode(None))
+
+
+def _sound_packets(stream: AudioStream, sound: Sound, sample_rate: int) -> Iterator[tuple[float, list[Packet[Any]]]]:
+    """Encoded sound, with the time of the block that went in."""
+    for k, frame in enumerate(_sound_frames(sound, sample_rate)):
+        yield k * _BLOCK / sample_rate, list(stream.encode(frame))
+    yield len(sound) / sample_rate, list(stream.encode(None))
+
+
+def _set_up_video(
+    encoder: VideoCodecContext, first: Image, rate: Fraction, options: dict[str, str], threads: int
+) -> None:
+    height, width = first.shape[:2]
+    encoder.width, encoder.height = width + width % 2, height + height % 2
+    encoder.pix_fmt, encoder.framerate, encoder.time_base = "yuv420p", rate, 1 / rate
+    encoder.colorspace = _BT709 if min(height, width) >= _HD_LINES else _BT601
+    encoder.color_range = _LIMITED
+    encoder.options = options
+    encoder.thread_count = threads
+
+
+def _set_up_sound(encoder: AudioCodecContext, sample_rate: int, bitrate: int) -> None:
+    encoder.sample_rate, encoder.format, encoder.layout = sample_rate, "fltp", "mono"
+    encoder.bit_rate, encoder.time_base = bitrate, Fraction(1, sample_rate)
+
+
+def _video_frames(frames: Iterable[Image], shape: tuple[int, ...], time_base: Fraction) -> Iterator[VideoFrame]:
+    """The frames in the encoder's pixel format, numbered."""
+    is_hd = min(shape[:2]) >= _HD_LINES
+    for k, image in enumerate(frames):
+        if image.shape != shape:
+            raise ValueError(f"expected frames of one size, {shape}, got {image.shape}")
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(_even(image)), format="rgb24").reformat(
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709 if is_hd else Colorspace.ITU601,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+        frame.pts, frame.time_base = k, time_base
+        yield frame
+
+
+def _even(image: Image) -> Image:
+    """The image with even sides, its last row and column repeated where needed."""
+    odd_rows, odd_columns = image.shape[0] % 2, image.shape[1] % 2
+    if not (odd_rows or odd_columns):
+        return image
+    return np.pad(image, ((0, odd_rows), (0, odd_columns), (0, 0)), mode="edge")
+
+
+def _sound_frames(sound: Sound, sample_rate: int) -> Iterator[AudioFrame]:
+    """The sound in blocks, clipped to -1..1."""
+    for start in range(0, len(sound), _BLOCK):
+        block = np.clip(sound[start : start + _BLOCK], -1.0, 1.0).astype(np.float32)
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block[None]), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = sample_rate, start, Fraction(1, sample_rate)
+        yield frame
+
+
+def _first(frames: Iterable[Image]) -> tuple[Image, Iterator[Image]]:
+    """The first frame, and an iterator over all of them."""
+    every = iter(frames)
+    first = next(every, None)
+    if first is None or first.ndim != 3 or first.shape[2] != 3 or first.dtype != np.uint8:
+        got = "no frames" if first is None else f"{first.dtype} {first.shape}"
+        raise ValueError(f"expected frames (H, W, 3) of uint8, got {got}")
+    return first, itertools.chain([first], every)
+
+
+def _cut_rgb(frame: Any, width: int, height: int) -> Image:
+    """A decoded frame as RGB, without the row or column that made its size even."""
+    return Picture(0, 0.0, Source(frame)).rgb()[:height, :width]
+
+
+def _rate(fps: float) -> Fraction:
+    return Fraction(fps).limit_denominator(1001)
+
+
+def _give_usual_rights(name: str) -> None:
+    """The permissions that a file made with open() has; a temporary file's are stricter."""
+    mask = os.umask(0)
+    os.umask(mask)
+    Path(name).chmod(0o666 & ~mask)
