@@ -205,7 +205,10 @@ def _area(found: Ints, seen: Ints, n_labels: int) -> float:
     if len(found) == 0:
         return 0.0
     best_later = np.maximum.accumulate((found / seen)[::-1])[::-1]
-    return float(np.diff(found) @ best_later[1:] / n_labels)
+    area = np.diff(found, prepend=0) @ best_later
+    if found[0]:
+        area -= best_later[0]  # the published curve begins at the first proposal
+    return float(area / n_labels)
 
 
 @dataclass(frozen=True)
