@@ -1,7 +1,8 @@
 """Cuts between shots, by comparing pictures of a few hundred pixels.
 
-A cut at picture n: n differs from both pictures before it, clearly more than pictures differed lately, and the next
-picture resembles n. So a flash of one picture, a pan and a shaking camera are no cuts. It does not see dissolves.
+A cut at picture n: n differs from both pictures before it, several times more than pictures differed lately and
+than the next one differs from n. So a flash of one picture, a pan and a shaking camera are no cuts, and a jump cut in
+one setting is. It does not see dissolves.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 __all__ = ["difference", "mark_cuts"]
 
 THUMB_SIDE = 32  # pixels
-LEAST_CHANGE = 0.08  # mean change of a pixel, of 1, that a cut brings at least
-LEAST_RISE = 3.0  # how many times the usual change
+LEAST_CHANGE = 0.03  # mean change of a pixel, of 1, that a cut brings at least
+LARGE_CHANGE = 0.08  # that another setting brings
+LEAST_RISE = 7.0  # how many times the usual change
+LEAST_RISE_OF_LARGE = 3.0
 N_USUAL = 8  # pictures that say what is usual
 
 
@@ -52,16 +55,15 @@ def _is_cut(until: list[NDArray[np.float32]], after: NDArray[np.float32] | None,
     if len(until) < 2:
         return False
     *before, here = until
-    change = difference(here, before[-1])
-    limit = max(LEAST_CHANGE, LEAST_RISE * float(np.mean(usual)) if usual else 0.0)
-    settles = after is None or difference(after, here) < change / 2
-    is_cut = settles and all(difference(here, earlier) > limit for earlier in before)
+    changes = [difference(here, earlier) for earlier in before]
+    around = max(float(np.mean(usual)) if usual else 0.0, difference(after, here) if after is not None else 0.0)
+    is_cut = min(changes) > min(max(LEAST_CHANGE, LEAST_RISE * around), max(LARGE_CHANGE, LEAST_RISE_OF_LARGE * around))
     if is_cut:
         usual.clear()
     else:
-        usual.append(change)
+        usual.append(changes[-1])
     return is_cut
 
 
 def _thumb(picture: _Picture) -> NDArray[np.float32]:
-    return picture.thumbnail(THUMB_SIDE).astype(np.float32) / 255
+    return picture.thumbnail(THUMB_SIDE).astype(np.float32) / np.float32(255)

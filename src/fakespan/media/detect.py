@@ -58,9 +58,9 @@ class FaceDetector:
         if len(boxes) == 0:
             return Found(NO_BOXES, np.zeros(0, np.float32))
         square = _squared(boxes)
-        shifts, chances = self._rnet_forward(_patches(picture, square, 24))
-        keep = np.flatnonzero(chances > STAGE_SCORES[1])
-        keep = keep[_suppress(square[keep], chances[keep], 0.7)]
+        shifts, chances = _run(self._rnet, _patches(picture, square, 24), "dense_2", "softmax_1")
+        keep = np.flatnonzero(chances[:, 1] > STAGE_SCORES[1])
+        keep = keep[_suppress(square[keep], chances[keep, 1], 0.7)]
         found = self.refine(picture, _shifted(square[keep], shifts[keep]))
         keep = np.flatnonzero(found.scores > STAGE_SCORES[2])
         keep = keep[_suppress(found.boxes[keep], found.scores[keep], 0.7, of_smaller=True)]
@@ -71,8 +71,7 @@ class FaceDetector:
         if len(boxes) == 0:
             return Found(NO_BOXES, np.zeros(0, np.float32))
         square = _squared(boxes)
-        self._onet.setInput(_patches(picture, square, 48))
-        shifts, _, chances = self._onet.forward(["dense_5", "dense_6", "softmax_2"])
+        shifts, chances = _run(self._onet, _patches(picture, square, 48), "dense_5", "softmax_2")
         return Found(_shifted(square, shifts), chances[:, 1])
 
     def _propose(self, picture: NDArray[np.uint8], min_face: float) -> Boxes:
@@ -91,18 +90,12 @@ class FaceDetector:
     def _propose_at(self, picture: NDArray[np.uint8], scale: float) -> Found:
         height, width = picture.shape[:2]
         size = (ceil(width * scale), ceil(height * scale))
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        self._pnet.setInput(_normalised(small[None]))
-        shifts, chances = self._pnet.forward(["conv2d_4", "softmax"])
+        small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        shifts, chances = _run(self._pnet, _normalised(small[None]), "conv2d_4", "softmax")
         column, row = np.nonzero(chances[0, :, :, 1] >= STAGE_SCORES[0])
         corner = STRIDE * np.stack([column, row], axis=1).astype(np.float32)
-        boxes = np.concatenate([corner, corner + FIELD], axis=1) / np.float32(scale)
+        boxes = (np.concatenate([corner, corner + FIELD], axis=1) / scale).astype(np.float32)
         return Found(_shifted(boxes, shifts[0, column, row]), chances[0, column, row, 1])
-
-    def _rnet_forward(self, patches: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        self._rnet.setInput(patches)
-        shifts, chances = self._rnet.forward(["dense_2", "softmax_1"])
-        return shifts, chances[:, 1]
 
 
 def iou(one: Boxes, many: Boxes, *, of_smaller: bool = False) -> NDArray[np.float32]:
@@ -129,6 +122,11 @@ def _suppress(boxes: Boxes, scores: NDArray[np.float32], limit: float, *, of_sma
     return np.array(kept, np.intp)
 
 
+def _run(net: cv2.dnn.Net, patches: NDArray[np.float32], *names: str) -> list[NDArray[np.float32]]:
+    net.setInput(patches)
+    return [np.asarray(output, np.float32) for output in net.forward(names)]
+
+
 def _squared(boxes: Boxes) -> Boxes:
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) / 2
@@ -138,7 +136,8 @@ def _squared(boxes: Boxes) -> Boxes:
 def _shifted(boxes: Boxes, shifts: NDArray[np.float32]) -> Boxes:
     """Each edge moved by its share (N, 4) of the box's width or height."""
     size = boxes[:, 2:] - boxes[:, :2]
-    return boxes + shifts * np.concatenate([size, size], axis=1)
+    moved: Boxes = boxes + shifts * np.concatenate([size, size], axis=1)
+    return moved
 
 
 def _patches(picture: NDArray[np.uint8], boxes: Boxes, side: int) -> NDArray[np.float32]:
@@ -161,8 +160,10 @@ def _patch(picture: NDArray[np.uint8], corner: list[int], side: int) -> NDArray[
 
 def _normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(N, H, W, 3) bytes -> (N, W, H, 3) in -1..1: these networks were trained on transposed pictures."""
-    values = (pictures.astype(np.float32) - 127.5) / 128
-    return np.ascontiguousarray(values.transpose(0, 2, 1, 3))
+    values = pictures.transpose(0, 2, 1, 3).astype(np.float32, order="C")
+    values -= np.float32(127.5)
+    values /= np.float32(128)
+    return values
 
 
 def _weights_folder() -> Path:

@@ -21,7 +21,7 @@ from fakespan.config import FPS
 from fakespan.errors import ConfigError
 from fakespan.media.cuts import mark_cuts
 from fakespan.media.detect import FaceDetector, Found, iou
-from fakespan.media.features import prepare_crop
+from fakespan.media.features import FACE_SIZE, prepare_crop
 from fakespan.media.track import LiveTrack, Picture, TrackEnd, TrackFrame
 from fakespan.media.tracking import link, to_place
 from fakespan.types import FaceTrack
@@ -51,6 +51,7 @@ class FaceConfig:
     max_gap_s: float = 1.0  # a face not seen for longer has gone
     max_faces: int = 6  # at a time; the largest
     whole_max_side: int = 320  # pixels; a larger picture is never taken for a face crop
+    face_size: int = FACE_SIZE  # pixels; side of the crops given
 
     def __post_init__(self) -> None:
         if self.look_every < 1 or self.detect_every % self.look_every or self.detect_every < 1:
@@ -85,14 +86,14 @@ def follow_faces(
         return
     stream = iter(pictures)
     if mode == "whole":
-        yield from _whole(stream)
+        yield from _whole(stream, config.face_size)
         return
     detector = FaceDetector()
     head = list(islice(stream, 1))
     if head and _may_be_crop(head[0], config):
         head += islice(stream, 2 * config.detect_every)
         if is_face_crop(head[:: config.detect_every], detector):
-            yield from _whole(chain(head, stream))
+            yield from _whole(chain(head, stream), config.face_size)
             return
     follower = _Follower(detector, config)
     for picture, is_cut in mark_cuts(chain(head, stream)):
@@ -121,13 +122,13 @@ def _shows_crop(view: NDArray[np.uint8], detector: FaceDetector) -> bool:
     return bool(0.3 < x < 0.7 and 0.2 < y < 0.65 and 0.48 < size < 0.85)
 
 
-def _whole(pictures: Iterable[Picture]) -> Iterator[TrackFrame | TrackEnd]:
+def _whole(pictures: Iterable[Picture], face_size: int) -> Iterator[TrackFrame | TrackEnd]:
     """The whole picture as the face, from the first picture to the last."""
     first = last = None
     for picture in pictures:
         last = picture.index
         first = last if first is None else first
-        yield TrackFrame(0, last, prepare_crop(picture.crop(0, 0, picture.width, picture.height)))
+        yield TrackFrame(0, last, prepare_crop(picture.crop(0, 0, picture.width, picture.height), face_size))
     if first is not None and last is not None:
         yield TrackEnd(FaceTrack(0, first / FPS, (last + 1) / FPS, (0.0, 0.0, 1.0, 1.0), is_whole=True))
 
@@ -240,7 +241,7 @@ class _Follower:
         n_free = self._config.max_faces - len(self._tracks)
         for k in order[: max(0, n_free)]:
             min_frames = round(self._config.min_track_s * FPS)
-            self._tracks.append(LiveTrack(found.boxes[k], picture.index, min_frames))
+            self._tracks.append(LiveTrack(found.boxes[k], picture.index, min_frames, self._config.face_size))
 
     @staticmethod
     def _view(picture: Picture, side: int) -> tuple[NDArray[np.uint8], float]:

@@ -49,7 +49,7 @@ class TrackFrame:
 
     track: int
     index: int  # of the picture, at 25 frames a second
-    face: NDArray[np.uint8]  # (96, 96, 3) RGB
+    face: NDArray[np.uint8]  # (96, 96, 3) RGB, or of the size asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,15 @@ class LiveTrack:
         box: (4,) x0, y0, x1, y1 of the face when first seen, in pixels.
         index: number of that picture.
         min_frames: a track of fewer frames is reported but gives no frames.
+        face_size: pixels; side of the crops given.
     """
 
-    def __init__(self, box: NDArray[np.float32], index: int, min_frames: int) -> None:
+    def __init__(self, box: NDArray[np.float32], index: int, min_frames: int, face_size: int) -> None:
         self.id: int | None = None  # given once the face is believed
         self.box = box
         self.last_seen = self.needed_from = index
         self.n_found, self.n_doubts = 1, 0  # searches that did and did not find it, before it had an id
-        self._min_frames = min_frames
+        self._min_frames, self._face_size = min_frames, face_size
         self._path = SteadyPath()
         self._key: tuple[int, Place] | None = None  # the last steady place whose frames are done
         self._held: list[TrackFrame] = []
@@ -113,7 +114,7 @@ class LiveTrack:
         for index, place in steps:
             picture = pictures[index]
             box = crop_box(place, picture.width, picture.height)
-            self._held.append(TrackFrame(-1, index, prepare_crop(picture.crop(*box))))
+            self._held.append(TrackFrame(-1, index, prepare_crop(picture.crop(*box), self._face_size)))
         self._boxes.extend(_shares(box, picture))
         self._key = key
         self._span = (self._span[0], key[0])
