@@ -171,13 +171,12 @@ class Matches:
 
         NaN when the videos taken have no label.
         """
-        drawn = np.ones(len(self.n_labels), dtype=np.int64) if counts is None else counts
-        total = int(self.n_labels @ drawn)
-        if not total:
-            return float("nan")
-        weights = drawn[self.video]
-        found, seen = np.cumsum(self.hits[threshold] * weights), np.cumsum(weights)
-        return _area(found[seen > 0], seen[seen > 0], total)
+        right = np.flatnonzero(self.hits[threshold])
+        if counts is None:
+            return _area(np.arange(1, len(right) + 1), right + 1, int(self.n_labels.sum()))
+        weights = counts[self.video]
+        right = right[weights[right] > 0]
+        return _area(np.cumsum(weights[right]), np.cumsum(weights)[right], int(self.n_labels @ counts))
 
 
 def match_proposals(proposals: Proposals, labels: Labels, iou_thresholds: Sequence[float]) -> Matches:
@@ -201,13 +200,22 @@ def match_proposals(proposals: Proposals, labels: Labels, iou_thresholds: Sequen
 
 
 def _area(found: Ints, seen: Ints, n_labels: int) -> float:
-    """Area under precision over recall, where precision is the best that any later point of the curve still has."""
+    """Area under the interpolated precision over recall.
+
+    Args:
+        found: right proposals up to and with each right one.
+        seen: proposals up to and with each right one. Precision only falls from there to the next right one, so that
+            these points hold every maximum.
+        n_labels: recall 1; NaN is returned for 0.
+    """
+    if not n_labels:
+        return float("nan")
     if len(found) == 0:
         return 0.0
     best_later = np.maximum.accumulate((found / seen)[::-1])[::-1]
     area = np.diff(found, prepend=0) @ best_later
-    if found[0]:
-        area -= best_later[0]  # the published curve begins at the first proposal
+    if found[0] == seen[0]:
+        area -= best_later[0]  # right from the start: the published curve begins at the first proposal
     return float(area / n_labels)
 
 
@@ -275,16 +283,19 @@ class _Pool:
 def _concatenate(tables: Mapping[str, ArrayLike], n_columns: int, what: str) -> tuple[Floats, Ints]:
     """The tables end to end, (sum of n, n_columns), and where each begins."""
     parts = [_table(name, table, n_columns, what) for name, table in tables.items()]
-    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)]).astype(np.int64)
-    return (np.concatenate(parts) if parts else np.zeros((0, n_columns))), offsets
+    offsets = np.zeros(len(parts) + 1, dtype=np.int64)
+    np.cumsum([len(part) for part in parts], out=offsets[1:])
+    together = np.concatenate(parts) if parts else np.zeros((0, n_columns))
+    if np.isnan(together).any():
+        raise DataError(what, expected="numbers", got="NaN", remedy="leave out what has no score or time")
+    return together, offsets
 
 
 def _table(name: str, values: ArrayLike, n_columns: int, what: str) -> Floats:
     table = np.asarray(values, dtype=np.float64)
     if table.size == 0:
         return np.zeros((0, n_columns))
-    if table.ndim != 2 or table.shape[1] != n_columns or np.isnan(table).any():
-        got = f"{table.shape}" + (" with NaN" if np.isnan(table).any() else "")
+    if table.ndim != 2 or table.shape[1] != n_columns:
         remedy = "give score, begin, end" if n_columns == 3 else "give start, end"
-        raise DataError(f"{what} of {name}", expected=f"numbers (n, {n_columns})", got=got, remedy=remedy)
+        raise DataError(f"{what} of {name}", expected=f"numbers (n, {n_columns})", got=f"{table.shape}", remedy=remedy)
     return table

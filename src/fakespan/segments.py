@@ -119,7 +119,8 @@ class _Pool:
         if np.any(begins[1:] < begins[:-1]):
             table = table[np.argsort(begins, kind="stable")]
         self.begins, self.ends = np.ascontiguousarray(table[:, 1]), np.ascontiguousarray(table[:, 2])
-        self.longest = float((self.ends - self.begins).max(initial=0))
+        self.lengths = self.ends - self.begins
+        self.longest = float(self.lengths.max(initial=0))
         n_blocks = max(1, -(-len(table) // BLOCK))
         self.scores = np.full(n_blocks * BLOCK, -np.inf)  # the last block is filled up with what is never taken
         self.scores[: len(table)] = table[:, 0]
@@ -136,18 +137,21 @@ class _Pool:
         return float(self.scores[index]), float(self.begins[index]), float(self.ends[index])
 
     def remove(self, index: int) -> None:
-        """Takes a candidate out."""
-        self.scores[index] = -np.inf
+        """Takes a candidate out; emptied, it overlaps nothing any more."""
+        self.scores[index], self.ends[index], self.lengths[index] = -np.inf, self.begins[index], 0
         self._refresh(index, index + 1)
 
     def decay(self, begin: float, end: float, threshold: float, alpha: float) -> None:
         """Multiplies the score of every span whose IoU with [begin, end] is above the threshold."""
+        if end <= begin:
+            return
         low = int(self.begins.searchsorted(begin - self.longest, side="left"))
         high = int(self.begins.searchsorted(end, side="left"))
         near = slice(low, high)
-        shares = overlap(self.begins[near], self.ends[near], begin, end)
-        # an IoU of 0 would multiply by 1, and -inf marks what was taken
-        hit = np.flatnonzero((shares > max(threshold, 0.0)) & (self.scores[near] > -np.inf))
+        # `overlap` without its care for empty pairs and disjoint ones, which give 0 or less here and are no hit
+        shared = np.minimum(self.ends[near], end) - np.maximum(self.begins[near], begin)
+        shares = shared / (self.lengths[near] + (end - begin) - shared)
+        hit = np.flatnonzero(shares > max(threshold, 0.0))
         self.scores[low + hit] *= np.exp(-np.square(shares[hit]) / alpha)
         self._refresh(low, high)
 
