@@ -94,6 +94,9 @@ class Visit:
     def time(self) -> float:
         return float(self.tab.evaluate("document.getElementById('media').currentTime"))
 
+    def first_played(self) -> float:
+        return float(self.tab.evaluate("document.getElementById('media').played.start(0)"))
+
     def is_playing(self) -> bool:
         return bool(self.tab.evaluate("!document.getElementById('media').paused"))
 
@@ -121,9 +124,9 @@ def test_a_click_on_a_segment_plays_exactly_that_segment(visit: Any, number: int
     page = visit(forged(), embed=embed)
     segment = forged().segments[number]
     page.tab.click(f".segment[data-segment='{number}']")
-    page.wait(f"!media.paused && media.currentTime > {segment.start_s}")
-    assert segment.start_s <= page.time() <= segment.end_s + 0.05
+    page.wait(f"!media.paused && media.currentTime > {segment.start_s} && media.currentTime < {segment.end_s}")
     page.wait("media.paused")
+    assert page.first_played() == pytest.approx(segment.start_s, abs=0.05)
     assert page.time() == pytest.approx(segment.end_s, abs=0.05)
     assert page.tab.get_attribute("tr.current", "data-segment") == str(number)
 
@@ -132,15 +135,13 @@ def test_the_tables_button_works_by_keyboard(visit: Any) -> None:
     page = visit(forged())
     page.tab.focus("button.play[data-segment='1']")
     page.tab.keyboard.press("Enter")
-    page.wait("!media.paused && media.currentTime > 4")
-    assert page.time() < 4.85
+    page.wait("!media.paused && media.currentTime > 4 && media.currentTime < 4.8")
 
 
 def test_a_click_on_the_timeline_seeks_and_does_not_play(visit: Any) -> None:
     page = visit(forged())
-    page.tab.locator("#plot").scroll_into_view_if_needed()
     box = page.tab.locator("#plot").bounding_box()
-    page.tab.mouse.click(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.8)
+    page.tab.click("#plot", position={"x": box["width"] * 0.3, "y": box["height"] * 0.6})
     assert page.time() == pytest.approx(0.3 * 8.6, abs=0.05)
     assert not page.is_playing()
     assert float(page.tab.get_attribute("#head", "aria-valuenow")) == pytest.approx(0.3 * 8.6, abs=0.05)
@@ -161,8 +162,8 @@ def test_context_is_played_around_a_segment(visit: Any) -> None:
     page.tab.check("#context")
     page.tab.click("button.play[data-segment='0']")
     page.wait("!media.paused && media.currentTime > 0.7")
-    assert page.time() < 1.2
     page.wait("media.paused")
+    assert page.first_played() == pytest.approx(0.7, abs=0.05)
     assert page.time() == pytest.approx(2.4, abs=0.05)
 
 
@@ -173,16 +174,18 @@ def test_a_looped_segment_begins_again(visit: Any) -> None:
         "document.getElementById('media').addEventListener('seeked', () => { window.n = (window.n || 0) + 1; })"
     )
     page.tab.click("button.play[data-segment='2']")
-    page.wait("window.n >= 3")
-    assert page.is_playing()
-    assert 6.35 <= page.time() <= 7.1
+    page.wait("window.n >= 3 && !media.paused && media.currentTime >= 6.4 && media.currentTime < 7")
 
 
 def test_keys_go_from_segment_to_segment(visit: Any) -> None:
     page = visit(forged())
-    for key, start_s in (("n", 1.2), ("n", 4.0), ("n", 6.4), ("n", 6.4), ("p", 4.0)):
+    for key, number in (("n", 0), ("n", 1), ("n", 2), ("n", 2), ("p", 1)):
         page.tab.keyboard.press(key)
-        assert start_s <= page.time() < start_s + 0.5
+        segment = forged().segments[number]
+        assert segment.start_s <= page.time() <= segment.end_s + 0.05
+    page.wait("media.paused")
+    page.tab.keyboard.press("Space")
+    page.wait("!media.paused")
     page.tab.keyboard.press("Space")
     page.wait("media.paused")
     before = page.time()
@@ -206,9 +209,9 @@ def test_the_playhead_can_be_dragged_and_moved_by_keys(visit: Any) -> None:
 
 def test_the_suspected_face_is_boxed_during_its_segment(visit: Any) -> None:
     page = visit(forged())
-    page.tab.click("button.play[data-segment='1']")
-    page.tab.wait_for_selector("#boxes .suspect")
-    page.tab.click("#play")
+    assert page.tab.locator("#boxes .suspect").count() == 0
+    page.tab.click("#plot", position={"x": page.tab.locator("#plot").bounding_box()["width"] * 4.4 / 8.6, "y": 5})
+    page.tab.wait_for_selector("#boxes .suspect:visible")
     box, player = (page.tab.locator(place).first.bounding_box() for place in ("#boxes .suspect", "#media"))
     width = min(player["width"], player["height"] * 16 / 9)
     left = player["x"] + (player["width"] - width) / 2
@@ -223,8 +226,7 @@ def test_a_zoomed_timeline_still_seeks_true_to_time(visit: Any) -> None:
     box = page.tab.locator("#plot").bounding_box()
     assert box["width"] == pytest.approx(4 * page.tab.locator("#scroller").bounding_box()["width"], abs=2)
     page.tab.locator(".segment[data-segment='0']").click()
-    page.wait("media.currentTime > 1.2")
-    assert page.time() < 1.95
+    page.wait("media.currentTime > 1.2 && media.currentTime < 1.9")
 
 
 @pytest.mark.parametrize("scan", [clean(), hour_long(), forged(tracks=(), curves=(), notes=())])

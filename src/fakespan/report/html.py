@@ -158,5 +158,7 @@ def _player_data(scan: Scan, media_url: str | None) -> dict[str, Any]:
         "segments": [
             {"start": s.start_s, "end": s.end_s, "modality": s.modality, "track": s.track} for s in words.in_order(scan)
         ],
-        "tracks": [{"id": t.id, "start": t.start_s, "end": t.end_s, "box": t.box} for t in scan.tracks],
+        "tracks": [
+            {"id": t.id, "start": t.start_s, "end": t.end_s, "box": t.box, "whole": t.is_whole} for t in scan.tracks
+        ],
     }

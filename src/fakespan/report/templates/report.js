@@ -42,24 +42,29 @@
     return { left: (media.clientWidth - width) / 2, top: (media.clientHeight - height) / 2, width, height };
   }
 
+  const boxes = !by("boxes") ? [] : scan.tracks.map((track) => {
+    const box = document.createElement("div"), label = document.createElement("span");
+    box.hidden = true;
+    box.append(label);
+    by("boxes").append(box);
+    return { track, box, label };
+  });
+
   function showBoxes(time) {
-    const boxes = by("boxes");
-    if (!boxes) return;
-    const tracks = media.videoWidth ? scan.tracks.filter((t) => t.start <= time && time <= t.end) : [];
-    boxes.replaceChildren(...tracks.map((track) => {
-      const area = pictureArea(), [x, y, width, height] = track.box, box = document.createElement("div");
-      const hit = scan.segments.find((s) => s.track === track.id && s.modality !== "audio" && s.start <= time && time < s.end);
+    const area = media && media.videoWidth ? pictureArea() : null;
+    for (const { track, box, label } of boxes) {
+      const isSuspect = scan.segments.some((s) => s.track === track.id && s.modality !== "audio" && s.start <= time && time < s.end);
+      box.hidden = !area || time < track.start || time > track.end || (track.whole && !isSuspect);
+      if (box.hidden) continue;
+      const [x, y, width, height] = track.box;
       box.style.left = `${area.left + x * area.width}px`;
       box.style.top = `${area.top + y * area.height}px`;
       box.style.width = `${width * area.width}px`;
       box.style.height = `${height * area.height}px`;
-      box.classList.toggle("suspect", hit !== undefined);
-      box.classList.toggle("high", area.top + y * area.height < 20);
-      const label = document.createElement("span");
-      label.textContent = hit ? `face ${track.id}: suspected` : `face ${track.id}`;
-      box.append(label);
-      return box;
-    }));
+      box.classList.toggle("suspect", isSuspect);
+      box.classList.toggle("high", area.top + y * area.height < 20); // the label has no room above
+      label.textContent = `${track.whole ? "picture" : `face ${track.id}`}${isSuspect ? ": suspected" : ""}`;
+    }
   }
 
   function choose(number) {
