@@ -90,7 +90,8 @@ class ProposalFeatures(nn.Module):
         kernel = self.sampled.weight[..., 0, 0].permute(2, 0, 1).flatten(0, 1)  # (N C1, C)
         rows = F.linear(features.transpose(1, 2), kernel)  # (B, T, N C1)
         rows = rows.view(batch, n_frames * self.n_samples, -1)  # (B, T N, C1)
-        assert self.sampled.bias is not None and self.project.bias is not None
+        assert self.sampled.bias is not None
+        assert self.project.bias is not None
         parameters = (self.sampled.bias, self.project.weight.flatten(1), self.project.bias)
         needs_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (rows, *parameters))
         groups = self._groups(n_frames, n_begins, rows, needs_gradient)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-__all__ = ["Boundaries", "Maps", "Output", "Stream"]
+__all__ = ["Boundaries", "Branch", "Maps", "Output", "Stream"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,19 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """What one modality alone says: the answer of a network's `see` or `hear`, and what its `fuse` takes."""
+
+    features: Tensor  # (B, C, T)
+    logits: Tensor  # (B, 1, T) frame logits
+    evidence: Tensor  # (B, C + 1, T): features and, as the last channel, the frame logits
+    map: Tensor  # (B, D, T)
+    start: Tensor | None = None  # (B, T); only with a boundary generator
+    end: Tensor | None = None  # (B, T)
+    parts: Stream | None = None  # only for a loss
+
+
+@dataclass(frozen=True)
 class Output:
     """The answer of every network.
 
@@ -71,3 +85,13 @@ class Output:
     fused_parts: Stream | None = None  # None: the network has none (BA-TFD, small)
     visual_parts: Stream | None = None
     audio_parts: Stream | None = None
+
+    @property
+    def score_map(self) -> Tensor:
+        """The score of each proposal, (B, D, T): `fused`, times its start and end probabilities where there are any."""
+        if self.start is None or self.end is None:
+            return self.fused
+        n_durations, n_frames = self.fused.shape[1:]
+        frames = torch.arange(n_frames, device=self.end.device)
+        last = (frames[:n_durations, None] + frames).clamp(max=n_frames - 1)  # (D, T): the span's last frame, t + d
+        return self.fused * self.start[:, None] * self.end[:, last]

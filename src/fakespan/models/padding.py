@@ -1,0 +1,38 @@
+"""Encode a clip with a zero-padded tail at the cost of the clip alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["encode_padded"]
+
+
+def encode_padded(
+    encode: Callable[[Tensor], Tensor], x: Tensor, n_frames: int | None, *, reach: int, axis: int, columns: int = 1
+) -> Tensor:
+    """`encode(x)`, (B, C, T), for an x that is constant padding after its first `n_frames`.
+
+    An encoder that sees `reach` frames to either side gives one and the same feature vector all along the padding,
+    but for the last `reach` frames, which see the end. So a clip with just enough padding is encoded, and the constant
+    part is stretched to T.
+
+    Args:
+        encode: an encoder of limited reach.
+        x: its input, padded to T frames.
+        n_frames: frames that are the clip's own; None when unknown.
+        reach: frames to either side that an output frame depends on.
+        axis: the time axis of x.
+        columns: entries of x along that axis for one frame. With more than one (sound), the frame after the clip may
+            hold an echo of it: the windows of a spectrogram overlap.
+    """
+    total = x.shape[axis] // columns
+    head = (n_frames or total) + (1 if columns > 1 else 0) + reach  # the first frame that sees padding alone
+    short = head + 1 + reach
+    if n_frames is None or short >= total:
+        return encode(x)
+    y = encode(x.narrow(axis, 0, short * columns))
+    middle = y[..., head : head + 1].expand(-1, -1, total - head - reach)
+    return torch.cat([y[..., :head], middle, y[..., head + 1 :]], dim=-1)
