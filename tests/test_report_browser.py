@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,8 +15,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
 
+from fakespan.report.export import vtt_text
 from fakespan.report.html import write_html
-from fakespan.types import Scan
+from fakespan.types import Scan, Segment
 from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long
 
 pytestmark = pytest.mark.browser
@@ -177,6 +179,15 @@ def test_a_looped_segment_begins_again(visit: Any) -> None:
     page.wait("window.n >= 3 && !media.paused && media.currentTime >= 6.4 && media.currentTime < 7")
 
 
+def test_a_segment_at_the_very_end_is_looped_too(visit: Any) -> None:
+    page = visit(forged(segments=(Segment(8.1, 8.6, 0.9, "audio"),)))
+    page.tab.check("#context")
+    page.tab.check("#loop")
+    page.tab.click("button.play[data-segment='0']")
+    page.wait("media.currentTime > 8.3")
+    page.wait("!media.paused && media.currentTime < 8.0 && media.currentTime >= 7.55")
+
+
 def test_keys_go_from_segment_to_segment(visit: Any) -> None:
     page = visit(forged())
     for key, number in (("n", 0), ("n", 1), ("n", 2), ("n", 2), ("p", 1)):
@@ -246,6 +257,17 @@ def test_a_hostile_name_is_found_and_harmless(browser: Browser, video: Path, tmp
     with Visit(browser, tmp_path / "report.html") as page:
         page.ready()
         assert page.errors == []
+
+
+@pytest.mark.parametrize("scan", [forged(), forged(file=HOSTILE_NAME), clean()])
+def test_the_captions_are_read_by_the_browser(browser: Browser, scan: Scan) -> None:
+    tab = browser.new_page()
+    url = "data:text/vtt;base64," + base64.b64encode(vtt_text(scan).encode()).decode()
+    tab.set_content(f'<video><track default kind="captions" src="{url}"></video>')
+    tab.wait_for_function("document.querySelector('track').readyState === 2")
+    cues = tab.evaluate("[...document.querySelector('track').track.cues].map((c) => [c.startTime, c.endTime, c.line])")
+    assert cues == [[s.start_s, s.end_s, 0] for s in scan.segments]
+    tab.close()
 
 
 @pytest.mark.parametrize("scan", [forged(), audio_only()])

@@ -94,7 +94,8 @@
     const segment = scan.segments[number];
     if (!segment) return;
     const around = context.checked ? 0.5 : 0;
-    range = { from: Math.max(segment.start - around, 0), to: segment.end + around };
+    const last = isPlayable() && media.duration ? media.duration - FRAME_S : Infinity; // at its very end a player stops by itself
+    range = { from: Math.max(segment.start - around, 0), to: Math.min(segment.end + around, last) };
     choose(number);
     seek(range.from);
     follow();
@@ -167,14 +168,18 @@
   by("speed").addEventListener("change", (event) => { if (media) media.playbackRate = Number(event.target.value); });
 
   const zoom = by("zoom");
-  if (zoom) zoom.addEventListener("change", () => {
+  function magnify() {
     plot.className = `z${zoom.value}`;
     for (const ticks of document.querySelectorAll(".ticks")) {
       if (ticks.dataset.zoom === zoom.value) ticks.removeAttribute("display");
       else ticks.setAttribute("display", "none");
     }
     scroller.scrollLeft = (now() / scan.span) * plot.clientWidth - scroller.clientWidth / 2;
-  });
+  }
+  if (zoom) {
+    zoom.addEventListener("change", magnify);
+    addEventListener("beforeprint", () => { zoom.value = "1"; magnify(); });
+  }
 
   const keys = {
     " ": toggle,
