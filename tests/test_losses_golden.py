@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden_cases import GoldenCase, golden_case, inputs
 
 from fakespan.boundary_map import boundary_targets, frame_target, iou_map_target
 from fakespan.losses import LossTerms, LossWeights, Targets, localization_loss
 from fakespan.models import build_model
 from fakespan.models.published import config_from_published, family_from_names, rename_published
+from golden_cases import GoldenCase, golden_case, inputs
 
 RECORD = json.loads((Path(__file__).parent / "golden" / "losses.json").read_text())
 GENERATOR = ("_comp_boundary_generator.", "cbg_fusion_")
