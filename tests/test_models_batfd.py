@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 import torch
-from golden_cases import assert_matches, fill_state, golden_case, inputs
 
 from fakespan.config import ModelConfig
 from fakespan.errors import ConfigError, UsageError
@@ -16,6 +15,7 @@ from fakespan.models.fusion import Fusion
 from fakespan.models.outputs import Output
 from fakespan.models.published import config_from_published, rename_published
 from fakespan.models.video_encoder import C3dEncoder
+from golden_cases import assert_matches, fill_state, golden_case, inputs
 
 TINY = ModelConfig(
     n_frames=64,

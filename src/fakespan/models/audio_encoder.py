@@ -57,7 +57,7 @@ class CnnEncoder(nn.Module):
         x = _pooled(F.leaky_relu(self.conv2(x), SLOPE), (2, 2))  # (B, C, 16, T)
         x = _pooled(F.leaky_relu(self.conv3(x), SLOPE), (2, 1))  # (B, C, 8, T)
         x = _pooled(F.leaky_relu(self.conv4(x), SLOPE), (2, 1))  # (B, C, 4, T)
-        return x.transpose(1, 2).flatten(1, 2)  # (B, 4 C, T)
+        return x.flatten(1, 2)  # (B, C 4, T)
 
 
 def _pooled(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -51,15 +52,15 @@ class C3dEncoder(nn.Module):
         channels = [3, *(width for width in widths for _ in range(2))]
         pools = [1, 3, 1, 2, 1, 2, 2, 2]  # after each convolution
         pairs = zip(channels[:-1], channels[1:], pools, strict=True)
-        self.convs = nn.ModuleList(_StreamedConv(n_in, n_out, pool) for n_in, n_out, pool in pairs)
+        self.convs = nn.Sequential(*(_StreamedConv(n_in, n_out, pool) for n_in, n_out, pool in pairs))
         self.project = nn.Conv1d(widths[-1] * POOLED_SIDE**2, n_features, 1)
 
     def forward(self, video: Tensor) -> Tensor:
         """(B, 3, T, 96, 96) -> (B, C_f, T)."""
         size = video.shape[2] if torch.is_grad_enabled() else CHUNK_FRAMES
-        chunks: Iterator[Tensor] = iter(video.split(size, dim=2))
+        chunks: Iterator[Tensor] = iter(torch.split(video, size, dim=2))
         for conv in self.convs:
-            chunks = conv.stream(chunks)
+            chunks = cast(_StreamedConv, conv).stream(chunks)
         x = torch.cat([chunk.permute(0, 1, 3, 4, 2).flatten(1, 3) for chunk in chunks], dim=-1)  # (B, C h w, T)
         return F.leaky_relu(self.project(x), SLOPE)
 
