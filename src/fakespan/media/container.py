@@ -136,7 +136,9 @@ def _unreadable(path: str | Path, local: Path, error: Exception) -> MediaError:
         )
     with local.open("rb") as file:
         head = file.read(4096)
-    if head[4:8] in (b"ftyp", b"mdat", b"free", b"wide"):
+    if isinstance(error, av.EOFError):
+        got, remedy = "a file that ends within its header (cut short)", "copy or download it again in full"
+    elif head[4:8] in (b"ftyp", b"mdat", b"free", b"wide"):
         got, remedy = "an MP4 file without its index (cut short)", "copy or download it again in full"
     elif _is_text(head):
         got, remedy = "a text file", _REMEDY

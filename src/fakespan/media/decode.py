@@ -117,7 +117,7 @@ def _placed_pictures(container: InputContainer, stream: VideoStream) -> Iterator
         time_s = timeline.place(_stamp_s(frame), due_s)
         if frame.duration and frame.time_base:
             length_s = min(float(frame.duration * frame.time_base), _LONGEST_LAST_S)
-        last_s = max(last_s, time_s) if due_s else time_s
+        last_s = time_s if due_s == 0 else max(last_s, time_s)
         due_s = last_s + length_s
         yield last_s, length_s, Source(frame)
 

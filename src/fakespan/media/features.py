@@ -76,18 +76,18 @@ def resize_faces(frames: Image | Tensor) -> Tensor:
     return images.transpose(0, 1).float() / 255
 
 
-def prepare_crop(crop: Image) -> Image:
-    """A face crop of any size (H, W, 3) -> (96, 96, 3) uint8.
+def prepare_crop(crop: Image, size: int = FACE_SIZE) -> Image:
+    """A face crop of any size (H, W, 3) -> (size, size, 3) uint8.
 
-    By area to 224x224 when it is larger (the size of the published data's crops), then bicubic to 96x96, so that large
+    By area to 224x224 when it is larger (the size of the published data's crops), then bicubic to `size`, so that large
     and small faces reach the network with the same sharpness as its training data.
     """
     image: Any = crop
     if min(crop.shape[:2]) > CROP_SIZE:
         image = cv2.resize(image, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
-    if image.shape[:2] == (FACE_SIZE, FACE_SIZE):
+    if image.shape[:2] == (size, size):
         return np.ascontiguousarray(image)
-    return cv2.resize(image, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_CUBIC)  # type: ignore[no-any-return]
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)  # type: ignore[no-any-return]
 
 
 def _hz_to_mel(hz: float) -> float:

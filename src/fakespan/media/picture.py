@@ -109,6 +109,8 @@ class Picture:
 
     def rgb(self) -> Image:
         """The whole picture, (H, W, 3) uint8."""
+        if self.width % 2 or self.height % 2:
+            return self._crop_inside(0, 0, self.width, self.height)  # swscale treats odd sizes differently
         return _turned(self.source.to_rgb(self.source.planes), self.source.turn_deg)
 
     def rgb_of_size(self, width: int, height: int) -> Image:

@@ -41,15 +41,14 @@ def probe(path: str | Path) -> MediaInfo:
         width, height = (video.codec_context.width, video.codec_context.height) if video is not None else (0, 0)
         if rotation_deg in (90, 270):
             width, height = height, width
-        rate = video.average_rate or video.guessed_rate if video is not None else None
         return MediaInfo(
-            duration_s=duration_s(container) or _read_duration_s(container),
+            duration_s=duration_s(container) or _read_duration_s(path),
             has_video=video is not None,
             has_audio=audio is not None,
             container=container.format.name,
             width=width,
             height=height,
-            fps=float(rate) if rate else 0.0,
+            fps=_rate(video),
             rotation_deg=rotation_deg,
             video_codec=video.codec_context.name if video is not None else "",
             audio_codec=audio.codec_context.name if audio is not None else "",
@@ -71,16 +70,25 @@ def _rotation_deg(container: InputContainer, stream: VideoStream) -> int:
         return 0
 
 
-def _read_duration_s(container: InputContainer) -> float:
-    """Time from the common zero to the end of the last packet of either stream; 0 when no packet has a time."""
-    streams = [s for s in (picture_stream(container), sound_stream(container)) if s is not None]
-    start_s = zero_s(container)
-    end_s = start_s
-    try:
-        container.seek(0)
-        for packet in container.demux(*streams):
-            if packet.pts is not None and packet.time_base is not None:
-                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    except av.FFmpegError:
-        pass  # what was read up to the damage counts
-    return end_s - start_s
+def _read_duration_s(path: str | Path) -> float:
+    """Length by reading every packet: to the end of the last one, or by their number where none has a time."""
+    with open_media(path) as container:
+        video = picture_stream(container)
+        streams = [s for s in (video, sound_stream(container)) if s is not None]
+        start_s = end_s = zero_s(container)
+        n_pictures = 0
+        try:
+            for packet in container.demux(*streams):
+                n_pictures += packet.stream is video and packet.size > 0
+                if packet.pts is not None and packet.time_base is not None:
+                    end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        except av.FFmpegError:
+            pass  # what was read up to the damage counts
+        rate = _rate(video)
+    return end_s - start_s or (n_pictures / rate if rate else 0.0)
+
+
+def _rate(stream: VideoStream | None) -> float:
+    """Average pictures a second; 0 when unknown."""
+    rate = stream.average_rate or stream.guessed_rate if stream is not None else None
+    return float(rate) if rate else 0.0

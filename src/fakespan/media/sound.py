@@ -36,6 +36,8 @@ class SoundClock:
     def __init__(self, timeline: Timeline, sample_rate: int) -> None:
         self._timeline, self._sample_rate = timeline, sample_rate
         self._resampler: AudioResampler | None = None
+        self._packer: AudioResampler | None = None
+        self._kind: tuple[object, ...] = ()  # rate, layout and format of the current run
         self._rate_in = 0
         self._start_s = 0.0  # where the current unbroken run began
         self._n_in = 0  # samples of it that came in
@@ -49,11 +51,13 @@ class SoundClock:
         due_s = self._start_s + (self._n_in / self._rate_in if self._rate_in else 0.0)
         stamp_s = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
         time_s = self._timeline.place(stamp_s, due_s)
-        if frame.sample_rate != self._rate_in or abs(time_s - due_s) > _STRAY_S:
+        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if kind != self._kind or abs(time_s - due_s) > _STRAY_S:
             yield from self.finish()
-            self._begin(time_s, frame.sample_rate)
+            self._begin(time_s, kind, frame.sample_rate)
         self._n_in += frame.samples
-        yield from self._resampled(_mono_frame(to_mono(frame), frame.sample_rate))
+        for packed in self._packed(frame):
+            yield from self._resampled(_mono_frame(to_mono(packed), frame.sample_rate))
 
     def finish(self) -> Iterator[Sound]:
         """What the resampler still holds."""
@@ -61,11 +65,18 @@ class SoundClock:
             yield from self._resampled(None)
             self._resampler = None
 
-    def _begin(self, time_s: float, rate: int) -> None:
-        """A new run: silence up to its time, or a cut of what overlaps."""
+    def _begin(self, time_s: float, kind: tuple[object, ...], rate: int) -> None:
+        """A new run, with its own resampler."""
+        self._kind, self._packer = kind, AudioResampler(format="flt")
         self._resampler = AudioResampler(format="flt", layout="mono", rate=self._sample_rate)
         self._rate_in, self._start_s, self._n_in = rate, time_s, 0
         self._n_due = round(time_s * self._sample_rate)
+
+    def _packed(self, frame: AudioFrame) -> list[AudioFrame]:
+        """The frame in a form that PyAV hands out: it miscounts 8 planes and more, and refuses 64-bit integers."""
+        assert self._packer is not None
+        is_safe = frame.format.bytes < 8 and not (frame.format.is_planar and frame.layout.nb_channels >= 8)
+        return [frame] if is_safe else self._packer.resample(frame)
 
     def _resampled(self, frame: AudioFrame | None) -> Iterator[Sound]:
         assert self._resampler is not None

@@ -1,12 +1,13 @@
 """Places decoded pieces of a stream on the file's timeline, whose zero picture and sound share.
 
-Contract: seconds in, seconds out. Timestamps are believed as long as they are plausible; a jump back by more than half
-a second, or ahead beyond the file's own length, is taken for a fault (a file glued from two, a wrapped counter): the
-pieces that follow it are moved to follow on without a gap.
+Contract: seconds in, seconds out. Timestamps are believed as long as they are plausible; a jump back by more than a
+tenth of a second, or ahead beyond the file's own length, is taken for a fault (a file glued from two, a wrapped
+counter): the pieces that follow it are moved to follow on without a gap.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -16,8 +17,7 @@ T = TypeVar("T")
 
 _LONGEST_FILE_S = 86_400.0  # a container that states more is not believed
 _LONGEST_GAP_S = 60.0  # where the container states no length
-_BACK_S = 0.5
-_END_SLACK_S = 0.002  # containers round times to a millisecond
+_BACK_S = 0.1
 _TIE_S = 1e-4
 
 
@@ -31,17 +31,22 @@ class Timeline:
 
     def __init__(self, zero_s: float, duration_s: float) -> None:
         self._shift_s = -zero_s
+        self._last_s = -math.inf  # where the piece before was placed
         self._end_s = duration_s + 1.0 if 0 < duration_s <= _LONGEST_FILE_S else None
 
     def place(self, stamp_s: float | None, due_s: float) -> float:
         """Where a piece belongs that carries `stamp_s`, when the pieces so far end at `due_s`."""
         if stamp_s is None:
-            return due_s
+            return self._placed(due_s)
         time_s = stamp_s + self._shift_s
         latest_s = due_s + _LONGEST_GAP_S if self._end_s is None else max(self._end_s, due_s)
-        if (due_s > 0 and time_s < due_s - _BACK_S) or time_s > latest_s:
+        if time_s < self._last_s - _BACK_S or time_s > latest_s:
             self._shift_s += due_s - time_s
-            return due_s
+            return self._placed(due_s)
+        return self._placed(time_s)
+
+    def _placed(self, time_s: float) -> float:
+        self._last_s = time_s
         return time_s
 
 
@@ -50,7 +55,7 @@ def at_clock(pieces: Iterable[tuple[float, float, T]], fps: float) -> Iterator[t
 
     Shown is the piece whose time is nearest, except that none is shown more than half a clock frame before its time
     (a picture held for seconds must not give way to its successor halfway). The first piece also fills the time before
-    it. There is at least one instant when there is a piece.
+    it. A length of s seconds gives round(s * fps) instants, but at least one.
 
     Args:
         pieces: (time_s, length_s, piece), in order of time.
@@ -70,7 +75,7 @@ def at_clock(pieces: Iterable[tuple[float, float, T]], fps: float) -> Iterator[t
         held = (time_s, length_s, piece)
     if held is None:
         return
-    end_s = held[0] + held[1] - _END_SLACK_S
+    end_s = held[0] + held[1] - 0.5 / fps + _TIE_S  # a rest of less than half an instant is not shown
     while k == 0 or k / fps < end_s:
         yield k, held[2]
         k += 1

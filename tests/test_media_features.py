@@ -1,0 +1,90 @@
+"""The networks' inputs agree with the published ones, and mean what they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakespan.media.features import log_mel, mel_filters, prepare_crop, resize_faces
+
+GOLDEN = np.load(Path(__file__).parent / "golden" / "features.npz")
+
+
+def test_log_mel_equals_the_published_one():
+    wave = np.zeros(int(512 / 25 * 16_000), np.float32)
+    wave[:32_000] = GOLDEN["waveform"]
+    mel = log_mel(wave).numpy()
+    assert mel.shape == (64, 2048)
+    np.testing.assert_allclose(mel[:, :240], GOLDEN["log_mel"], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(mel[:, -2:], GOLDEN["log_mel_silence"], rtol=1e-3)
+
+
+def test_faces_equal_the_published_ones():
+    frames = GOLDEN["frames"].transpose(0, 2, 3, 1)
+    faces = resize_faces(frames)
+    assert faces.shape == (3, 2, 96, 96)
+    np.testing.assert_allclose(faces.numpy(), GOLDEN["resized"].transpose(1, 0, 2, 3), rtol=1e-3, atol=1e-5)
+
+
+def test_log_mel_against_its_slow_twin():
+    wave = np.random.default_rng(0).normal(size=1600) * 0.1
+    padded = np.pad(wave, 160, mode="reflect")
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(321) / 321)
+    columns = []
+    for column in range(10):
+        spectrum = np.fft.rfft(padded[column * 160 : column * 160 + 321] * window)
+        columns.append(np.log(mel_filters() @ np.abs(spectrum) ** 2 + 0.01))
+    np.testing.assert_allclose(log_mel(wave).numpy(), np.stack(columns, axis=1), atol=1e-4)
+
+
+@pytest.mark.parametrize("hz", [200, 440, 1000, 3000, 7000])
+def test_a_tone_lights_the_band_of_its_pitch(hz):
+    wave = 0.5 * np.sin(2 * np.pi * hz * np.arange(16_000) / 16_000)
+    band = int(log_mel(wave).mean(dim=1).argmax())
+    bins_hz = np.linspace(0, 8000, 161)
+    low, high = bins_hz[mel_filters()[band] > 0][[0, -1]]
+    assert low - 60 <= hz <= high + 60
+
+
+@given(st.integers(0, 2000))
+@settings(max_examples=30, deadline=None)
+def test_any_length_gives_a_column_every_ten_milliseconds(n):
+    mel = log_mel(np.zeros(n, np.float32))
+    assert mel.shape == (64, n // 160)
+    assert torch.allclose(mel, torch.full_like(mel, np.log(0.01)))
+
+
+def test_batches_equal_their_rows():
+    waves = torch.randn(2, 3, 3200, generator=torch.Generator().manual_seed(0))
+    batch = log_mel(waves)
+    assert batch.shape == (2, 3, 64, 20)
+    torch.testing.assert_close(batch[1, 2], log_mel(waves[1, 2]))
+
+
+def test_faces_of_the_right_size_are_only_scaled():
+    faces = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3), dtype=np.uint8)
+    np.testing.assert_allclose(resize_faces(faces).numpy(), faces.transpose(3, 0, 1, 2) / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (30, 40), (224, 224), (500, 480), (1, 1)])
+def test_a_crop_of_any_size_becomes_a_face(size):
+    crop = np.zeros((*size, 3), np.uint8)
+    crop[: size[0] // 2] = 200
+    face = prepare_crop(crop)
+    assert face.shape == (96, 96, 3)
+    assert face.dtype == np.uint8
+    if size[0] > 1:
+        assert face[:40].mean() > 190
+        assert face[56:].mean() < 10
+
+
+def test_a_224_crop_is_resized_as_published():
+    frames = GOLDEN["frames"].transpose(0, 2, 3, 1)
+    prepared = prepare_crop(np.ascontiguousarray(frames[0])).astype(float)
+    published = resize_faces(frames[:1])[:, 0].permute(1, 2, 0).clamp(0, 1).numpy() * 255
+    assert np.abs(prepared - published).max() <= 1.01

@@ -1,0 +1,172 @@
+"""The facts of a file, and one clear sentence for every file that is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from clips import HEIGHT, WIDTH, numbered_picture, tone, write_clip, write_frames_at
+from fakespan.errors import MediaError
+from fakespan.media import container
+from fakespan.media.decode import read_pictures, read_sound
+from fakespan.media.probe import probe
+
+
+def test_facts_of_a_clip(tmp_path):
+    path, _ = write_frames_at(
+        tmp_path / "clip.mp4", 30, 2.0, sound=tone(2.0, 48_000, n_channels=2), sound_rate=48_000, layout="stereo"
+    )
+    info = probe(path)
+    assert (info.has_video, info.has_audio) == (True, True)
+    assert info.duration_s == pytest.approx(2.0, abs=0.05)
+    assert (info.width, info.height, info.rotation_deg) == (WIDTH, HEIGHT, 0)
+    assert info.fps == pytest.approx(30, abs=0.1)
+    assert (info.video_codec, info.audio_codec) == ("h264", "aac")
+    assert (info.sample_rate, info.n_channels) == (48_000, 2)
+    assert "mp4" in info.container
+
+
+@pytest.mark.parametrize("turn_deg", [90, 180, 270])
+def test_size_is_given_after_rotation(tmp_path, turn_deg):
+    path, _ = write_frames_at(tmp_path / "clip.mp4", 25, 0.2, turn_deg=turn_deg)
+    info = probe(path)
+    assert info.rotation_deg == turn_deg
+    assert (info.width, info.height) == ((WIDTH, HEIGHT) if turn_deg == 180 else (HEIGHT, WIDTH))
+
+
+def test_sound_alone_and_picture_alone(tmp_path):
+    sound = probe(write_clip(tmp_path / "tone.wav", sound=tone(1.0), audio_codec="pcm_s16le"))
+    assert (sound.has_video, sound.has_audio, sound.width) == (False, True, 0)
+    assert sound.duration_s == pytest.approx(1.0, abs=0.01)
+    picture = probe(write_frames_at(tmp_path / "clip.mp4", 25, 0.2)[0])
+    assert (picture.has_video, picture.has_audio) == (True, False)
+
+
+def test_a_length_that_no_header_states_is_found(tmp_path):
+    path, _ = write_frames_at(tmp_path / "clip.h264", 25, 2.0)
+    assert probe(path).duration_s == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_file_of_zero_frames(tmp_path):
+    path, _ = write_frames_at(tmp_path / "clip.mp4", 25, 1.0)
+    whole = path.read_bytes()
+    empty = tmp_path / "zero.mkv"
+    write_clip(empty, sound=np.zeros((1, 0), np.float32))
+    assert read_sound(empty).shape == (0,)
+    with pytest.raises(MediaError):
+        list(read_pictures(empty))
+    assert len(whole) > 0
+
+
+@pytest.mark.parametrize("reader", [probe, read_sound, lambda path: next(read_pictures(path))])
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("missing", "no such file"),
+        ("folder", "a folder"),
+        ("empty", "an empty file"),
+        ("text", "a text file"),
+        ("truncated", "cut short"),
+        ("noise", "no format that FFmpeg reads"),
+    ],
+)
+def test_every_bad_file_is_told_in_one_sentence(tmp_path, kind, words, reader):
+    path = bad_file(tmp_path, kind)
+    with pytest.raises(MediaError) as caught:
+        reader(path)
+    sentence = str(caught.value)
+    assert words in sentence
+    assert str(path) in sentence
+    assert "expected" in sentence
+    assert "\n" not in sentence
+
+
+def bad_file(folder, kind):
+    path = folder / "bad.mp4"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "empty":
+        path.touch()
+    elif kind == "text":
+        path.write_text("Dear reader,\nthis is a letter.\n" * 50)
+    elif kind == "noise":
+        path.write_bytes(np.random.default_rng(1).bytes(5000))
+    elif kind == "truncated":
+        write_frames_at(path, 25, 1.0)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def test_a_file_with_neither_picture_nor_sound(tmp_path):
+    path = tmp_path / "words.srt"
+    path.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    with pytest.raises(MediaError, match="neither"):
+        probe(path)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/a.mp4", "concat:a.mp4|b.mp4", "file:/etc/hostname", "rtsp://x/y", "-"]
+)
+def test_addresses_are_only_names_of_files(address):
+    with pytest.raises(MediaError, match="no such file"):
+        probe(address)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nclip.ts\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nclip.ts\n#EXT-X-ENDLIST\n"),
+        ("list.ffconcat", "ffconcat version 1.0\nfile clip.ts\n"),
+        ("list.mp4", "ffconcat version 1.0\nfile clip.ts\n"),
+        ("list.mpd", '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period/></MPD>'),
+        (
+            "list.sdp",
+            "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nm=video 9 RTP/AVP 96\nc=IN IP4 127.0.0.1\na=rtpmap:96 H264/90000\n",
+        ),
+        ("ansi.txt", "some words that an old terminal could show\n" * 30),
+    ],
+)
+def test_playlists_open_no_other_file(tmp_path, name, text):
+    write_frames_at(tmp_path / "clip.ts", 25, 1.0)
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(MediaError):
+        probe(path)
+
+
+def test_a_device_is_refused():
+    with pytest.raises(MediaError, match="device"):
+        probe("/dev/zero")
+
+
+def test_a_picture_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    path, _ = write_frames_at(tmp_path / "clip.mp4", 25, 0.2)
+    monkeypatch.setattr(container, "MAX_SIDE", WIDTH - 1)
+    with pytest.raises(MediaError, match=f"{WIDTH}x{HEIGHT}"):
+        probe(path)
+
+
+def test_a_still_picture_is_one_frame(tmp_path):
+    path = write_clip(
+        tmp_path / "still.mkv", [numbered_picture(3, 80, 40)], [0.0], video_codec="mjpeg", pix_fmt="yuvj420p"
+    )
+    assert len(list(read_pictures(path))) == 1
+
+
+def test_ffmpeg_prints_nothing(tmp_path):
+    truncated = bad_file(tmp_path, "truncated")
+    clip, _ = write_frames_at(tmp_path / "clip.ts", 25, 4.0, sound=tone(4.0))
+    data = bytearray(clip.read_bytes())
+    data[len(data) // 2 :: 7] = bytes(len(data[len(data) // 2 :: 7]))
+    clip.write_bytes(data)
+    program = (
+        "import sys\nfrom fakespan.media.decode import read_pictures, read_sound\nfrom fakespan.errors import MediaError\n"
+        "list(read_pictures(sys.argv[1])); read_sound(sys.argv[1])\n"
+        "try: list(read_pictures(sys.argv[2]))\nexcept MediaError: pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, clip, truncated], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
