@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import av
 import numpy as np
 import pytest
 
@@ -16,9 +17,8 @@ from fakespan.media.probe import probe
 
 
 def test_facts_of_a_clip(tmp_path):
-    path, _ = write_frames_at(
-        tmp_path / "clip.mp4", 30, 2.0, sound=tone(2.0, 48_000, n_channels=2), sound_rate=48_000, layout="stereo"
-    )
+    sound = {"sound": tone(2.0, 48_000, n_channels=2), "sound_rate": 48_000, "layout": "stereo"}
+    path, _ = write_frames_at(tmp_path / "clip.mp4", 30, 2.0, **sound)
     info = probe(path)
     assert (info.has_video, info.has_audio) == (True, True)
     assert info.duration_s == pytest.approx(2.0, abs=0.05)
@@ -50,15 +50,22 @@ def test_a_length_that_no_header_states_is_found(tmp_path):
     assert probe(path).duration_s == pytest.approx(2.0, abs=0.1)
 
 
-def test_a_file_of_zero_frames(tmp_path):
-    path, _ = write_frames_at(tmp_path / "clip.mp4", 25, 1.0)
-    whole = path.read_bytes()
-    empty = tmp_path / "zero.mkv"
-    write_clip(empty, sound=np.zeros((1, 0), np.float32))
-    assert read_sound(empty).shape == (0,)
-    with pytest.raises(MediaError):
-        list(read_pictures(empty))
-    assert len(whole) > 0
+@pytest.mark.parametrize(("ending", "words"), [(".mp4", "neither"), (".avi", "nothing decodes")])
+def test_a_file_of_zero_frames(tmp_path, ending, words):
+    path = tmp_path / f"zero{ending}"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        output.start_encoding()
+    assert read_sound(path).shape == (0,)
+    with pytest.raises(MediaError, match=words):
+        list(read_pictures(path))
+
+
+def test_a_file_cut_within_its_header(tmp_path):
+    path = write_clip(tmp_path / "header.mkv", sound=np.zeros((1, 0), np.float32))
+    with pytest.raises(MediaError, match="cut short"):
+        probe(path)
 
 
 @pytest.mark.parametrize("reader", [probe, read_sound, lambda path: next(read_pictures(path))])
@@ -164,7 +171,8 @@ def test_ffmpeg_prints_nothing(tmp_path):
     data[len(data) // 2 :: 7] = bytes(len(data[len(data) // 2 :: 7]))
     clip.write_bytes(data)
     program = (
-        "import sys\nfrom fakespan.media.decode import read_pictures, read_sound\nfrom fakespan.errors import MediaError\n"
+        "import sys\nfrom fakespan.errors import MediaError\n"
+        "from fakespan.media.decode import read_pictures, read_sound\n"
         "list(read_pictures(sys.argv[1])); read_sound(sys.argv[1])\n"
         "try: list(read_pictures(sys.argv[2]))\nexcept MediaError: pass\n"
     )

@@ -51,7 +51,8 @@ def read_pictures(path: str | Path, fps: float = FPS, threads: int = 0) -> Gener
     with open_media(path) as container:
         stream = picture_stream(container)
         if stream is None:
-            raise MediaError(path, expected="a picture stream", got="sound alone", remedy="scan its sound only")
+            got = "neither picture nor sound" if sound_stream(container) is None else "sound alone"
+            raise MediaError(path, expected="a picture stream", got=got, remedy="give a video")
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
         area = max(1, stream.codec_context.width * stream.codec_context.height)
