@@ -72,6 +72,7 @@ def test_map_target_is_the_slow_one(periods_s, n_frames, n_padded, max_duration)
     target = iou_map_target(periods_s, n_frames, n_padded, max_duration, duration_s)
     assert target.shape == (max_duration, n_padded)
     assert target.dtype == np.float32
+    assert target.max() <= 1
     expected = slow_map(periods_s, n_frames, n_padded, max_duration, duration_s)
     np.testing.assert_allclose(target, expected, atol=3e-5)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fakespan.boundary_map import decode
 from fakespan.errors import UsageError
-from fakespan.segments import iou, merge, soft_nms
+from fakespan.segments import iou, merge, soft_nms, strongest
 from fakespan.types import Segment
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -129,6 +129,17 @@ def test_soft_nms_of_nothing_is_nothing():
 def test_soft_nms_refuses_nan():
     with pytest.raises(UsageError, match="got NaN"):
         soft_nms([[np.nan, 0, 1], [0.5, 0, 1]])
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 30), st.integers(1, 20)), max_size=25))
+def test_the_strongest_share_no_time_and_every_other_shares_some_with_a_stronger_one(cells):
+    proposals = np.array([(score / 8, begin, begin + length) for score, begin, length in cells]).reshape(-1, 3)
+    kept = strongest(proposals)
+    shares = iou(kept[:, 1:], kept[:, 1:])
+    assert not (shares[~np.eye(len(kept), dtype=bool)] > 0).any()
+    rows = kept.tolist()
+    for row in proposals.tolist():
+        assert row in rows or any(slow_iou(row[1:], k[1:]) > 0 and k[0] >= row[0] for k in rows)
 
 
 # times on a grid of 1/64 s are exact in binary, so that equality can be asked for

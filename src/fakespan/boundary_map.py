@@ -88,7 +88,7 @@ def iou_map_target(
         ends = _shares(np.arange(columns.start, columns.stop) + np.arange(1, max_duration + 1)[:, None], n_frames)
         shared = np.maximum(np.minimum(ends, end) - np.maximum(starts, begin), np.float32(0))
         np.maximum(target[:, columns], shared / (lengths - shared + end - begin), out=target[:, columns])
-    return _cut(target, n_frames)
+    return _cut(np.minimum(target, np.float32(1)), n_frames)  # an IoU can round to more than 1
 
 
 def boundary_targets(

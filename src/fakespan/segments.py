@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from fakespan.errors import UsageError
 from fakespan.types import Segment
 
-__all__ = ["iou", "merge", "soft_nms"]
+__all__ = ["iou", "merge", "soft_nms", "strongest"]
 
 Floats = NDArray[np.float64]
 F = TypeVar("F", bound=np.floating[Any])
@@ -158,6 +158,32 @@ class _Pool:
     def _refresh(self, low: int, high: int) -> None:
         touched = slice(low // BLOCK, -(-high // BLOCK))
         self.tops[touched] = self.blocks[touched].max(axis=1)
+
+
+def strongest(proposals: ArrayLike) -> Floats:
+    """The best proposal of each place: those that share no time with a better one that is kept.
+
+    Args:
+        proposals: (n, 3) score, begin, end in any one unit.
+
+    Returns:
+        (k, 3) best first; spans that only touch are both kept. Equal scores are taken in the order given.
+
+    Raises:
+        UsageError: `proposals` is not of shape (n, 3) or holds NaN.
+
+    >>> strongest([[0.6, 8, 12], [0.9, 0, 10], [0.7, 10, 20]]).tolist()
+    [[0.9, 0.0, 10.0], [0.7, 10.0, 20.0]]
+    """
+    left = _table(proposals, 3, "proposals")
+    left = left[np.argsort(-left[:, 0], kind="stable")]
+    kept = np.zeros((0, 3))
+    while len(left):
+        best = left[0]
+        kept = np.vstack([kept, best])
+        left = left[1:]
+        left = left[np.minimum(left[:, 2], best[2]) <= np.maximum(left[:, 1], best[1])]
+    return kept
 
 
 def merge(segments: Sequence[Segment], gap_s: float = 0.04) -> list[Segment]:
