@@ -216,6 +216,7 @@ def _truth(plan: _Plan, period_s: tuple[float, float], n_frames: int, kind: str,
         },
         "voice": f"{plan.voice.engine} {plan.voice.name}",
         "seed": seed,
+        "credits": "portrait: scikit-image astronaut (NASA, public domain); voices: espeak-ng, flite",
     }
 
 

@@ -9,6 +9,7 @@ are pixels of the 512x512 photograph.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from skimage import data
 
 __all__ = ["Look", "Motion", "Puppet"]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 _MOUTH_X, _MOUTH_Y, _CHIN_Y = 223.5, 145.0, 178.0
 _NECK = (222.0, 190.0)
 _MOUTH_BOX = (176.0, 126.0, 272.0, 200.0)  # left, top, right, bottom: the lips and the jaw move nothing beyond
@@ -71,7 +72,7 @@ class Puppet:
 
     def __init__(self, look: Look, size: int) -> None:
         self.look, self.size = look, size
-        photo = data.astronaut()
+        photo: NDArray[np.uint8] = data.astronaut()  # type: ignore[no-untyped-call]
         light = (photo / 255.0) ** look.gamma * np.array(look.gain)
         self._photo = np.clip(light * 255, 0, 255).astype(np.uint8)
         axis = (np.arange(size, dtype=np.float32) + 0.5) / size * look.side - look.side / 2
@@ -85,7 +86,7 @@ class Puppet:
         eyes_x, eyes_y = _lids(x, y, motion.blink, self.look.eye_size)
         map_x, map_y = eyes_x, eyes_y
         map_x[inside], map_y[inside] = source_x, source_y
-        picture = cv2.remap(self._photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        picture = self._look_up(map_x, map_y)
         weight = np.zeros(x.shape, np.float32)
         weight[inside] = opening
         if weight.any():
@@ -100,6 +101,10 @@ class Puppet:
         mask = np.clip((1.0 - distance) / 0.28, 0, 1).astype(np.float32)
         mask = mask * mask * (3 - 2 * mask)
         return mask[:, ::-1].copy() if self.look.mirrored else mask
+
+    def _look_up(self, map_x: Array, map_y: Array) -> NDArray[np.uint8]:
+        picture = cv2.remap(self._photo, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        return np.asarray(picture, np.uint8)
 
     def _posed(self, motion: Motion) -> tuple[Array, Array]:
         """Where each output pixel lies on the still head, before lids and lips."""
@@ -121,7 +126,7 @@ class Puppet:
         teeth_y = np.maximum(mouth_y + 1.4, top + 1.2)
         map_x, map_y = x.copy(), y.copy()
         map_x[inside], map_y[inside] = mouth_x, teeth_y
-        teeth = cv2.remap(self._photo, map_x, map_y, cv2.INTER_CUBIC).astype(np.float32)
+        teeth = self._look_up(map_x, map_y).astype(np.float32)
         shown = np.zeros(x.shape, np.float32)
         shown[inside] = np.clip((bottom - 0.9 - teeth_y) / 1.2, 0, 1) * _fall(mouth_x - _MOUTH_X, 20, 5)
         depth = np.zeros(x.shape, np.float32)
@@ -208,14 +213,14 @@ def _head_weight(x: Array, y: Array) -> Array:
     around = np.clip((1.75 - distance) / 0.75, 0, 1)
     below = np.clip((232 - y) / 60, 0, 1)
     weight = np.minimum(around, below)
-    return weight * weight * (3 - 2 * weight)
+    return np.asarray(weight * weight * (3 - 2 * weight))
 
 
 def _edge(x: Array, y: Array) -> Array:
     """1 inside the mouth box, 0 on its border."""
     left, top, right, bottom = _MOUTH_BOX
     side = np.clip(np.minimum(x - left, right - x) / 14, 0, 1)
-    return side * side * (3 - 2 * side) * np.clip(np.minimum(y - top, bottom - y) / 2, 0, 1)
+    return np.asarray(side * side * (3 - 2 * side) * np.clip(np.minimum(y - top, bottom - y) / 2, 0, 1))
 
 
 def _fall(distance: Array, reach: float, softness: float) -> Array:

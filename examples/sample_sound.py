@@ -38,7 +38,7 @@ def room_tone(n_samples: int, rng: np.random.Generator) -> Sound:
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(n_samples)) * shape, n_samples)
     noise *= 10 ** (rng.uniform(-62, -50) / 20) / np.sqrt(np.mean(noise**2))
     hum = np.sin(2 * np.pi * rng.choice([50, 60, 100]) * np.arange(n_samples) / SAMPLE_RATE)
-    return (noise + hum * 10 ** (rng.uniform(-80, -64) / 20)).astype(np.float32)
+    return np.asarray(noise + hum * 10 ** (rng.uniform(-80, -64) / 20), np.float32)
 
 
 def quietest_near(sound: Sound, instant_s: float, reach_s: float = 0.03) -> float:

@@ -104,7 +104,7 @@ def _speak_espeak(words: tuple[str, ...], voice: Voice) -> Speech:
     starts = np.interp(range(len(words)), sorted(known), [known[k] for k in sorted(known)])
     edges = [float(start_s) for start_s in starts] + [answer["end_s"]]
     spoken = tuple((start, _end_of_voice(phones, start, stop)) for start, stop in itertools.pairwise(edges))
-    return Speech(resample(pcm.astype(np.float32) / 32768, answer["sample_rate"]), phones, spoken)
+    return Speech(resample(_floats(pcm), answer["sample_rate"]), phones, spoken)
 
 
 def _speak_flite(words: tuple[str, ...], voice: Voice) -> Speech:
@@ -119,7 +119,7 @@ def _speak_flite(words: tuple[str, ...], voice: Voice) -> Speech:
     pairs = [item.rsplit(":", 1) for item in printed.split()]
     ends = [float(end) for _, end in pairs]
     phones = tuple((name, start, end) for (name, _), start, end in zip(pairs, [0.0, *ends], ends, strict=False))
-    return Speech(resample(pcm.astype(np.float32) / 32768, rate), phones, _flite_words(words, voice, phones))
+    return Speech(resample(_floats(pcm), rate), phones, _flite_words(words, voice, phones))
 
 
 def _flite_words(words: tuple[str, ...], voice: Voice, phones: tuple[_Phone, ...]) -> tuple[tuple[float, float], ...]:
@@ -131,6 +131,10 @@ def _flite_words(words: tuple[str, ...], voice: Voice, phones: tuple[_Phone, ...
         counts.append(min(len(voiced) - 1, sum(name != "pau" for name in printed)))
     counts.append(len(voiced))
     return tuple((voiced[a][1], voiced[max(a, b - 1)][2]) for a, b in itertools.pairwise(counts))
+
+
+def _floats(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
+    return (pcm / 32768).astype(np.float32)
 
 
 def _with_ends(starts: list[tuple[str, float]], end_s: float) -> tuple[_Phone, ...]:
