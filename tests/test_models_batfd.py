@@ -18,7 +18,7 @@ from fakespan.models.video_encoder import C3dEncoder
 from golden_cases import assert_matches, fill_state, golden_case, inputs
 
 TINY = ModelConfig(
-    n_frames=64,
+    n_frames=40,
     max_duration=8,
     n_samples=4,
     n_features=32,
@@ -73,12 +73,14 @@ def test_every_published_weight_has_its_place_and_no_other():
         assert {key: tuple(value.shape) for key, value in state.items()} == rename_published(case.shapes)
 
 
-@pytest.mark.parametrize("sampling", ["bmn", "reference"])
-@pytest.mark.parametrize("n_frames", [0, 1, 20, 45, 46, 47, 60, 64])
+@pytest.mark.parametrize(
+    ("n_frames", "sampling"),
+    [(0, "bmn"), (1, "bmn"), (9, "reference"), (22, "bmn"), (23, "bmn"), (24, "bmn"), (40, "bmn")],
+)
 @torch.inference_mode()
-def test_a_short_clip_gets_the_answer_of_its_padded_self(sampling, n_frames):
+def test_a_short_clip_gets_the_answer_of_its_padded_self(n_frames, sampling):
     network = tiny(sampling=sampling)
-    video, audio = inputs(2, 64)
+    video, audio = inputs(1, 40)
     video[:, :, n_frames:] = 0
     audio[..., 4 * n_frames + 1 :] = -4.6  # one column after the clip still echoes it
     padded, short = network(video, audio), network(video, audio, n_frames)
@@ -91,11 +93,11 @@ def test_a_short_clip_encodes_only_its_own_frames_and_the_reach():
     network, seen = tiny(), []
     network.video_encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[2]))
     network.audio_encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[-1] // 4))
-    network(*inputs(1, 64), n_frames=20)
-    assert seen == [20 + 2 * C3dEncoder.reach + 1, 21 + 2 * CnnEncoder.reach + 1]
+    network(*inputs(1, 40), n_frames=5)
+    assert seen == [5 + 2 * C3dEncoder.reach + 1, 6 + 2 * CnnEncoder.reach + 1]
 
 
-@pytest.mark.parametrize("n_frames", [1, 2, 15, 16, 17, 33])
+@pytest.mark.parametrize("n_frames", [1, 2, 16, 17])
 def test_streaming_the_video_changes_nothing(n_frames):
     encoder = tiny().video_encoder
     video = inputs(1, n_frames)[0]
@@ -119,7 +121,7 @@ def test_c3d_is_a_plain_stack_of_3d_convolutions():
 
 def test_every_weight_gets_a_gradient():
     network = tiny().train()
-    output = network(*inputs(2, 64), n_frames=30)
+    output = network(*inputs(2, 10), n_frames=8)
     (output.fused.sum() + output.visual_logits.sum() + output.audio_logits.sum()).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
@@ -147,7 +149,7 @@ def test_fusion_is_the_papers_quotient():
 def test_bfloat16_training_step_is_finite():
     network = tiny().train()
     with torch.autocast("cpu", torch.bfloat16):
-        output = network(*inputs(1, 64))
+        output = network(*inputs(1, 10))
         loss = output.fused.float().square().mean() + output.visual_logits.float().mean()
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
