@@ -22,6 +22,7 @@ __all__ = ["Sound", "SoundClock", "to_mono"]
 Sound = np.ndarray[Any, np.dtype[np.float32]]
 
 _STRAY_S = 1 / FPS
+_LOWEST_RATE = 1000  # a stream that claims less is damaged; resampled, it would swell beyond measure
 _BLOCK = 1 << 20  # longest block of silence given at once
 
 
@@ -46,7 +47,7 @@ class SoundClock:
 
     def add(self, frame: AudioFrame) -> Iterator[Sound]:
         """The blocks that this frame completes."""
-        if not frame.samples or not frame.sample_rate:
+        if not frame.samples or frame.sample_rate < _LOWEST_RATE:
             return
         due_s = self._start_s + (self._n_in / self._rate_in if self._rate_in else 0.0)
         stamp_s = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
