@@ -36,6 +36,7 @@ WIDE_VIEW_EVERY = 4  # of that many searches in vain, one is wide
 LEAST_FACE = 20.0  # pixels of the view
 SAME_FACE = 0.3  # overlap of two boxes from which they show one face
 STILL_A_FACE = 0.7  # score from which a face that is being followed counts as seen
+CALM = 2  # searches are rarer by this while every face in sight is believed
 N_BELIEVED = 3  # searches that must have found a face
 MIN_VISIBLE = 0.7  # share of a new face's box that must lie in the picture
 
@@ -152,7 +153,7 @@ class _Follower:
         self._pictures[picture.index] = picture
         self._last = picture.index
         if self._n_pictures % self._config.look_every == 0:
-            self._look(picture, is_search_due=self._n_pictures % self._config.detect_every == 0)
+            self._look(picture)
             yield from self._give()
         self._n_pictures += 1
 
@@ -174,10 +175,11 @@ class _Follower:
         needed = min((track.needed_from for track in self._tracks), default=self._last + 1)
         self._pictures = {index: picture for index, picture in self._pictures.items() if index >= needed}
 
-    def _look(self, picture: Picture, is_search_due: bool) -> None:
+    def _look(self, picture: Picture) -> None:
         """Finds the known faces again, near where they were, and searches for others when it is time."""
         lost = self._refind(picture)
-        if not (is_search_due or lost):
+        is_calm = bool(self._tracks) and all(track.id is not None for track in self._tracks)
+        if self._n_pictures % (self._config.detect_every * (CALM if is_calm else 1)) and not lost:
             return
         found = self._search(picture)
         overlaps = np.array([iou(track.box, found.boxes) for track in self._tracks]).reshape(
