@@ -194,8 +194,7 @@ def test_a_small_face_in_a_tall_picture_is_found() -> None:
 
 
 def test_the_number_of_faces_is_bounded() -> None:
-    _, tracks = run(video(30, lambda _: with_heads((20, 60), (350, 80))), config=FaceConfig(max_faces=1))
-    assert len(tracks) == 1
+    assert len(run(video(30, lambda _: with_heads((20, 60), (350, 80))), config=FaceConfig(max_faces=1))[1]) == 1
 
 
 def test_few_pictures_are_held_at_a_time() -> None:
@@ -389,9 +388,6 @@ def test_overlap_counts_shared_pixels(one: np.ndarray, other: np.ndarray) -> Non
         grid[y0:y1, x0:x1] = True
     shared, either = (grids[0] & grids[1]).sum(), (grids[0] | grids[1]).sum()
     assert iou(one, other[None])[0] == pytest.approx(shared / either, abs=1e-6)
-
-
-# --- options ---
 
 
 @pytest.mark.parametrize(
