@@ -28,13 +28,13 @@ ALLOWED = {
     "data": "types config boundary_map media",
     "forge": "types config media data segments boundary_map",
     "checkpoint": "config models",
-    "scan": "types config segments boundary_map media models checkpoint",
-    "evaluate": "types config metrics data models checkpoint scan forge",
-    "train": "types config losses data models checkpoint evaluate forge media",
-    "bulk": "types config scan checkpoint models",
-    "export": "types config scan checkpoint models",
+    "localizer": "types config segments boundary_map media models checkpoint",
+    "evaluate": "types config metrics segments boundary_map data models checkpoint localizer forge",
+    "train": "types config losses data models checkpoint evaluate localizer forge media",
+    "bulk": "types config localizer checkpoint models",
+    "export": "types config localizer checkpoint models",
     "report": "types",
-    "server": "types config checkpoint scan report",
+    "server": "types config checkpoint localizer report",
 }
 ANYTHING = {"cli", "__main__", "__init__"}  # doors without logic; nothing imports cli but __main__
 

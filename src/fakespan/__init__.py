@@ -1,3 +1,43 @@
-"""fakespan finds the forged seconds of a video."""
+"""fakespan finds the forged seconds of a video.
+
+    import fakespan
+    result = fakespan.scan("clip.mp4")
+    for segment in result.segments:
+        print(segment.start_s, segment.end_s, segment.modality, segment.score)
+
+Importing it loads no torch: names are resolved when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+__all__ = ["Localizer", "Scan", "Segment", "__version__", "load_model", "metrics", "scan"]
+
+if TYPE_CHECKING:
+    from fakespan import metrics
+    from fakespan.localizer import Localizer, load_model, scan
+    from fakespan.types import Scan, Segment
+
+_HOMES = {
+    "Localizer": "fakespan.localizer",
+    "Scan": "fakespan.types",
+    "Segment": "fakespan.types",
+    "load_model": "fakespan.localizer",
+    "scan": "fakespan.localizer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return importlib.import_module("fakespan.metrics")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fakespan' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -18,7 +18,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from fakespan.errors import UsageError
 
-__all__ = ["boundary_targets", "decode", "frame_target", "iou_map_target", "to_frames", "to_seconds"]
+__all__ = [
+    "boundary_targets",
+    "cover",
+    "decode",
+    "frame_target",
+    "iou_map_target",
+    "peak",
+    "peak_near",
+    "to_frames",
+    "to_seconds",
+]
 
 Decoding = Literal["aligned", "published"]
 Floats = NDArray[np.float64]
@@ -181,6 +191,33 @@ def decode(map_: ArrayLike, n_frames: int, decoding: Decoding = "aligned", min_s
     proposals = np.empty((len(begins), 3))
     proposals[:, 0], proposals[:, 1], proposals[:, 2] = by_begin[begins, columns], begins, begins + lengths[columns]
     return proposals
+
+
+def peak(score_map: Floats32) -> float:
+    """The largest score of a span that lies within the clip, of a map (D, n)."""
+    longest, n = score_map.shape
+    fits = np.arange(n)[None, :] + np.arange(longest)[:, None] < n
+    return float(score_map[fits].max(initial=0.0))
+
+
+def peak_near(score_map: Floats32, begin: int, end: int) -> float:
+    """The best score in a map (D, n) among spans that begin and end near frames `begin` and `end`."""
+    slack = max(2, (end - begin) // 3)
+    d, t = end - begin - 1, begin
+    near = score_map[max(0, d - slack) : d + slack + 1, max(0, t - slack) : t + slack + 1]
+    return float(near.max(initial=0.0))
+
+
+def cover(score_map: Floats32) -> Floats32:
+    """For each frame of a map (D, n) the best score of a span that covers it, (n,).
+
+    >>> cover(np.array([[0, 0, 0, 0.1], [0, 0.5, 0, 0]], np.float32)).round(1).tolist()
+    [0.0, 0.5, 0.5, 0.1]
+    """
+    best = score_map[-1]
+    for row in score_map[-2::-1]:  # a span of d + 1 frames covers the spans of d frames at t and t + 1
+        best = np.maximum(row, np.maximum(best, np.concatenate([[0.0], best[:-1]])))
+    return np.asarray(best, np.float32)
 
 
 def _cut(target: Floats32, n_frames: int) -> Floats32:

@@ -1,0 +1,5 @@
+"""`python -m fakespan` is `fakespan`."""
+
+from fakespan.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Data sets: what their files say, and clips ready for a network."""

@@ -1,0 +1,97 @@
+"""Clips ready for a network: `Example` (one clip and its truth) and `Batch` (tensors, padded, with targets)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fakespan.boundary_map import frame_target, iou_map_target
+from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.media.features import log_mel
+
+__all__ = ["Batch", "Example", "collate"]
+
+SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One clip at the model's clock and its truth; spans in seconds from its begin."""
+
+    name: str
+    faces: NDArray[np.uint8]  # (n, 96, 96, 3)
+    sound: NDArray[np.float32]  # (640 n,)
+    audio_spans: tuple[Span, ...] = ()
+    visual_spans: tuple[Span, ...] = ()
+    method: str = ""  # how it was forged, to break results down
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """All forged spans, those that both modalities share once."""
+        return tuple(sorted({*self.audio_spans, *self.visual_spans}))
+
+    @property
+    def kind(self) -> str:
+        """real, audio, visual or both."""
+        return {(0, 0): "real", (1, 0): "audio", (0, 1): "visual", (1, 1): "both"}[
+            bool(self.audio_spans), bool(self.visual_spans)
+        ]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips of up to T frames, zero-padded, with the targets that a perfect network would give."""
+
+    names: tuple[str, ...]
+    video: Tensor  # (B, 3, T, 96, 96) in 0..1
+    audio: Tensor  # (B, 64, 4T) log-mel
+    n_frames: Tensor  # (B,) the clips' own frames
+    is_untouched: Tensor  # (B,)
+    fused_map: Tensor  # (B, D, T)
+    visual_map: Tensor
+    audio_map: Tensor
+    visual_frames: Tensor  # (B, T)
+    audio_frames: Tensor
+
+
+def collate(examples: Sequence[Example], n_padded: int, max_duration: int) -> Batch:
+    """Examples of at most n_padded frames -> one batch with T = n_padded and D = max_duration."""
+    lengths = [len(e.faces) for e in examples]
+    if max(lengths) > n_padded:
+        raise ValueError(f"a clip of {max(lengths)} frames does not fit into {n_padded}")
+    sound = np.stack([np.pad(e.sound, (0, n_padded * SAMPLES_PER_FRAME - len(e.sound))) for e in examples])
+
+    def maps(spans: list[tuple[Span, ...]]) -> Tensor:
+        targets = [iou_map_target(s, n, n_padded, max_duration) for s, n in zip(spans, lengths, strict=True)]
+        return torch.from_numpy(np.stack(targets))
+
+    def frames(spans: list[tuple[Span, ...]]) -> Tensor:
+        return torch.from_numpy(np.stack([frame_target(s, n_padded, FPS) for s in spans]))
+
+    audio, visual = [e.audio_spans for e in examples], [e.visual_spans for e in examples]
+    return Batch(
+        names=tuple(e.name for e in examples),
+        video=_video([e.faces for e in examples], n_padded),
+        audio=log_mel(sound),
+        n_frames=torch.tensor(lengths),
+        is_untouched=torch.tensor([not e.spans for e in examples]),
+        fused_map=maps([e.spans for e in examples]),
+        visual_map=maps(visual),
+        audio_map=maps(audio),
+        visual_frames=frames(visual),
+        audio_frames=frames(audio),
+    )
+
+
+def _video(faces: list[NDArray[np.uint8]], n_padded: int) -> Tensor:
+    """(B, 3, T, 96, 96) in 0..1."""
+    video = torch.zeros(len(faces), 3, n_padded, *faces[0].shape[1:3])
+    for row, clip in zip(video, faces, strict=True):
+        row[:, : len(clip)] = torch.from_numpy(clip).permute(3, 0, 1, 2).float().div_(255)
+    return video

@@ -1,0 +1,120 @@
+"""New picture for a span: which mouth to show there (donor frames) and how a generator would leave it.
+
+Faces are square crops (n, S, S, 3) uint8. The region (mouth or whole face) is laid over the original with a soft mask,
+so that all the rest of the picture is untouched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LipsLook", "draw_look", "forge_faces"]
+
+Faces = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LipsLook:
+    """How one forger's tool leaves the faces of one span. Lengths are shares of the crop's side."""
+
+    region: Literal["mouth", "face"] = "mouth"
+    centre: tuple[float, float] = (0.5, 0.66)
+    radii: tuple[float, float] = (0.20, 0.14)
+    feather: float = 0.05
+    shrink: float = 1.0  # the generator's resolution: 1 none, 3 a third
+    noise: float = 0.0  # added, in grey levels
+    colour: tuple[float, float, float] = (0.0, 0.0, 0.0)  # added to each channel, in grey levels
+    contrast: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)  # of the pasted region
+    scale: float = 1.0
+
+
+def draw_look(rng: np.random.Generator, has_donor: bool) -> LipsLook:
+    """A look of random region and strength; without donor frames at least the sharpness or the colour gives it away."""
+    region: Literal["mouth", "face"] = "mouth" if rng.random() < 0.7 else "face"
+    wide = region == "face"
+    shrink = float(rng.uniform(1.5, 3.5)) if rng.random() < (0.5 if has_donor else 0.8) else 1.0
+    tint = rng.normal(0, 3.0 if has_donor else 5.0, 3)
+    return LipsLook(
+        region=region,
+        centre=(float(rng.normal(0.5, 0.02)), float(rng.normal(0.56 if wide else 0.66, 0.03))),
+        radii=(
+            float(rng.uniform(0.26, 0.36) if wide else rng.uniform(0.15, 0.25)),
+            float(rng.uniform(0.30, 0.42) if wide else rng.uniform(0.10, 0.17)),
+        ),
+        feather=float(rng.uniform(0.02, 0.10)),
+        shrink=shrink,
+        noise=float(rng.uniform(1, 5)) if rng.random() < 0.25 else 0.0,
+        colour=(float(tint[0]), float(tint[1]), float(tint[2])) if shrink == 1.0 or rng.random() < 0.5 else (0.0,) * 3,
+        contrast=float(rng.normal(1.0, 0.06)),
+        shift=(float(rng.normal(0, 0.006)), float(rng.normal(0, 0.006))),
+        scale=float(rng.normal(1.0, 0.012)),
+    )
+
+
+def forge_faces(faces: Faces, donor: Faces | None, look: LipsLook, rng: np.random.Generator) -> Faces:
+    """The faces of a span with their mouths (or faces) replaced.
+
+    Args:
+        faces: (n, S, S, 3) the originals of the span.
+        donor: (n, S, S, 3) faces to take the region from, or None to re-render the originals.
+        look: region and traces.
+        rng: draws the noise.
+
+    Returns:
+        (n, S, S, 3) new faces; outside the mask they equal the originals.
+    """
+    side = faces.shape[1]
+    mask = _mask(look, side)
+    matrix = _matrix(look, side)
+    base = faces if donor is None else donor
+    out = np.empty_like(faces)
+    gap = np.zeros(3, np.float32) if donor is None else _colour_gap(faces, donor, mask)
+    for k, (face, source) in enumerate(zip(faces, base, strict=True)):
+        moved: Any = cv2.warpAffine(source, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        region = _render(moved, look, gap, rng)
+        out[k] = np.clip(mask * region + (1 - mask) * face + 0.5, 0, 255).astype(np.uint8)
+    return out
+
+
+def _render(face: Faces, look: LipsLook, gap: Floats, rng: np.random.Generator) -> Floats:
+    """The face as the generator would give it."""
+    side = face.shape[0]
+    region: Any = face.astype(np.float32)
+    if look.shrink > 1.0:
+        small = max(8, round(side / look.shrink))
+        region = cv2.resize(region, (small, small), interpolation=cv2.INTER_AREA)
+        region = cv2.resize(region, (side, side), interpolation=cv2.INTER_LINEAR)
+    region = 128 + look.contrast * (region - 128) + np.asarray(look.colour, np.float32) + gap
+    if look.noise > 0:
+        region = region + rng.normal(0, look.noise, region.shape).astype(np.float32)
+    return np.asarray(region, np.float32)
+
+
+def _mask(look: LipsLook, side: int) -> Floats:
+    """Soft ellipse, (S, S, 1) in 0..1."""
+    y, x = np.mgrid[:side, :side].astype(np.float32) / side
+    distance = np.hypot((x - look.centre[0]) / look.radii[0], (y - look.centre[1]) / look.radii[1])
+    soft = look.feather / min(look.radii)
+    return np.asarray(np.clip((1 - distance) / soft + 0.5, 0, 1)[:, :, None], np.float32)
+
+
+def _matrix(look: LipsLook, side: int) -> NDArray[np.float64]:
+    """Affine matrix that scales about the region's centre and shifts."""
+    x, y = look.centre[0] * side, look.centre[1] * side
+    s = look.scale
+    return np.array([[s, 0, (1 - s) * x + look.shift[0] * side], [0, s, (1 - s) * y + look.shift[1] * side]])
+
+
+def _colour_gap(faces: Faces, donor: Faces, mask: Floats) -> Floats:
+    """What must be added to the donor's region so that its mean colour is that of the originals."""
+    middle = len(faces) // 2
+    weight = mask / max(float(mask.sum()), 1e-6)
+    both = [(weight * group[middle].astype(np.float32)).sum(axis=(0, 1)) for group in (faces, donor)]
+    return np.asarray(both[0] - both[1], np.float32)

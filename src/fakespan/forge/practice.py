@@ -1,0 +1,183 @@
+"""Practice forgeries, made on the fly from real clips: what `small` is trained on.
+
+A real clip is cut to a few seconds; then nothing, its sound, its faces or both are forged over one or two short spans;
+then it is encoded and decoded again (untouched clips too, so that codec traces tell nothing) and disturbed in ways that
+are no forgery (light, noise, repeated frames, level). The kinds and lengths follow LAV-DF (2204.06228, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.data.dataset import Example
+from fakespan.forge.bank import Clip
+from fakespan.forge.lips import draw_look, forge_faces
+from fakespan.forge.voice import Treatment, forge_sound
+from fakespan.media.encode import roundtrip_sound, roundtrip_video
+from fakespan.media.features import prepare_crop
+
+__all__ = ["PracticeConfig", "make_example"]
+
+SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
+Kind = Literal["real", "audio", "visual", "both"]
+Faces = NDArray[np.uint8]
+Sound = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PracticeConfig:
+    """What practice clips are like."""
+
+    n_frames: int = 75  # of a training clip; 3 s is the length of a GRID sentence
+    kinds: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)  # shares of real, audio, visual, both
+    two_spans: float = 0.15  # share of forged clips with a second span
+    min_span_s: float = 0.2
+    max_span_s: float = 1.6
+    mean_span_s: float = 0.65  # LAV-DF: 0.65
+    std_span_s: float = 0.3  # LAV-DF: 0.29
+    disturb: bool = True  # false: codec only, for evaluation
+
+
+def make_example(clips: Sequence[Clip], which: int, config: PracticeConfig, rng: np.random.Generator) -> Example:
+    """One practice clip made of `clips[which]`; the other clips of its speaker may lend words to it."""
+    clip = _cut(clips[which], config.n_frames, rng)
+    kinds: tuple[Kind, ...] = ("real", "audio", "visual", "both")
+    kind = kinds[rng.choice(4, p=np.asarray(config.kinds) / np.sum(config.kinds))]
+    spans = [] if kind == "real" else _draw_spans(len(clip.faces), config, rng)
+    faces, sound, methods = clip.faces.copy(), clip.sound.copy(), []
+    for span in spans:
+        donor = _find_donor(clips, which, span, rng)
+        words = []
+        if kind in ("audio", "both"):
+            sound, word = _forge_sound(sound, span, donor, rng)
+            words.append(word)
+        if kind in ("visual", "both"):
+            faces, word = _forge_faces(faces, span, donor, rng)
+            words.append(word)
+        methods.append("+".join(words))
+    faces, sound = _through_codec(faces, sound, rng)
+    if config.disturb:
+        faces, sound = _disturb(faces, sound, rng)
+    truth = tuple((a / FPS, b / FPS) for a, b in spans)
+    return Example(
+        clip.name,
+        np.stack([prepare_crop(face) for face in faces]),
+        sound,
+        audio_spans=truth if kind in ("audio", "both") else (),
+        visual_spans=truth if kind in ("visual", "both") else (),
+        method=" ".join(methods),
+    )
+
+
+def _cut(clip: Clip, n_frames: int, rng: np.random.Generator) -> Clip:
+    n = min(n_frames, len(clip.faces))
+    first = int(rng.integers(0, len(clip.faces) - n + 1))
+    sound = clip.sound[first * SAMPLES_PER_FRAME : (first + n) * SAMPLES_PER_FRAME]
+    return Clip(clip.name, clip.speaker, np.asarray(clip.faces[first : first + n]), np.asarray(sound))
+
+
+def _draw_spans(n_frames: int, config: PracticeConfig, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """One or two spans that do not touch, as frames [begin, end)."""
+    spans: list[tuple[int, int]] = []
+    for _ in range(1 + int(rng.random() < config.two_spans)):
+        length_s = np.clip(rng.normal(config.mean_span_s, config.std_span_s), config.min_span_s, config.max_span_s)
+        n = min(round(float(length_s) * FPS), n_frames // 2)
+        begin = int(rng.integers(0, n_frames - n + 1))
+        if n and all(begin + n + 5 < b or begin > e + 5 for b, e in spans):
+            spans.append((begin, begin + n))
+    return sorted(spans)
+
+
+def _find_donor(
+    clips: Sequence[Clip], which: int, span: tuple[int, int], rng: np.random.Generator
+) -> tuple[Faces, Sound] | None:
+    """Faces and sound of the same speaker elsewhere, 1.5 times as long as the span; None in about a third of cases."""
+    own = clips[which]
+    want = int(1.5 * (span[1] - span[0])) + 2
+    others = [c for c in clips if c.speaker == own.speaker and c.name != own.name and len(c.faces) >= want]
+    source = others[rng.integers(len(others))] if others else own
+    if rng.random() < 0.35 or len(source.faces) < 2 * want:
+        return None
+    first = int(rng.integers(0, len(source.faces) - want + 1))
+    sound = source.sound[first * SAMPLES_PER_FRAME : (first + want) * SAMPLES_PER_FRAME]
+    return np.asarray(source.faces[first : first + want]), np.asarray(sound)
+
+
+def _forge_sound(
+    sound: Sound, span: tuple[int, int], donor: tuple[Faces, Sound] | None, rng: np.random.Generator
+) -> tuple[Sound, str]:
+    treatments: tuple[Treatment, ...] = ("mel", "pitch", "speed", "band", "none")
+    shares = (0.4, 0.15, 0.1, 0.1, 0.25) if donor else (0.5, 0.2, 0.15, 0.15, 0.0)
+    treatment = treatments[rng.choice(5, p=shares)]
+    samples = span[0] * SAMPLES_PER_FRAME, span[1] * SAMPLES_PER_FRAME
+    forged = forge_sound(sound, samples, donor[1] if donor else None, treatment, rng)
+    return forged, f"{'donor' if donor else 'same'}-{treatment}"
+
+
+def _forge_faces(
+    faces: Faces, span: tuple[int, int], donor: tuple[Faces, Sound] | None, rng: np.random.Generator
+) -> tuple[Faces, str]:
+    begin, end = span
+    look = draw_look(rng, has_donor=donor is not None)
+    skip = 0 if donor is None else (len(donor[0]) - (end - begin)) // 2
+    source = None if donor is None else donor[0][skip : skip + end - begin]
+    out = faces.copy()
+    out[begin:end] = forge_faces(faces[begin:end], source, look, rng)
+    return out, f"{'donor' if donor else 'same'}-{look.region}{'-soft' if look.shrink > 1 else ''}"
+
+
+def _through_codec(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Faces, Sound]:
+    """Encoded and decoded once, at a random quality: every clip, forged or not."""
+    faces = roundtrip_video(faces, fps=FPS, crf=int(rng.integers(18, 31)))
+    if rng.random() < 0.75:
+        sound = roundtrip_sound(sound, SAMPLE_RATE, bitrate=int(rng.choice([48_000, 64_000, 96_000, 128_000])))
+    return faces, sound
+
+
+def _disturb(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Faces, Sound]:
+    """What happens to real clips too: framing, light, focus, grain, repeated frames; level, hiss, a dull microphone."""
+    side = faces.shape[1]
+    keep = int(side * rng.uniform(0.86, 1.0))
+    x, y = rng.integers(0, side - keep + 1, 2)
+    faces = faces[:, y : y + keep, x : x + keep]
+    if rng.random() < 0.5:
+        faces = faces[:, :, ::-1]
+    if rng.random() < 0.15:  # a clip that came from another frame rate repeats frames
+        every, phase = int(rng.integers(4, 16)), int(rng.integers(0, 16))
+        order = np.arange(len(faces))
+        order[(order + phase) % every == 0] -= 1
+        faces = faces[np.maximum(order, 0)]
+    tone = rng.normal(0, 10) + rng.normal(0, 4, 3)
+    sharp, grain = rng.random() < 0.25, rng.random() < 0.25
+    sigma = float(rng.uniform(0.4, 1.2))
+    table = np.clip((np.arange(256) / 255) ** np.exp(rng.normal(0, 0.2)) * 255 * rng.uniform(0.85, 1.15), 0, 255)
+    light = np.clip(table[:, None] + tone, 0, 255).astype(np.uint8)  # (256, 3)
+    grain_level = rng.uniform(1, 5)
+    out = np.empty_like(faces)
+    for k, face in enumerate(faces):
+        lit = np.stack([light[face[:, :, c], c] for c in range(3)], axis=2)
+        if sharp:
+            lit = cv2.GaussianBlur(lit, (0, 0), sigma)
+        if grain:
+            noise = rng.normal(0, grain_level, lit.shape[:2]).astype(np.float32)
+            lit = np.clip(lit + noise[:, :, None], 0, 255).astype(np.uint8)
+        out[k] = lit
+    return out, _disturb_sound(sound, rng)
+
+
+def _disturb_sound(sound: Sound, rng: np.random.Generator) -> Sound:
+    if rng.random() < 0.25:
+        spectrum, frequency_hz = np.fft.rfft(sound), np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE)
+        spectrum *= 1 / (1 + (frequency_hz / rng.uniform(3000, 7500)) ** 4)
+        sound = np.fft.irfft(spectrum, len(sound)).astype(np.float32)
+    if rng.random() < 0.4:
+        level = float(np.std(sound)) * 10 ** rng.uniform(-3.0, -1.3)
+        sound = sound + rng.normal(0, level, len(sound)).astype(np.float32)
+    return np.asarray(np.clip(sound * 10 ** rng.uniform(-0.6, 0.3), -1, 1), np.float32)

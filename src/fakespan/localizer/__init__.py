@@ -1,0 +1,163 @@
+"""A media file -> `Scan`: where it was forged, and how sure the model is.
+
+The picture is followed face by face, each track goes through the network in windows together with the sound of the same
+time, and the windows' maps are stitched. Stretches without a face are judged by their sound alone. Memory does not grow
+with the picture's length: at most one window of small face crops is held per track.
+
+What this package does not know: data sets, labels, and how a result is shown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fakespan.checkpoint import Checkpoint, load_checkpoint
+from fakespan.config import Decoding, ModelConfig, PostConfig
+from fakespan.errors import UsageError
+from fakespan.localizer.file import FileScan, Progress
+from fakespan.localizer.stretch import SAMPLES_PER_FRAME
+from fakespan.media.faces import FaceMode
+from fakespan.media.features import log_mel
+from fakespan.models.outputs import Output
+from fakespan.types import Scan
+
+__all__ = ["Localizer", "Progress", "load_model", "scan"]
+
+Floats = NDArray[np.float32]
+Faces = NDArray[np.uint8]
+
+
+class Localizer:
+    """A network with its clock and thresholds, ready for files."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+        self.name = checkpoint.name
+        self.model: ModelConfig = checkpoint.model
+        self.post: PostConfig = checkpoint.post
+        self.device = _device(device)
+        self.network: nn.Module = checkpoint.network.to(self.device).eval()
+
+    @property
+    def is_fixed_length(self) -> bool:
+        """Whether the network wants clips padded to exactly T frames."""
+        return self.model.family != "small"
+
+    @torch.inference_mode()
+    def predict(self, video: torch.Tensor, audio: torch.Tensor) -> Output:
+        """Maps of a batch of clips.
+
+        Args:
+            video: (B, 3, T, 96, 96) faces in 0..1.
+            audio: (B, 64, 4T) log-mel.
+
+        Returns:
+            `.fused`, `.visual`, `.audio`, each (B, D, T) in 0..1, and `.start`, `.end` (B, T) or None.
+        """
+        output: Output = self.network(video.to(self.device), audio.to(self.device))
+        return output
+
+    @torch.inference_mode()
+    def judge(self, faces: Faces | None, sound: Floats | None) -> dict[str, Floats]:
+        """What the network says of one clip of at most T frames, or of what there is of it.
+
+        Args:
+            faces: (n, 96, 96, 3) RGB bytes, or None.
+            sound: (640 n,) at 16 kHz, or None.
+
+        Returns:
+            `score`, `visual`, `audio`: maps (D, n); `visual_frames`, `audio_frames`: probabilities (1, n). Those of a
+            missing modality are missing; `score` is the map that decides, the fused one where there are both.
+        """
+        n = len(faces) if faces is not None else len(sound if sound is not None else ()) // SAMPLES_PER_FRAME
+        n_padded = self.model.n_frames if self.is_fixed_length else n
+        network: Any = self.network
+        answer: dict[str, torch.Tensor] = {}
+        seen = heard = None
+        if faces is not None:
+            seen = network.see(_video_input(faces, n_padded, self.device), n)
+            answer |= {"score": seen.map, "visual": seen.map, "visual_frames": seen.logits.sigmoid()}
+        if sound is not None:
+            padded = np.pad(sound, (0, n_padded * SAMPLES_PER_FRAME - len(sound)))
+            heard = network.hear(log_mel(padded[None]).to(self.device), n)
+            answer |= {"score": heard.map, "audio": heard.map, "audio_frames": heard.logits.sigmoid()}
+        if seen is not None and heard is not None:
+            answer["score"] = network.fuse(seen, heard).score_map
+        return {name: part[0, :, :n].float().cpu().numpy() for name, part in answer.items()}
+
+    def scan(
+        self,
+        path: str | Path,
+        *,
+        faces: FaceMode = "auto",
+        threshold: float | None = None,
+        decoding: Decoding | None = None,
+        progress: Progress | None = None,
+    ) -> Scan:
+        """Find the forged segments of one file.
+
+        Args:
+            path: any file that FFmpeg reads.
+            faces: "auto" follows faces, "whole" takes the picture as one face crop, "none" uses the sound alone.
+            threshold: from which score on something counts as forged; the model's own unless given.
+            decoding: "aligned" or "published"; the model's own unless given.
+            progress: called now and then with the seconds done and the seconds there are.
+
+        Raises:
+            MediaError: the file cannot be read, or holds neither a face nor sound.
+        """
+        post = dataclasses.replace(
+            self.post,
+            threshold=self.post.threshold if threshold is None else threshold,
+            decoding=decoding or self.post.decoding,
+        )
+        return FileScan(self.judge, self.model, Path(path), faces, post, progress).run(self.name)
+
+
+def load_model(model: str | Path = "small", device: str = "auto") -> Localizer:
+    """A `Localizer` from a shipped name, a file of ours (.safetensors) or a published checkpoint (.ckpt)."""
+    return Localizer(load_checkpoint(_model_path(model)), device)
+
+
+def scan(path: str | Path, model: str | Path = "small", device: str = "auto", **options: Any) -> Scan:
+    """Scan one file; see `Localizer.scan` for the options. For several files load the model once."""
+    return load_model(model, device).scan(path, **options)
+
+
+def _video_input(faces: Faces, n_padded: int, device: torch.device) -> torch.Tensor:
+    """Faces (n, 96, 96, 3) -> (1, 3, T, 96, 96) in 0..1, zero-padded."""
+    video = torch.zeros(1, 3, n_padded, *faces.shape[1:3], device=device)
+    video[0, :, : len(faces)] = torch.from_numpy(faces).to(device).permute(3, 0, 1, 2).float().div_(255)
+    return video
+
+
+def _model_path(model: str | Path) -> Path:
+    shipped = Path(__file__).parent.parent / "weights" / f"{model}.safetensors"
+    if Path(model).suffix or "/" in str(model):
+        return Path(model)
+    if not shipped.exists():
+        names = sorted(p.stem for p in shipped.parent.glob("*.safetensors"))
+        raise UsageError(
+            "--model",
+            expected=f"a shipped model ({', '.join(names)}) or a path",
+            got=repr(str(model)),
+            remedy="give the path of a .safetensors or .ckpt file",
+        )
+    return shipped
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            "--device", expected="a device that this machine has", got=repr(name), remedy="use --device cpu or auto"
+        ) from error

@@ -1,0 +1,161 @@
+"""One file on its way through a localizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan import __version__
+from fakespan.config import FPS, SAMPLE_RATE, ModelConfig, PostConfig
+from fakespan.errors import MediaError
+from fakespan.localizer.findings import StretchMaps, find_curves, find_segments
+from fakespan.localizer.stretch import SAMPLES_PER_FRAME, Judge, Stretch, listen
+from fakespan.media.decode import Picture, read_pictures, read_sound
+from fakespan.media.faces import FaceMode, TrackEnd, follow_faces
+from fakespan.media.probe import probe
+from fakespan.segments import merge
+from fakespan.types import FaceTrack, MediaInfo, Scan
+
+__all__ = ["FileScan", "Progress"]
+
+Floats = NDArray[np.float32]
+Progress = Callable[[float, float], None]
+"""Called with the seconds done and the seconds there are."""
+
+MIN_STRETCH_FRAMES = 10  # a shorter gap between faces is not judged by its sound alone
+
+
+class FileScan:
+    """One file on its way through a network.
+
+    Args:
+        judge: the network, see `Localizer.judge`.
+        model: its sizes.
+        path: of the file.
+        faces: how faces are found.
+        post: from map to segments.
+        progress: called with the seconds done and the seconds there are.
+    """
+
+    def __init__(  # noqa: PLR0917 - called once, by the localizer
+        self, judge: Judge, model: ModelConfig, path: Path, faces: FaceMode, post: PostConfig, progress: Progress | None
+    ) -> None:
+        self.judge, self.model, self.path, self.faces, self.post = judge, model, path, faces, post
+        self.progress = progress or (lambda done_s, total_s: None)
+        self.info: MediaInfo = probe(path)
+        self._n_pictures = 0
+        self.tracks: list[FaceTrack] = []
+        self.stretches: list[tuple[StretchMaps, FaceTrack | None]] = []
+        self.notes: list[str] = []
+
+    @cached_property
+    def sound(self) -> Floats:
+        """All of the file's sound, empty when there is none."""
+        return read_sound(self.path) if self.info.has_audio else np.zeros(0, np.float32)
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is anything to hear, were it silence."""
+        return len(self.sound) > 0
+
+    def run(self, model_name: str) -> Scan:
+        """Scan it. Raises MediaError when there is neither a face nor sound."""
+        n_pictures = self._scan_tracks()
+        n_frames = max(n_pictures, -(-len(self.sound) // SAMPLES_PER_FRAME))
+        self._scan_sound_alone(n_frames)
+        self._note_what_is_missing(n_pictures)
+        if not self.stretches:
+            raise MediaError(
+                self.path,
+                expected="a face or sound to look at",
+                got="; ".join(self.notes) or "neither",
+                remedy="use --faces whole when the whole picture is a face",
+            )
+        self.progress(self.info.duration_s, self.info.duration_s)
+        return self._result(n_frames / FPS, model_name)
+
+    def _scan_tracks(self) -> int:
+        """Send every face track through the network; the number of pictures seen."""
+        if not self.info.has_video or self.faces == "none":
+            return 0
+        open_tracks: dict[int, Stretch] = {}
+        for event in follow_faces(self._pictures(), self.faces):
+            if isinstance(event, TrackEnd):
+                track = event.track
+                self.tracks.append(track)
+                stretch = open_tracks.pop(track.id, None)
+                if stretch is not None and track.is_scanned:
+                    self.stretches.append((stretch.finish(), track))
+                continue
+            if event.track not in open_tracks:
+                open_tracks[event.track] = Stretch(self.judge, self.model, event.index, self.sound)
+            open_tracks[event.track].push(event.face)
+        return self._n_pictures
+
+    def _pictures(self) -> Iterator[Picture]:
+        for picture in read_pictures(self.path):
+            self._n_pictures = picture.index + 1
+            if picture.index % 25 == 0:
+                self.progress(picture.index / FPS, self.info.duration_s)
+            yield picture
+
+    def _scan_sound_alone(self, n_frames: int) -> None:
+        """Judge the stretches in which no face was scanned by their sound."""
+        if not self.has_sound:
+            return
+        free = np.ones(n_frames, bool)
+        for track in self.tracks:
+            if track.is_scanned:
+                free[round(track.start_s * FPS) : round(track.end_s * FPS)] = False
+        for begin, end in _runs(free):
+            if end - begin >= MIN_STRETCH_FRAMES or end - begin == n_frames:
+                self.stretches.append((listen(self.judge, self.model, self.sound, begin, end), None))
+
+    def _note_what_is_missing(self, n_pictures: int) -> None:
+        notes = self.notes
+        if not self.info.has_audio:
+            notes.append("no sound: judged by the picture alone")
+        elif not self.has_sound:
+            notes.append("the audio stream is empty: judged by the picture alone")
+        elif not np.any(self.sound):
+            notes.append("the sound is digital silence: nothing to hear in it")
+        if not self.info.has_video:
+            notes.append("no picture: judged by the sound alone")
+        elif self.faces == "none":
+            notes.append("faces were not looked at (--faces none): judged by the sound alone")
+        elif not any(track.is_scanned for track in self.tracks):
+            notes.append("no face was found that is big and long enough: judged by the sound alone")
+        n_short = sum(not track.is_scanned for track in self.tracks)
+        if n_short:
+            notes.append(f"{n_short} face track{'s' * (n_short > 1)} passed over: too short to judge")
+        if n_pictures and self.has_sound and abs(n_pictures / FPS - len(self.sound) / SAMPLE_RATE) > 1.0:
+            notes.append("picture and sound differ in length by more than a second")
+
+    def _result(self, duration_s: float, model_name: str) -> Scan:
+        segments, score = [], 0.0
+        for maps, track in self.stretches:
+            segments += find_segments(maps, track, self.post)
+            score = max(score, maps.peak)
+        return Scan(
+            file=str(self.path),
+            duration_s=round(duration_s, 3),
+            score=round(score, 4),
+            threshold=self.post.threshold,
+            segments=tuple(sorted(merge(segments), key=lambda s: (s.start_s, s.end_s))),
+            model=model_name,
+            media=self.info,
+            tracks=tuple(self.tracks),
+            curves=tuple(curve for maps, track in self.stretches for curve in find_curves(maps, track)),
+            notes=tuple(self.notes),
+            fakespan_version=__version__,
+        )
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """[begin, end) of each run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -1,0 +1,93 @@
+"""From the maps of a stretch to what a user is shown: segments with their modality, and curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.boundary_map import cover, decode, peak, peak_near
+from fakespan.config import FPS, PostConfig
+from fakespan.segments import soft_nms, strongest
+from fakespan.types import Curve, FaceTrack, Modality, Segment
+
+__all__ = ["StretchMaps", "find_curves", "find_segments"]
+
+Floats = NDArray[np.float32]
+
+SHARE_OF_BOTH = 0.5  # a modality counts when its map reaches this share of the other's
+FLOOR = 0.01  # proposals below this score are not followed up
+
+
+@dataclass(frozen=True)
+class StretchMaps:
+    """What the network said of one stretch: maps (D, n), frame probabilities (n,); None where a modality is missing."""
+
+    first_frame: int
+    score: Floats  # (D, n) the map that decides: fused, or that of the only modality
+    visual: Floats | None
+    audio: Floats | None
+    visual_frames: Floats | None
+    audio_frames: Floats | None
+
+    @property
+    def peak(self) -> float:
+        """The score of the stretch: the largest of a span that fits into it."""
+        return peak(self.score)
+
+
+def find_segments(maps: StretchMaps, track: FaceTrack | None, post: PostConfig) -> list[Segment]:
+    """The proposals of a stretch that reach the threshold, strongest of each place."""
+    proposals = decode(maps.score, maps.score.shape[1], post.decoding, min_score=min(FLOOR, post.threshold))
+    kept = soft_nms(
+        proposals,
+        post.nms_alpha,
+        post.nms_t1,
+        post.nms_t2,
+        FPS,
+        max_proposals=max(post.max_proposals, maps.score.shape[1] // 5),
+        floor=min(FLOOR, post.threshold),
+        keep_last=True,
+    )
+    shown = strongest(kept[kept[:, 0] >= post.threshold])
+    found = []
+    for score, begin, end in shown:
+        modality = _modality(maps, int(begin), int(end))
+        found.append(
+            Segment(
+                start_s=round(float(maps.first_frame + begin) / FPS, 3),
+                end_s=round(float(maps.first_frame + end) / FPS, 3),
+                score=round(float(score), 4),
+                modality=modality,
+                track=track.id if track is not None and modality != "audio" else None,
+            )
+        )
+    return found
+
+
+def _modality(maps: StretchMaps, begin: int, end: int) -> Modality:
+    """Whose map speaks for this span: the audio map, the visual one, or both."""
+    if maps.visual is None:
+        return "audio"
+    if maps.audio is None:
+        return "visual"
+    visual, audio = (peak_near(m, begin, end) for m in (maps.visual, maps.audio))
+    if min(visual, audio) >= SHARE_OF_BOTH * max(visual, audio):
+        return "both"
+    return "audio" if audio > visual else "visual"
+
+
+def find_curves(maps: StretchMaps, track: FaceTrack | None) -> Iterator[Curve]:
+    """Frame scores of each modality, and for each frame the best score of a span that covers it."""
+    number, start_s = (None if track is None else track.id), maps.first_frame / FPS
+    for modality, values in (
+        ("visual", maps.visual_frames),
+        ("audio", maps.audio_frames),
+        ("fused", cover(maps.score)),
+    ):
+        if values is not None:
+            kind: Literal["audio", "visual", "fused"] = modality  # type: ignore[assignment]
+            yield Curve(kind, number, start_s, FPS, tuple(round(float(v), 3) for v in values))

@@ -1,0 +1,187 @@
+"""`small`: a light network of BA-TFD's family, for laptops.
+
+Kept from BA-TFD (2204.06228, section 4): a frame classifier per modality, a boundary module per modality, the fusion.
+Different: a 2-D encoder looks at every frame by itself and exchanges a quarter of its channels with the neighbouring
+frames (temporal shift, Lin et al. 1811.08383) in place of c3d; it also sees what changed since the frame before; both
+encoders end in dilated 1-D convolutions over time; sampling is `bmn`. All layers are convolutions, so a clip of any
+length runs as it is, without padding.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fakespan.config import ModelConfig
+from fakespan.models.boundary import BoundaryModule
+from fakespan.models.fusion import Fusion
+from fakespan.models.outputs import Branch, Output
+
+__all__ = ["FrameEncoder", "MelEncoder", "Small", "build_small"]
+
+
+class ConvNorm(nn.Sequential):
+    """3x3 convolution, batch norm, ReLU."""
+
+    def __init__(self, n_in: int, n_out: int, stride: int | tuple[int, int] = 1) -> None:
+        super().__init__(
+            nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()
+        )
+
+
+class TemporalBlock(nn.Module):
+    """Residual dilated convolution over time, (B, C, T) -> (B, C, T)."""
+
+    def __init__(self, n_channels: int, dilation: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.spread = nn.Conv1d(n_channels, n_channels, 3, padding=dilation, dilation=dilation)
+        self.norm = nn.BatchNorm1d(n_channels)
+        self.mix = nn.Conv1d(n_channels, n_channels, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        y: Tensor = self.dropout(self.mix(F.relu(self.norm(self.spread(x)))))
+        return x + y
+
+
+def temporal_stack(n_channels: int) -> nn.Sequential:
+    """Sees 15 frames to either side."""
+    return nn.Sequential(*(TemporalBlock(n_channels, d) for d in (1, 2, 4, 8)))
+
+
+class FrameEncoder(nn.Module):
+    """Faces (B, 3, T, 96, 96) in 0..1 -> features (B, C, T)."""
+
+    def __init__(self, widths: tuple[int, ...], n_features: int) -> None:
+        super().__init__()
+        stages: list[nn.Module] = [ConvNorm(6, widths[0], stride=2)]
+        for n_in, n_out in itertools.pairwise(widths):
+            stages.append(nn.Sequential(ConvNorm(n_in, n_out, stride=2), ConvNorm(n_out, n_out)))
+        self.stages = nn.ModuleList(stages)
+        side = 96 // 2 ** len(widths)
+        self.project = nn.Sequential(
+            nn.Dropout(0.2), nn.Linear(widths[-1] * side * side, n_features), nn.LayerNorm(n_features), nn.ReLU()
+        )
+        self.over_time = temporal_stack(n_features)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """(B, 3, T, 96, 96) -> (B, C, T)."""
+        n_clips, _, n_frames = video.shape[:3]
+        x = video.transpose(1, 2)  # (B, T, 3, 96, 96)
+        change = torch.cat([torch.zeros_like(x[:, :1]), x[:, 1:] - x[:, :-1]], dim=1)
+        x = torch.cat([x - 0.5, 4 * change], dim=2).flatten(0, 1)  # (BT, 6, 96, 96)
+        x = x.contiguous(memory_format=torch.channels_last)
+        for k, stage in enumerate(self.stages):
+            x = stage(x if k == 0 else shift_in_time(x, n_frames))
+        x = self.project(x.flatten(1))  # (BT, C)
+        features: Tensor = self.over_time(x.view(n_clips, n_frames, -1).transpose(1, 2))
+        return features
+
+
+class MelEncoder(nn.Module):
+    """Log-mel sound (B, 64, 4T) -> features (B, C, T)."""
+
+    def __init__(self, widths: tuple[int, ...], n_features: int) -> None:
+        super().__init__()
+        stages = [ConvNorm(2, widths[0], stride=(2, 1))]
+        for k, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
+            stages.append(ConvNorm(n_in, n_out, stride=(2, 2 if k < 2 else 1)))
+        self.stages = nn.Sequential(*stages)
+        n_bands = 64 // 2 ** len(widths)
+        self.project = nn.Sequential(nn.Dropout(0.2), nn.Conv1d(widths[-1] * n_bands, n_features, 1), nn.ReLU())
+        self.over_time = temporal_stack(n_features)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, 64, 4T) -> (B, C, T)."""
+        level = audio.mean(dim=(1, 2), keepdim=True)  # loudness of the recording says nothing
+        change = F.pad(audio[:, :, 1:] - audio[:, :, :-1], (1, 0))
+        x = torch.stack([(audio - level) / 2, change], dim=1)  # (B, 2, 64, 4T)
+        x = self.stages(x)  # (B, C', bands, T)
+        features: Tensor = self.over_time(self.project(x.flatten(1, 2)))
+        return features
+
+
+class Small(nn.Module):
+    """Both encoders, frame classifiers, boundary modules and the fusion."""
+
+    def __init__(
+        self,
+        video_encoder: FrameEncoder,
+        audio_encoder: MelEncoder,
+        boundaries: tuple[BoundaryModule, BoundaryModule],
+        fusion: Fusion,
+        n_features: int,
+    ) -> None:
+        super().__init__()
+        self.video_encoder, self.audio_encoder = video_encoder, audio_encoder
+        self.visual_classifier = nn.Conv1d(n_features, 1, 1)
+        self.audio_classifier = nn.Conv1d(n_features, 1, 1)
+        self.visual_boundary, self.audio_boundary = boundaries
+        self.fusion = fusion
+
+    def forward(self, video: Tensor, audio: Tensor, n_frames: int | None = None) -> Output:
+        """Maps (B, D, T) of faces (B, 3, T, 96, 96) and sound (B, 64, 4T), of any length T.
+
+        `n_frames` says how many frames are the clip's own: the padding is not looked at, and the answer there is 0.
+        """
+        n_padded = video.shape[2]
+        output = self.fuse(self.see(video, n_frames), self.hear(audio, n_frames))
+        if n_frames is None or n_frames == n_padded:
+            return output
+        missing = (0, n_padded - n_frames)
+        return Output(
+            fused=F.pad(output.fused, missing),
+            visual=F.pad(output.visual, missing),
+            audio=F.pad(output.audio, missing),
+            visual_logits=F.pad(output.visual_logits, missing),
+            audio_logits=F.pad(output.audio_logits, missing),
+            visual_features=F.pad(output.visual_features, missing),
+            audio_features=F.pad(output.audio_features, missing),
+        )
+
+    def see(self, video: Tensor, n_frames: int | None = None) -> Branch:
+        """What the faces (B, 3, T, 96, 96) alone say, of their first `n_frames`."""
+        features = self.video_encoder(video[:, :, :n_frames])  # (B, C, n)
+        return _branch(features, self.visual_classifier, self.visual_boundary)
+
+    def hear(self, audio: Tensor, n_frames: int | None = None) -> Branch:
+        """What the sound (B, 64, 4T) alone says, of its first `n_frames`."""
+        features = self.audio_encoder(audio[:, :, : None if n_frames is None else 4 * n_frames])  # (B, C, n)
+        return _branch(features, self.audio_classifier, self.audio_boundary)
+
+    def fuse(self, seen: Branch, heard: Branch) -> Output:
+        """Both together."""
+        fused = self.fusion(seen.map, heard.map, seen.evidence, heard.evidence)
+        return Output(fused, seen.map, heard.map, seen.logits, heard.logits, seen.features, heard.features)
+
+
+def _branch(features: Tensor, classifier: nn.Conv1d, boundary: BoundaryModule) -> Branch:
+    logits = classifier(features)  # (B, 1, n)
+    evidence = torch.cat([features, logits], dim=1)  # (B, C + 1, n)
+    return Branch(features, logits, evidence, boundary(evidence))
+
+
+def shift_in_time(x: Tensor, n_frames: int) -> Tensor:
+    """An eighth of the channels from the frame before, an eighth from the frame after; (BT, C, H, W)."""
+    part = x.shape[1] // 8
+    y = x.view(-1, n_frames, *x.shape[1:])
+    before = F.pad(y[:, :-1, :part], (0, 0, 0, 0, 0, 0, 1, 0))
+    after = F.pad(y[:, 1:, part : 2 * part], (0, 0, 0, 0, 0, 0, 0, 1))
+    shifted = torch.cat([before, after, y[:, :, 2 * part :]], dim=2).flatten(0, 1)
+    return shifted.contiguous(memory_format=torch.channels_last)
+
+
+def build_small(config: ModelConfig) -> Small:
+    """The network of these sizes."""
+    n_features = config.n_features
+    return Small(
+        FrameEncoder(config.video_widths, n_features),
+        MelEncoder(config.audio_widths, n_features),
+        (BoundaryModule.from_config(config), BoundaryModule.from_config(config)),
+        Fusion(n_features + 1, config.max_duration),
+        n_features,
+    )
