@@ -49,14 +49,24 @@ _RENAMES = (
     (r"_trust\.of_another_features\.conv\.", "_trust.of_other."),
 )
 
+_GENERATOR = "_comp_boundary_generator."
+
 
 def rename_published(state: Mapping[str, T]) -> dict[str, T]:
     """A published state dict under our names.
 
+    The published BA-TFD+ holds the weights of its boundary generator even where nothing uses them (there are then no
+    fusions for its curves): these are left out.
+
     >>> list(rename_published({"fusion.a_attn_block.attn_from_bm.conv.bias": 0}))
     ['fusion.audio_trust.of_map.bias']
     """
-    return {_renamed(name): value for name, value in state.items()}
+    has_generator = _has_boundary_generator(state)
+    return {_renamed(name): value for name, value in state.items() if has_generator or _GENERATOR not in name}
+
+
+def _has_boundary_generator(names: Mapping[str, Any]) -> bool:
+    return any(name.startswith("cbg_fusion_start.") for name in names)
 
 
 def _renamed(name: str) -> str:
@@ -86,7 +96,7 @@ def config_from_published(family: Family, hyper_parameters: Mapping[str, Any], n
         "n_samples": hyper_parameters.get("boundary_samples", 10),
         "n_features": hyper_parameters.get("v_cla_feature_in", 256),
         "boundary_widths": hyper_parameters.get("boundary_features", (512, 128)),
-        "boundary_generator": any(name.startswith("video_comp_boundary_generator.") for name in names),
+        "boundary_generator": _has_boundary_generator(names),
     }
     for ours, theirs in (("video_widths", "ve_features"), ("audio_widths", "ae_features")):
         if hyper_parameters.get(theirs):  # an empty list: the encoder has none
