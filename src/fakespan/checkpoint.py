@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from fakespan.config import ModelConfig, PostConfig, from_mapping, to_mapping
@@ -97,7 +97,7 @@ def save_checkpoint(
     }
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(state, part, metadata={HEADER_KEY: json.dumps(header)})
+        part.write_bytes(save(state, metadata={HEADER_KEY: json.dumps(header)}))  # save_file would hide it from others
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
         raise _error(path, "a place to write to", str(error), "choose another folder") from error
