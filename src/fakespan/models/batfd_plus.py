@@ -61,7 +61,7 @@ def build_batfd_plus(config: ModelConfig) -> BaTfdPlus:
         (boundary(), boundary()),
         (fusion(), fusion(), fusion()),
         config.n_features,
-        BoundaryParts.build(n_evidence) if config.boundary_generator else None,
+        boundary_parts=BoundaryParts.build(n_evidence) if config.boundary_generator else None,
     )
 
 
@@ -108,6 +108,7 @@ class BaTfdPlus(nn.Module):
         boundaries: tuple[RelationBoundaryModule, RelationBoundaryModule],
         fusions: tuple[Fusion, Fusion, Fusion],
         n_features: int,
+        *,
         boundary_parts: BoundaryParts | None = None,
     ) -> None:
         super().__init__()

@@ -9,8 +9,8 @@ relative positions. Here the same numbers come from four observations:
 1. The keys may come in any order. Run backwards in time, their relative positions to frame t are the rows t, t + 1, ...
    of the table: a window that slides, hence a view and no gather.
 2. The bias is added by `scaled_dot_product_attention`, a few frames of queries at a time, so its size is bounded.
-3. With stride s a pooling kernel of 3 reads only the first (n - 1) s + 2 rows and columns: keys and values are projected
-   for those alone (in stage 1: for 2x2 of the 8x8 tokens).
+3. With stride s a pooling kernel of 3 reads only the first (n - 1) s + 2 rows and columns: keys and values are
+   projected for those alone (in stage 1: for 2x2 of the 8x8 tokens).
 4. Heads share their pooling kernel, so one depthwise convolution over all channels pools tokens where they lie.
 
 Names of parameters are those of the published state dict.
@@ -100,7 +100,8 @@ class _Trunk(nn.Module):
         x = self.pos_encoding(patches)  # (B, 1 + T * 8 * 8, 96): the class token, then frames, rows, columns
         for block in self.blocks:
             x = block(x, n_frames)
-        return self.norm(x[:, 1:])  # (B, T, C_f)
+        tokens: Tensor = self.norm(x[:, 1:])  # (B, T, C_f)
+        return tokens
 
 
 class _ClassToken(nn.Module):
@@ -133,7 +134,8 @@ class _Block(nn.Module):
         normed = self.norm1(x)
         skip = x if self.project is None else self.project(normed)
         x = self._pool_skip(skip, n_frames) + self.attn(normed, n_frames)
-        return x + self.mlp(self.norm2(x))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
 
     def _pool_skip(self, x: Tensor, n_frames: int) -> Tensor:
         """Max-pooling of the residual path where the queries are strided."""
@@ -162,7 +164,7 @@ class _Pool(nn.Module):
 
 
 class PooledAttention(nn.Module):
-    """Multi-head attention with pooled queries, keys and values and decomposed relative positions (MViTv2, section 4.1).
+    """Multi-head attention with pooled queries, keys and values and decomposed relative positions (MViTv2, 4.1).
 
     The pooled queries are added to the result, but for the class token, which also has no relative position.
     """

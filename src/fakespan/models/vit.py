@@ -41,14 +41,14 @@ class AudioViT(nn.Module):
     def __init__(self, name: str, n_frames: int, n_features: int, n_mels: int = 64) -> None:
         super().__init__()
         size = VIT_SIZES[name]
-        self.input_proj = nn.Module()  # a level of the published names
-        self.input_proj.conv = nn.Conv2d(1, size.width, (n_mels, 4), (n_mels, 4))
+        patches = nn.Conv2d(1, size.width, (n_mels, 4), (n_mels, 4))
+        self.input_proj = nn.ModuleDict({"conv": patches})  # a level of the published names
         self.block = _Transformer(size, n_frames)
         self.output_proj = nn.Linear(size.width, n_features)
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, 64, 4T) -> (B, C_f, T)."""
-        columns: Tensor = self.input_proj.conv(audio[:, None])  # (B, width, 1, T)
+        columns: Tensor = self.input_proj["conv"](audio[:, None])  # (B, width, 1, T)
         features: Tensor = self.output_proj(self.block(columns[:, :, 0].transpose(1, 2)))
         return features.transpose(1, 2)
 
