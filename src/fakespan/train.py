@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from fakespan.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -171,9 +171,7 @@ def train(run: RunConfig, clips: Sequence[Clip], out: Path, progress: Progress |
     torch.manual_seed(run.train.seed)
     examples = PracticeSet(clips, run.practice, run.train.seed, run.train.n_steps * run.train.batch_size)
     network = build_model(run.model)
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(run.train.average), use_buffers=True
-    )
+    average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_Averaging(run.train.average), use_buffers=True)
     steps = _steps(network, examples, run)
     with (out / "log.csv").open("w", newline="", encoding="utf-8") as file:
         log = csv.writer(file)
@@ -251,6 +249,17 @@ def _steps(network: nn.Module, examples: PracticeSet, run: RunConfig) -> Iterato
         yield rate, [float(v.detach()) for v in values]
         if share >= 1:
             return
+
+
+@dataclass(frozen=True)
+class _Averaging:
+    """A running average that forgets the untrained network soon: its decay grows to `most`."""
+
+    most: float
+
+    def __call__(self, average: Tensor, new: Tensor, n_averaged: Tensor | int) -> Tensor:
+        decay = min(self.most, (1 + int(n_averaged)) / (10 + int(n_averaged)))
+        return average + (new - average) * (1 - decay)
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ def draw_look(rng: np.random.Generator, has_donor: bool) -> LipsLook:
     """A look of random region and strength; without donor frames at least the sharpness or the colour gives it away."""
     region: Literal["mouth", "face"] = "mouth" if rng.random() < 0.7 else "face"
     wide = region == "face"
-    shrink = float(rng.uniform(1.5, 3.5)) if rng.random() < (0.5 if has_donor else 0.8) else 1.0
-    tint = rng.normal(0, 3.0 if has_donor else 5.0, 3)
+    shrink = float(rng.uniform(1.6, 4.0)) if rng.random() < (0.75 if has_donor else 0.85) else 1.0
+    tint = rng.normal(0, 4.0 if has_donor else 7.0, 3)
     return LipsLook(
         region=region,
         centre=(float(rng.normal(0.5, 0.02)), float(rng.normal(0.56 if wide else 0.66, 0.03))),

@@ -114,7 +114,7 @@ def _forge_sound(
     sound: Sound, span: tuple[int, int], donor: tuple[Faces, Sound] | None, rng: np.random.Generator
 ) -> tuple[Sound, str]:
     treatments: tuple[Treatment, ...] = ("mel", "pitch", "speed", "band", "none")
-    shares = (0.4, 0.15, 0.1, 0.1, 0.25) if donor else (0.5, 0.2, 0.15, 0.15, 0.0)
+    shares = (0.45, 0.15, 0.1, 0.1, 0.2) if donor else (0.5, 0.2, 0.15, 0.15, 0.0)
     treatment = treatments[rng.choice(5, p=shares)]
     samples = span[0] * SAMPLES_PER_FRAME, span[1] * SAMPLES_PER_FRAME
     forged = forge_sound(sound, samples, donor[1] if donor else None, treatment, rng)
@@ -155,15 +155,15 @@ def _disturb(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Face
         order[(order + phase) % every == 0] -= 1
         faces = faces[np.maximum(order, 0)]
     tone = rng.normal(0, 10) + rng.normal(0, 4, 3)
-    sharp, grain = rng.random() < 0.25, rng.random() < 0.25
-    sigma = float(rng.uniform(0.4, 1.2))
+    blurred, grain = rng.random() < 0.2, rng.random() < 0.2
+    sigma = float(rng.uniform(0.4, 1.0))
     table = np.clip((np.arange(256) / 255) ** np.exp(rng.normal(0, 0.2)) * 255 * rng.uniform(0.85, 1.15), 0, 255)
     light = np.clip(table[:, None] + tone, 0, 255).astype(np.uint8)  # (256, 3)
-    grain_level = rng.uniform(1, 5)
+    grain_level = rng.uniform(1, 4)
     out = np.empty_like(faces)
     for k, face in enumerate(faces):
         lit = np.stack([light[face[:, :, c], c] for c in range(3)], axis=2)
-        if sharp:
+        if blurred:
             lit = cv2.GaussianBlur(lit, (0, 0), sigma)
         if grain:
             noise = rng.normal(0, grain_level, lit.shape[:2]).astype(np.float32)

@@ -1,10 +1,10 @@
 """`small`: a light network of BA-TFD's family, for laptops.
 
 Kept from BA-TFD (2204.06228, section 4): a frame classifier per modality, a boundary module per modality, the fusion.
-Different: a 2-D encoder looks at every frame by itself and exchanges a quarter of its channels with the neighbouring
-frames (temporal shift, Lin et al. 1811.08383) in place of c3d; it also sees what changed since the frame before; both
-encoders end in dilated 1-D convolutions over time; sampling is `bmn`. All layers are convolutions, so a clip of any
-length runs as it is, without padding.
+Different: in place of c3d a 2-D encoder looks at every frame by itself and exchanges an eighth of its channels with the
+frame before and one with the frame after (temporal shift, Lin et al. 1811.08383); it is also shown fine detail and what
+changed since the frame before. Both encoders end in dilated 1-D convolutions over time; sampling is `bmn`. All layers
+are convolutions, so a clip of any length runs as it is, without padding.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from fakespan.models.fusion import Fusion
 from fakespan.models.outputs import Branch, Output
 
 __all__ = ["FrameEncoder", "MelEncoder", "Small", "build_small"]
+
+N_VIEWS = 7  # channels of `_views`
 
 
 class ConvNorm(nn.Sequential):
@@ -58,7 +60,7 @@ class FrameEncoder(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], n_features: int) -> None:
         super().__init__()
-        stages: list[nn.Module] = [ConvNorm(6, widths[0], stride=2)]
+        stages: list[nn.Module] = [ConvNorm(N_VIEWS, widths[0], stride=2)]
         for n_in, n_out in itertools.pairwise(widths):
             stages.append(nn.Sequential(ConvNorm(n_in, n_out, stride=2), ConvNorm(n_out, n_out)))
         self.stages = nn.ModuleList(stages)
@@ -71,9 +73,7 @@ class FrameEncoder(nn.Module):
     def forward(self, video: Tensor) -> Tensor:
         """(B, 3, T, 96, 96) -> (B, C, T)."""
         n_clips, _, n_frames = video.shape[:3]
-        x = video.transpose(1, 2)  # (B, T, 3, 96, 96)
-        change = torch.cat([torch.zeros_like(x[:, :1]), x[:, 1:] - x[:, :-1]], dim=1)
-        x = torch.cat([x - 0.5, 4 * change], dim=2).flatten(0, 1)  # (BT, 6, 96, 96)
+        x = _views(video.transpose(1, 2)).flatten(0, 1)  # (BT, 7, 96, 96)
         x = x.contiguous(memory_format=torch.channels_last)
         for k, stage in enumerate(self.stages):
             x = stage(x if k == 0 else shift_in_time(x, n_frames))
@@ -163,6 +163,23 @@ def _branch(features: Tensor, classifier: nn.Conv1d, boundary: BoundaryModule) -
     logits = classifier(features)  # (B, 1, n)
     evidence = torch.cat([features, logits], dim=1)  # (B, C + 1, n)
     return Branch(features, logits, evidence, boundary(evidence))
+
+
+def _views(x: Tensor) -> Tensor:
+    """What shows a generator's hand, beside the colours: fine detail, how much of it there is around, what changed.
+
+    (B, T, 3, 96, 96) -> (B, T, 7, 96, 96).
+    """
+    luma = x.mean(dim=2)  # (B, T, 96, 96)
+    detail = luma - F.avg_pool2d(luma, 3, stride=1, padding=1, count_include_pad=False)
+    amount = F.avg_pool2d(detail.abs(), 5, stride=1, padding=2, count_include_pad=False)
+    changes = [4 * _change(luma), 16 * _change(amount)]
+    return torch.cat([x - 0.5, torch.stack([8 * detail, 16 * amount, *changes], dim=2)], dim=2)
+
+
+def _change(x: Tensor) -> Tensor:
+    """From the frame before; none at the first."""
+    return torch.cat([torch.zeros_like(x[:, :1]), x[:, 1:] - x[:, :-1]], dim=1)
 
 
 def shift_in_time(x: Tensor, n_frames: int) -> Tensor:

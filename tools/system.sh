@@ -1,0 +1,13 @@
+#!/bin/sh
+# Programs that the tests need beside Python, from Debian's or Ubuntu's packages, when they are not there yet.
+set -eu
+missing=""
+for program in chromium espeak-ng flite; do
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+done
+[ -n "$missing" ] || exit 0
+command -v apt-get >/dev/null 2>&1 || { echo "expected the programs$missing; install them and try again" >&2; exit 1; }
+root=""
+[ "$(id -u)" = 0 ] || root="sudo"
+$root apt-get update -qq
+DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing >/dev/null
