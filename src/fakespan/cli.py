@@ -7,62 +7,45 @@ import enum
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fakespan import __version__
 from fakespan.errors import FakespanError, InputError, MediaError, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fakespan.data.dataset import Example
     from fakespan.localizer import Localizer
     from fakespan.types import Scan
+
+R = TypeVar("R")
+Show = Callable[..., None]
+"""A progress bar: called with how much is done, how much there is and, if wanted, a word about it."""
 
 app = typer.Typer(
     help="Finds the forged seconds of a video.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich takes longer than all else that --help does
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-MEDIA_SUFFIXES = tuple(
-    [
-        ".3gp",
-        ".aac",
-        ".avi",
-        ".flac",
-        ".flv",
-        ".m2ts",
-        ".m4a",
-        ".m4v",
-        ".mka",
-        ".mkv",
-        ".mov",
-        ".mp3",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".oga",
-        ".ogg",
-        ".ogv",
-        ".opus",
-        ".ts",
-        ".vob",
-        ".wav",
-        ".webm",
-        ".wma",
-        ".wmv",
-    ]
-)
+# fmt: off
+MEDIA_SUFFIXES = frozenset({
+    ".3gp", ".aac", ".avi", ".flac", ".flv", ".m2ts", ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".mxf", ".oga", ".ogg", ".ogv", ".opus", ".ts", ".vob", ".wav", ".webm", ".wma", ".wmv",
+})
+# fmt: on
+"""What is taken out of a folder; a file that is named is read whatever its ending."""
+
+MODEL_SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth"})
 
 
 class Faces(enum.StrEnum):
@@ -92,20 +75,17 @@ class Format(enum.StrEnum):
 Model = Annotated[str, typer.Option(help="A shipped name, a .safetensors of fakespan, or a published .ckpt.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda ...")]
 DataFolder = Annotated[str, typer.Option(help="practice:FOLDER, a folder of real clips to forge practice clips from.")]
+Embed = Annotated[bool, typer.Option("--embed", help="Put the video inside the HTML page.")]
+FaceChoice = Annotated[Faces, typer.Option(help="Follow faces, take the whole picture as one, or use the sound alone.")]
 
 
 def main() -> None:
-    """The `fakespan` command: exit code 0 done, 1 some input failed, 2 wrong usage."""
-    debug = "--debug" in sys.argv
-    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    """The `fakespan` command: exit code 0 done, 1 some input failed, 2 wrong usage, 130 stopped."""
     try:
-        app(args=arguments, prog_name="fakespan")
+        app(args=[a for a in sys.argv[1:] if a != "--debug"], prog_name="fakespan")
     except FakespanError as error:
-        _complain(error, debug)
+        _complain(error, _wants_debug())
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(130)
 
 
 @app.callback(invoke_without_command=True)
@@ -123,9 +103,7 @@ def root(
 def scan(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Media files, or folders of them.")],
     model: Model = "small",
-    faces: Annotated[
-        Faces, typer.Option(help="Follow faces, take the whole picture as one, or use the sound alone.")
-    ] = (Faces.auto),
+    faces: FaceChoice = Faces.auto,
     threshold: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Score from which something counts as forged; default: the model's."),
@@ -133,12 +111,12 @@ def scan(
     decoding: Annotated[
         Decoding | None, typer.Option(help="Default: the model's. published: for published tables.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results, made if missing.", file_okay=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results, made if missing.")] = None,
     formats: Annotated[list[Format], typer.Option("--format", "-f", help="What --out writes; may be repeated.")] = [
         Format.html,
         Format.json,
     ],
-    embed: Annotated[bool, typer.Option("--embed", help="Put the video inside the HTML page.")] = False,
+    embed: Embed = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON record a line, and nothing else.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -146,33 +124,30 @@ def scan(
     from fakespan.localizer import load_model
 
     media, failures = _expand(files)
+    output = _Output(_made(out), [str(path) for path in media], formats, embed) if out else None
+    if not media:
+        raise typer.Exit(1)
     localizer = load_model(model, device)
+
+    def work(path: Path, progress: Show) -> Scan:
+        return localizer.scan(
+            path,
+            faces=faces.value,
+            threshold=threshold,
+            decoding=decoding.value if decoding else None,
+            progress=progress,
+        )
+
+    show = _print_json if as_json else _printer()
     results: list[Scan] = []
-    console = Console()
-    for number, path in enumerate(media, 1):
-        title = f"{path.name} ({number} of {len(media)})" if len(media) > 1 else path.name
-        try:
-            with _bar(title) as progress:
-                result = localizer.scan(
-                    path,
-                    faces=faces.value,
-                    threshold=threshold,
-                    decoding=decoding.value if decoding else None,
-                    progress=progress,
-                )
-        except InputError as error:
-            failures.append(error)
-            _complain(error, debug="--debug" in sys.argv)
-            continue
+    for number, result in _each(media, work, failures):
         results.append(result)
-        if as_json:
-            print(json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False), flush=True)
-        else:
-            _show(console, result)
-    if out is not None and results:
-        written = _write(results, out, formats, embed)
-        if not as_json:
-            console.print("written: " + ", ".join(map(str, written)), markup=False, highlight=False)
+        show(result)
+        if output is not None:
+            with _told(media[number], failures):
+                written = output.write(number, results)
+                if not as_json:
+                    print("written: " + ", ".join(map(_printable, written)))
     if failures:
         raise typer.Exit(1)
 
@@ -180,29 +155,33 @@ def scan(
 @app.command()
 def report(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="JSON files that `fakespan scan` wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder for the reports, made if missing.", file_okay=False)] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder for the reports, made if missing.")] = Path(),
     formats: Annotated[list[Format], typer.Option("--format", "-f", help="What to write; may be repeated.")] = [
         Format.html
     ],
-    embed: Annotated[bool, typer.Option("--embed", help="Put the video inside the HTML page.")] = False,
+    embed: Embed = False,
 ) -> None:
     """Show saved results again, in any format, without the model."""
     from fakespan.report.export import read_json
 
-    scans, console = [read_json(path) for path in results], Console()
-    for result in scans:
-        _show(console, result)
-    written = _write(scans, out, formats, embed)
-    console.print("written: " + ", ".join(map(str, written)), markup=False, highlight=False)
+    failures: list[FakespanError] = []
+    scans = [result for _, result in _each(results, lambda path, _: read_json(path), failures)]
+    output, show = _Output(_made(out), [result.file for result in scans], formats, embed), _printer()
+    for number, result in enumerate(scans):
+        show(result)
+        with _told(Path(result.file), failures):
+            print("written: " + ", ".join(map(_printable, output.write(number, scans[: number + 1]))))
+    if failures:
+        raise typer.Exit(1)
 
 
 @app.command()
 def info(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="A media file or a model file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it on one line.")] = False,
 ) -> None:
-    """Facts of a media file or of a model file."""
-    if target.suffix in (".safetensors", ".ckpt"):
+    """Facts of a media file or of a model file, as JSON."""
+    if target.suffix in MODEL_SUFFIXES:
         from fakespan.checkpoint import load_checkpoint
         from fakespan.config import to_mapping
 
@@ -214,10 +193,7 @@ def info(
         from fakespan.media.probe import probe
 
         facts = dataclasses.asdict(probe(target))
-    if as_json:
-        print(json.dumps(facts, ensure_ascii=False))
-    else:
-        Console().print_json(data=facts)
+    print(json.dumps(facts, indent=None if as_json else 2))
 
 
 @app.command()
@@ -282,45 +258,94 @@ def _expand(paths: Iterable[Path]) -> tuple[list[Path], list[FakespanError]]:
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES and p.is_file())
         media += inside
         if not inside:
-            failures.append(
-                MediaError(
-                    path, expected="a folder with media files", got="none in it", remedy="name the files themselves"
-                )
-            )
-            _complain(failures[-1])
+            with _told(path, failures):
+                remedy = "name the files themselves"
+                raise MediaError(path, expected="a folder with media files", got="none in it", remedy=remedy)
     return media, failures
 
 
-def _show(console: Console, result: Scan) -> None:
-    from fakespan.report.terminal import render
+def _each(
+    paths: Sequence[Path], work: Callable[[Path, Show], R], failures: list[FakespanError]
+) -> Iterator[tuple[int, R]]:
+    """What the work makes of each path, with the path's number; those that fail are told and added to the failures."""
+    for number, path in enumerate(paths):
+        title = f"{path.name} ({number + 1} of {len(paths)})" if len(paths) > 1 else path.name
+        done: list[R] = []
+        with _told(path, failures), _bar(title) as progress:
+            done.append(work(path, progress))
+        for result in done:
+            yield number, result
 
-    console.print(render(result))
+
+@contextmanager
+def _told(path: Path, failures: list[FakespanError]) -> Iterator[None]:
+    """An error that concerns one file is told and noted, and the others go on."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # nobody reads on
+    except Exception as error:
+        if isinstance(error, FakespanError):
+            told = error
+        else:
+            remedy = "please report this with what --debug shows"
+            told = InputError(path, expected="a usable file", got=f"{type(error).__name__}: {error}", remedy=remedy)
+            told.__cause__ = error
+        failures.append(told)
+        _complain(told, _wants_debug())
 
 
-def _write(results: list[Scan], folder: Path, formats: Iterable[Format], embed: bool) -> list[Path]:
-    """Write every result in every format; the paths."""
-    from fakespan.report.export import output_paths, write_csv, write_json, write_vtt
-    from fakespan.report.html import write_html
-
+def _made(folder: Path) -> Path:
+    """The folder for results, made if missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(
-            folder, expected="a folder to write to", got=str(error.strerror), remedy="change --out"
-        ) from error
-    written: list[Path] = []
-    for format_ in dict.fromkeys(formats):
-        if format_ is Format.csv:
-            write_csv(results, folder / "results.csv")
-            written.append(folder / "results.csv")
-            continue
-        for result, path in zip(results, output_paths([r.file for r in results], folder, format_.value), strict=True):
-            if format_ is Format.html:
-                write_html(result, path, embed=embed)
-            else:
-                {Format.json: write_json, Format.vtt: write_vtt}[format_](result, path)
+        got = str(error.strerror).lower()
+        raise UsageError(folder, expected="a folder to write to", got=got, remedy="change --out") from error
+    return folder
+
+
+class _Output:
+    """Where --out writes, and what. A file's results are there as soon as it is scanned."""
+
+    def __init__(self, folder: Path, files: Sequence[str], formats: Iterable[Format], embed: bool) -> None:
+        from fakespan.report.export import output_paths
+
+        self.embed, self.table = embed, folder / "results.csv"
+        self.paths = {f: output_paths(files, folder, f.value) for f in dict.fromkeys(formats)}
+
+    def write(self, number: int, results: Sequence[Scan]) -> list[Path]:
+        """Write the last of the results, that of file `number`; the paths. The CSV holds all of them."""
+        from fakespan.report.export import WRITERS, write_csv
+        from fakespan.report.html import write_html
+
+        written = []
+        for format_, paths in self.paths.items():
+            path = self.table if format_ is Format.csv else paths[number]
             written.append(path)
-    return written
+            if format_ is Format.csv:
+                write_csv(results, path)
+            elif format_ is Format.html:
+                write_html(results[-1], path, embed=self.embed)
+            else:
+                WRITERS[format_.value](results[-1], path)
+        return written
+
+
+def _print_json(result: Scan) -> None:
+    from fakespan.report.export import json_text
+
+    print(json_text(result), end="", flush=True)
+
+
+def _printer() -> Callable[[Scan], None]:
+    """Shows results on the terminal."""
+    from rich.console import Console
+
+    from fakespan.report.terminal import render
+
+    console: Console = Console()
+    return lambda result: console.print(render(result))
 
 
 def _practice_folder(data: str) -> Path:
@@ -331,37 +356,44 @@ def _practice_folder(data: str) -> Path:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Callable[..., None]]:
+def _bar(title: str) -> Iterator[Show]:
     """A progress bar with time left on a terminal's stderr, nothing elsewhere; gives f(done, total)."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title.replace("[", "\\["), total=None)
+    if not sys.stderr.isatty():
+        yield lambda done, total, note="": None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(escape(_printable(title)), total=None)
 
         def show(done: float, total: float, note: str = "") -> None:
-            progress.update(
-                task, completed=done, total=max(total, 1e-6), description=f"{title} {note}".replace("[", "\\[")
-            )
+            text = escape(_printable(f"{title} {note}"))
+            progress.update(task, completed=done, total=max(total, 1e-6), description=text)
 
         yield show
 
 
 def _tracked(items: Iterable[Example]) -> Iterator[Example]:
+    everything = list(items)
     with _bar("rating") as show:
-        everything = list(items)
         for k, item in enumerate(everything):
             show(k, len(everything))
             yield item
 
 
+def _wants_debug() -> bool:
+    return "--debug" in sys.argv
+
+
 def _complain(error: FakespanError, debug: bool = False) -> None:
-    """One line on stderr, or the whole story."""
+    """One line on stderr; before it, if wanted, where it came from."""
     if debug:
         traceback.print_exception(error)
-    text = "".join(c if c.isprintable() else "?" for c in str(error))
-    print(f"fakespan: {text}", file=sys.stderr)
+    print(f"fakespan: {_printable(error)}", file=sys.stderr)
+
+
+def _printable(text: object) -> str:
+    return "".join(c if c.isprintable() else "?" for c in str(text))

@@ -109,17 +109,24 @@ class Scan:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Scan:
-        """The inverse of `to_dict`. Raises ValueError for another format."""
+        """The inverse of `to_dict`; fields that it does not know are passed over.
+
+        Raises:
+            ValueError: another format.
+            KeyError: a field is missing.
+        """
         if record.get("format") != FORMAT:
             raise ValueError(f"expected a record of format {FORMAT}, got {record.get('format')!r}")
         values = {f.name: record[f.name] for f in dataclasses.fields(cls)}
         return cls(
             **{
                 **values,
-                "media": MediaInfo(**values["media"]),
-                "segments": tuple(Segment(**s) for s in values["segments"]),
-                "tracks": tuple(FaceTrack(**{**t, "box": tuple(t["box"])}) for t in values["tracks"]),
-                "curves": tuple(Curve(**{**c, "values": tuple(c["values"])}) for c in values["curves"]),
+                "media": MediaInfo(**_known(MediaInfo, values["media"])),
+                "segments": tuple(Segment(**_known(Segment, s)) for s in values["segments"]),
+                "tracks": tuple(
+                    FaceTrack(**{**_known(FaceTrack, t), "box": tuple(t["box"])}) for t in values["tracks"]
+                ),
+                "curves": tuple(Curve(**{**_known(Curve, c), "values": tuple(c["values"])}) for c in values["curves"]),
                 "notes": tuple(values["notes"]),
             }
         )
@@ -141,6 +148,13 @@ class Sample:
     def is_fake(self) -> bool:
         """Whether it holds a forged span."""
         return bool(self.segments)
+
+
+def _known(cls: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that are fields of the class; raises KeyError for one that is missing."""
+    return {
+        f.name: record[f.name] for f in dataclasses.fields(cls) if f.name in record or f.default is dataclasses.MISSING
+    }
 
 
 def _plain(value: Any) -> Any:

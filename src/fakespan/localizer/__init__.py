@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -111,7 +111,10 @@ class Localizer:
 
         Raises:
             MediaError: the file cannot be read, or holds neither a face nor sound.
+            UsageError: an option is none of those named here.
         """
+        if faces not in get_args(FaceMode):
+            raise UsageError("faces", expected="auto, whole or none", got=repr(faces), remedy="choose one of them")
         post = dataclasses.replace(
             self.post,
             threshold=self.post.threshold if threshold is None else threshold,
@@ -138,18 +141,18 @@ def _video_input(faces: Faces, n_padded: int, device: torch.device) -> torch.Ten
 
 
 def _model_path(model: str | Path) -> Path:
-    shipped = Path(__file__).parent.parent / "weights" / f"{model}.safetensors"
-    if Path(model).suffix or "/" in str(model):
+    folder = Path(__file__).parent.parent / "weights"
+    shipped = {path.stem: path for path in folder.glob("*.safetensors")}
+    if str(model) in shipped:
+        return shipped[str(model)]
+    if Path(model).suffix or Path(model).name != str(model) or Path(model).exists():
         return Path(model)
-    if not shipped.exists():
-        names = sorted(p.stem for p in shipped.parent.glob("*.safetensors"))
-        raise UsageError(
-            "--model",
-            expected=f"a shipped model ({', '.join(names)}) or a path",
-            got=repr(str(model)),
-            remedy="give the path of a .safetensors or .ckpt file",
-        )
-    return shipped
+    raise UsageError(
+        "--model",
+        expected=" or ".join([*sorted(shipped), "a path"]),
+        got=repr(str(model)),
+        remedy="give the path of a .safetensors or .ckpt file",
+    )
 
 
 def _device(name: str) -> torch.device:

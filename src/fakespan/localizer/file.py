@@ -47,7 +47,7 @@ class FileScan:
         self.judge, self.model, self.path, self.faces, self.post = judge, model, path, faces, post
         self.progress = progress or (lambda done_s, total_s: None)
         self.info: MediaInfo = probe(path)
-        self._n_pictures = 0
+        self.n_pictures = 0  # seen so far
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[StretchMaps, FaceTrack | None]] = []
         self.notes: list[str] = []
@@ -64,24 +64,25 @@ class FileScan:
 
     def run(self, model_name: str) -> Scan:
         """Scan it. Raises MediaError when there is neither a face nor sound."""
-        n_pictures = self._scan_tracks()
-        n_frames = max(n_pictures, -(-len(self.sound) // SAMPLES_PER_FRAME))
-        self._scan_sound_alone(n_frames)
-        self._note_what_is_missing(n_pictures)
+        self._scan_tracks()
+        n_heard = -(-len(self.sound) // SAMPLES_PER_FRAME)
+        self._scan_sound_alone(n_heard)
+        missing = [*self._missing_sound(), *self._missing_picture()]
         if not self.stretches:
             raise MediaError(
                 self.path,
                 expected="a face or sound to look at",
-                got="; ".join(self.notes) or "neither",
+                got=" and ".join(missing),
                 remedy="use --faces whole when the whole picture is a face",
             )
+        self._note(missing)
         self.progress(self.info.duration_s, self.info.duration_s)
-        return self._result(n_frames / FPS, model_name)
+        return self._result(max(self.n_pictures, n_heard) / FPS, model_name)
 
-    def _scan_tracks(self) -> int:
-        """Send every face track through the network; the number of pictures seen."""
+    def _scan_tracks(self) -> None:
+        """Send every face track through the network."""
         if not self.info.has_video or self.faces == "none":
-            return 0
+            return
         open_tracks: dict[int, Stretch] = {}
         for event in follow_faces(self._pictures(), self.faces):
             if isinstance(event, TrackEnd):
@@ -94,46 +95,60 @@ class FileScan:
             if event.track not in open_tracks:
                 open_tracks[event.track] = Stretch(self.judge, self.model, event.index, self.sound)
             open_tracks[event.track].push(event.face)
-        return self._n_pictures
 
     def _pictures(self) -> Iterator[Picture]:
-        for picture in read_pictures(self.path):
-            self._n_pictures = picture.index + 1
-            if picture.index % 25 == 0:
-                self.progress(picture.index / FPS, self.info.duration_s)
-            yield picture
+        """The file's pictures; none when not one decodes but there is sound to go by."""
+        try:
+            for picture in read_pictures(self.path):
+                self.n_pictures = picture.index + 1
+                if picture.index % 25 == 0:
+                    self.progress(picture.index / FPS, self.info.duration_s)
+                yield picture
+        except MediaError:
+            if self.n_pictures or not self.has_sound:
+                raise
 
-    def _scan_sound_alone(self, n_frames: int) -> None:
-        """Judge the stretches in which no face was scanned by their sound."""
-        if not self.has_sound:
-            return
-        free = np.ones(n_frames, bool)
+    def _scan_sound_alone(self, n_heard: int) -> None:
+        """Judge the stretches in which no face was scanned by their sound, as far as it goes."""
+        free = np.ones(n_heard, bool)
         for track in self.tracks:
             if track.is_scanned:
                 free[round(track.start_s * FPS) : round(track.end_s * FPS)] = False
         for begin, end in _runs(free):
-            if end - begin >= MIN_STRETCH_FRAMES or end - begin == n_frames:
+            if end - begin >= MIN_STRETCH_FRAMES or end - begin == n_heard:
                 self.stretches.append((listen(self.judge, self.model, self.sound, begin, end), None))
 
-    def _note_what_is_missing(self, n_pictures: int) -> None:
-        notes = self.notes
+    def _missing_sound(self) -> list[str]:
         if not self.info.has_audio:
-            notes.append("no sound: judged by the picture alone")
-        elif not self.has_sound:
-            notes.append("the audio stream is empty: judged by the picture alone")
-        elif not np.any(self.sound):
-            notes.append("the sound is digital silence: nothing to hear in it")
+            return ["no sound"]
+        return [] if self.has_sound else ["an empty audio stream"]
+
+    def _missing_picture(self) -> list[str]:
         if not self.info.has_video:
-            notes.append("no picture: judged by the sound alone")
-        elif self.faces == "none":
-            notes.append("faces were not looked at (--faces none): judged by the sound alone")
-        elif not any(track.is_scanned for track in self.tracks):
-            notes.append("no face was found that is big and long enough: judged by the sound alone")
+            return ["no picture"]
+        if self.faces == "none":
+            return ["faces that were not looked for (--faces none)"]
+        if not self.n_pictures:
+            return ["a picture stream of which nothing decodes"]
+        seen = any(track.is_scanned for track in self.tracks)
+        return [] if seen else ["no face that is big enough and stays long enough"]
+
+    def _note(self, missing: list[str]) -> None:
+        """What a reader must know."""
+        if missing:
+            left = "sound" if self.has_sound else "picture"
+            self.notes.append(f"{missing[0]}: judged by the {left} alone")
+        elif any(track is None for _, track in self.stretches):
+            unseen_s = sum(maps.score.shape[1] for maps, track in self.stretches if track is None) / FPS
+            self.notes.append(f"{unseen_s:.1f} s without a face: judged by the sound alone")
+        if self.has_sound and not np.any(self.sound):
+            self.notes.append("the sound is digital silence: nothing to hear in it")
         n_short = sum(not track.is_scanned for track in self.tracks)
         if n_short:
-            notes.append(f"{n_short} face track{'s' * (n_short > 1)} passed over: too short to judge")
-        if n_pictures and self.has_sound and abs(n_pictures / FPS - len(self.sound) / SAMPLE_RATE) > 1.0:
-            notes.append("picture and sound differ in length by more than a second")
+            self.notes.append(f"{n_short} face track{'s' * (n_short > 1)} passed over: too short to judge")
+        apart_s = abs(self.n_pictures / FPS - len(self.sound) / SAMPLE_RATE)
+        if self.n_pictures and self.has_sound and apart_s > 1.0:
+            self.notes.append(f"picture and sound differ in length by {apart_s:.1f} s")
 
     def _result(self, duration_s: float, model_name: str) -> Scan:
         segments, score = [], 0.0
@@ -143,7 +158,7 @@ class FileScan:
         return Scan(
             file=str(self.path),
             duration_s=round(duration_s, 3),
-            score=round(score, 4),
+            score=score,
             threshold=self.post.threshold,
             segments=tuple(sorted(merge(segments), key=lambda s: (s.start_s, s.end_s))),
             model=model_name,

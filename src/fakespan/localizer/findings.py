@@ -19,7 +19,7 @@ __all__ = ["StretchMaps", "find_curves", "find_segments"]
 Floats = NDArray[np.float32]
 
 SHARE_OF_BOTH = 0.5  # a modality counts when its map reaches this share of the other's
-FLOOR = 0.01  # proposals below this score are not followed up
+DIGITS = 4  # of a score that is shown; compared with the threshold as it is shown, so that both always agree
 
 
 @dataclass(frozen=True)
@@ -36,31 +36,33 @@ class StretchMaps:
     @property
     def peak(self) -> float:
         """The score of the stretch: the largest of a span that fits into it."""
-        return peak(self.score)
+        return round(peak(self.score), DIGITS)
 
 
 def find_segments(maps: StretchMaps, track: FaceTrack | None, post: PostConfig) -> list[Segment]:
     """The proposals of a stretch that reach the threshold, strongest of each place."""
-    proposals = decode(maps.score, maps.score.shape[1], post.decoding, min_score=min(FLOOR, post.threshold))
+    # what is below the threshold can neither be shown nor suppress what is above it
+    n_frames, slack = maps.score.shape[1], 10.0**-DIGITS
+    proposals = decode(maps.score, n_frames, post.decoding, min_score=post.threshold - slack)
+    proposals[:, 0] = proposals[:, 0].round(DIGITS)
     kept = soft_nms(
         proposals,
         post.nms_alpha,
         post.nms_t1,
         post.nms_t2,
         FPS,
-        max_proposals=max(post.max_proposals, maps.score.shape[1] // 5),
-        floor=min(FLOOR, post.threshold),
+        max_proposals=max(post.max_proposals, n_frames // 5),
+        floor=post.threshold,
         keep_last=True,
     )
-    shown = strongest(kept[kept[:, 0] >= post.threshold])
     found = []
-    for score, begin, end in shown:
+    for score, begin, end in strongest(kept):
         modality = _modality(maps, int(begin), int(end))
         found.append(
             Segment(
                 start_s=round(float(maps.first_frame + begin) / FPS, 3),
                 end_s=round(float(maps.first_frame + end) / FPS, 3),
-                score=round(float(score), 4),
+                score=round(float(score), DIGITS),
                 modality=modality,
                 track=track.id if track is not None and modality != "audio" else None,
             )

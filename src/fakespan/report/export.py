@@ -148,7 +148,7 @@ def read_json(path: Path) -> Scan:
             path,
             expected=f"a fakespan result ({FORMAT})",
             got=_reason(error),
-            remedy="make one with: fakespan scan FILE --json RESULT.json",
+            remedy="make one with: fakespan scan FILE --out DIR",
         ) from error
     return scan
 
