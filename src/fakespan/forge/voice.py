@@ -44,7 +44,8 @@ def forge_sound(
         raise ValueError(f"no forgery: donor {donor is not None}, treatment {treatment}")
     start, end = span
     n = end - start
-    source = sound[max(0, start - n // 4) : end + n // 4] if donor is None else donor
+    margin = min(n // 4, start, len(sound) - end)  # the same on both sides: the words stay in the middle
+    source = sound[start - margin : end + margin] if donor is None else donor
     words = _fit(_treat(source, n, treatment, rng), n)
     return replace_span(sound, start, match_level(words, sound[start:end]), fade=int(rng.integers(40, 240)))
 
