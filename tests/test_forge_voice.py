@@ -114,7 +114,9 @@ def test_stretching_keeps_the_pitch_and_changes_the_length():
         slow_or_fast = stretch(tone(1.0, SAMPLE_RATE, 440.0)[0], rate)
         assert len(slow_or_fast) == int(SAMPLE_RATE / rate)
         assert pitch_hz(slow_or_fast) == pytest.approx(440, rel=0.02)
-        assert level_db(slow_or_fast) == pytest.approx(level_db(tone(1.0, SAMPLE_RATE)[0]), abs=6)  # bins lose step: phasiness
+        assert level_db(slow_or_fast) == pytest.approx(
+            level_db(tone(1.0, SAMPLE_RATE)[0]), abs=6
+        )  # bins lose step: phasiness
 
 
 def test_stretching_keeps_the_order_of_events():
@@ -140,7 +142,9 @@ def test_the_speed_treatment_keeps_a_tone(seed):
 def test_the_band_treatment_takes_the_upper_band_away():
     noise = (0.1 * np.random.default_rng(0).standard_normal(32000)).astype(np.float32)
     forged = forge_sound(noise, (8000, 24000), None, "band", np.random.default_rng(1))
-    high = np.abs(np.fft.rfft(forged[8400:23600]))[-2000:].mean() / np.abs(np.fft.rfft(noise[8400:23600]))[-2000:].mean()
+    high = (
+        np.abs(np.fft.rfft(forged[8400:23600]))[-2000:].mean() / np.abs(np.fft.rfft(noise[8400:23600]))[-2000:].mean()
+    )
     assert high < 0.2
 
 
@@ -164,9 +168,7 @@ def test_levels_are_matched_within_12_db(gain, seed):
         assert level_db(matched) == pytest.approx(level_db(like), abs=0.6)
 
 
-@given(
-    n=st.integers(1, 60), start=st.integers(0, 40), length=st.integers(1, 60), fade=st.integers(0, 30)
-)
+@given(n=st.integers(1, 60), start=st.integers(0, 40), length=st.integers(1, 60), fade=st.integers(0, 30))
 @settings(max_examples=60, deadline=None)
 def test_the_seams_fade_from_the_old_sound_to_the_new(n, start, length, fade):
     sound = np.full(start + length + n, -1.0, np.float32)

@@ -6,6 +6,7 @@ and for each kind of forgery; false alarms per minute over untouched files, scan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from fakespan.boundary_map import decode, to_seconds
 from fakespan.config import FPS, PostConfig
 from fakespan.data.dataset import Example
+from fakespan.errors import DataError
 from fakespan.localizer import Localizer
 from fakespan.metrics import auc, average_precision, average_recall, bootstrap_interval, match_proposals
 from fakespan.segments import soft_nms
@@ -134,9 +136,16 @@ def evaluate_split(
 
 
 def pick_threshold(localizer: Localizer, examples: Sequence[Example], quantile: float = 0.98) -> float:
-    """The score that this share of the real clips stays below: a threshold fitted on validation clips."""
+    """The score that this share of the real clips stays below: a threshold fitted on validation clips.
+
+    Rounded up to 0.001, so that it is never 0 and the share is kept. Raises DataError when no example is real.
+    """
     peaks = [float(propose(localizer, e)[:, 0].max(initial=0.0)) for e in examples if e.kind == "real"]
-    return round(float(np.quantile(peaks, quantile)), 3)
+    if not peaks:
+        raise DataError(
+            "threshold", expected="real clips to fit it on", got="none", remedy="give real clips a share in kinds"
+        )
+    return min(1.0, (math.floor(float(np.quantile(peaks, quantile)) * 1000) + 1) / 1000)
 
 
 def false_alarms(localizer: Localizer, files: Sequence[Path], threshold: float | None = None) -> FalseAlarms:

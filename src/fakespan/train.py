@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from fakespan.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fakespan.config import ModelConfig, PostConfig, from_mapping, load_toml, to_mapping
 from fakespan.data.dataset import Batch, Example, collate
-from fakespan.errors import DataError, FakespanError
+from fakespan.errors import ConfigError, DataError, FakespanError
 from fakespan.evaluate import pick_threshold
 from fakespan.forge.bank import Clip, load_bank
 from fakespan.forge.practice import PracticeConfig, make_example
@@ -47,6 +47,7 @@ __all__ = [
 Progress = Callable[..., None]
 """Called with how much is done, how much there is and, if wanted, a word about it."""
 
+LABEL_SUFFIXES = (".txt", ".align")  # of files that lie beside clips
 N_VALIDATION = 320  # practice clips that the threshold is fitted on
 
 
@@ -63,6 +64,16 @@ class TrainConfig:
     average: float = 0.998  # decay of the running average of the weights, which is what is kept
     time_limit_min: float = 80.0  # the learning rate still reaches its end when time runs short
     n_workers: int = 1
+
+    def __post_init__(self) -> None:
+        for key, least in (("n_steps", 1), ("batch_size", 1), ("warmup_steps", 1), ("n_workers", 0)):
+            if getattr(self, key) < least:
+                raise _bad_value(key, f"a number of at least {least}", getattr(self, key))
+        for key in ("learning_rate", "time_limit_min"):
+            if getattr(self, key) <= 0:
+                raise _bad_value(key, "a number above 0", getattr(self, key))
+        if not 0 <= self.average < 1:
+            raise _bad_value("average", "a number of at least 0 and below 1", self.average)
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,7 @@ def find_clips(root: Path, clips: ClipsConfig) -> dict[str, list[Path]]:
     for split in ("train", "validation", "test"):
         paths: set[Path] = set()
         for pattern in getattr(clips, split):
-            fits = set(root.glob(pattern))
+            fits = {p for p in root.glob(pattern) if p.is_file() and p.suffix not in LABEL_SUFFIXES}
             if not fits:
                 raise DataError(
                     root,
@@ -127,7 +138,7 @@ def find_clips(root: Path, clips: ClipsConfig) -> dict[str, list[Path]]:
                     got="none",
                     remedy="give the folder of real clips, or change [clips] in the config",
                 )
-            paths |= {p for p in fits if p.suffix not in (".txt", ".align")}
+            paths |= fits
         found[split] = sorted(paths)
     shared = set(found["validation"]) & set(found["test"])
     if shared:
@@ -142,8 +153,17 @@ def find_clips(root: Path, clips: ClipsConfig) -> dict[str, list[Path]]:
 def load_clips(
     run: RunConfig, root: Path, cache: Path, splits: Sequence[str], progress: Progress | None = None
 ) -> dict[str, list[Clip]]:
-    """The decoded clips of these splits, from the cache folder where they have been decoded before."""
+    """The decoded clips of these splits, from the cache folder where they have been decoded before.
+
+    Raises:
+        DataError: as `find_clips`; or a split has no file, or no file with a face and sound.
+    """
     files = find_clips(root, run.clips)
+    for split in splits:
+        if not files[split]:
+            raise DataError(
+                root, expected=f"clips for {split}", got="none", remedy=f"name some under [clips] {split} in the config"
+            )
     total, done = sum(len(files[split]) for split in splits), itertools.count(1)
 
     def told(paths: Iterable[Path]) -> Iterator[Path]:
@@ -192,12 +212,10 @@ def train(run: RunConfig, clips: Sequence[Clip], out: Path, progress: Progress |
 
 def fit_threshold(path: Path, run: RunConfig, clips: Sequence[Clip]) -> Checkpoint:
     """Set a checkpoint's threshold by practice clips of the validation split; the file is replaced."""
-    localizer = Localizer(load_checkpoint(path), "cpu")
-    examples = PracticeSet(clips, run.practice, run.train.seed + 1, N_VALIDATION)
-    post = dataclasses.replace(
-        run.post, threshold=pick_threshold(localizer, [examples[k] for k in range(N_VALIDATION)])
-    )
     checkpoint = load_checkpoint(path)
+    examples = PracticeSet(clips, run.practice, run.train.seed + 1, N_VALIDATION)
+    threshold = pick_threshold(Localizer(checkpoint, "cpu"), [examples[k] for k in range(N_VALIDATION)])
+    post = dataclasses.replace(run.post, threshold=threshold)
     save_checkpoint(path, checkpoint.network, name=run.name, model=run.model, post=post, notes=checkpoint.notes)
     return load_checkpoint(path)
 
@@ -274,6 +292,10 @@ class _Collate:
 def _targets(batch: Batch) -> Targets:
     named = {f.name for f in dataclasses.fields(Targets)}
     return Targets(**{f.name: getattr(batch, f.name) for f in dataclasses.fields(batch) if f.name in named})
+
+
+def _bad_value(key: str, expected: str, got: object) -> ConfigError:
+    return ConfigError(f"train.{key}", expected=expected, got=repr(got), remedy="change this key in the config")
 
 
 def _one_thread(worker: int) -> None:

@@ -61,10 +61,17 @@ class Batch:
 
 
 def collate(examples: Sequence[Example], n_padded: int, max_duration: int) -> Batch:
-    """Examples of at most n_padded frames -> one batch with T = n_padded and D = max_duration."""
+    """Examples of at most n_padded frames -> one batch with T = n_padded and D = max_duration.
+
+    Raises:
+        ValueError: a clip is longer than n_padded frames, or its sound is longer than its picture.
+    """
     lengths = [len(e.faces) for e in examples]
     if max(lengths) > n_padded:
         raise ValueError(f"a clip of {max(lengths)} frames does not fit into {n_padded}")
+    for e, n in zip(examples, lengths, strict=True):
+        if len(e.sound) > n * SAMPLES_PER_FRAME:
+            raise ValueError(f"{e.name}: {len(e.sound)} samples of sound do not fit {n} frames")
     sound = np.stack([np.pad(e.sound, (0, n_padded * SAMPLES_PER_FRAME - len(e.sound))) for e in examples])
 
     def maps(spans: list[tuple[Span, ...]]) -> Tensor:

@@ -57,16 +57,26 @@ def load_bank(
 def _load(path: Path, cache: Path) -> Clip | None:
     key = hashlib.sha256(f"{path.resolve()} {path.stat().st_size} {CROP_SIZE}".encode()).hexdigest()[:16]
     faces_file, sound_file = (cache / f"{path.stem}-{key}-{part}.npy" for part in ("faces", "sound"))
-    if not sound_file.exists():
-        faces, sound = _decode(path)
-        _save(faces_file, faces)
-        _save(sound_file, sound)
-    faces = np.load(faces_file)
+    kept = _read(faces_file, sound_file)
+    if kept is None:
+        kept = _decode(path)
+        _save(faces_file, kept[0])
+        _save(sound_file, kept[1])
+    faces, sound = kept
     if len(faces) < MIN_FRAMES:
         return None
     folder = path.parent.name
     speaker = folder if folder.startswith("grid") else path.stem
-    return Clip(f"{folder}/{path.name}", speaker, faces, np.load(sound_file))
+    return Clip(f"{folder}/{path.name}", speaker, faces, sound)
+
+
+def _read(faces_file: Path, sound_file: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
+    """What the cache holds; None when it is not there, or damaged."""
+    try:
+        faces, sound = np.load(faces_file), np.load(sound_file)
+    except (OSError, ValueError, EOFError):
+        return None
+    return (faces, sound) if len(sound) == len(faces) * SAMPLES_PER_FRAME else None
 
 
 def _decode(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -86,13 +96,15 @@ def _decode(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         return nothing
     longest = max(tracks, key=lambda k: len(tracks[k]))
     n_heard = len(sound) // SAMPLES_PER_FRAME - begins[longest]
-    faces = np.stack(tracks[longest][: max(0, n_heard)] or [nothing[0]])
+    if n_heard < 1:
+        return nothing
+    faces = np.stack(tracks[longest][:n_heard])
     begin = begins[longest] * SAMPLES_PER_FRAME
     return faces, sound[begin : begin + len(faces) * SAMPLES_PER_FRAME]
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         np.save(file, array)
     os.replace(part, path)

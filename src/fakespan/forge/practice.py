@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.data.dataset import Example
+from fakespan.errors import ConfigError
 from fakespan.forge.bank import Clip
 from fakespan.forge.lips import draw_look, forge_faces
 from fakespan.forge.voice import Treatment, forge_sound
@@ -37,23 +38,31 @@ class PracticeConfig:
 
     n_frames: int = 75  # of a training clip; 3 s is the length of a GRID sentence
     kinds: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)  # shares of real, audio, visual, both
-    two_spans: float = 0.15  # share of forged clips with a second span
+    two_spans: float = 0.15  # share of forged clips that get a second span, unless it comes near the first
     min_span_s: float = 0.2
     max_span_s: float = 1.6
     mean_span_s: float = 0.65  # LAV-DF: 0.65
     std_span_s: float = 0.3  # LAV-DF: 0.29
     disturb: bool = True  # false: codec only, for evaluation
 
+    def __post_init__(self) -> None:
+        if self.n_frames < 1:
+            raise _bad_value("n_frames", "a number of at least 1", self.n_frames)
+        if min(self.kinds) < 0 or sum(self.kinds) <= 0:
+            raise _bad_value("kinds", "shares of at least 0, not all of them 0", self.kinds)
+        if not 0 < self.min_span_s <= self.max_span_s:
+            raise _bad_value("min_span_s", f"a length in 0..max_span_s ({self.max_span_s})", self.min_span_s)
+
 
 def make_example(clips: Sequence[Clip], which: int, config: PracticeConfig, rng: np.random.Generator) -> Example:
     """One practice clip made of `clips[which]`; the other clips of its speaker may lend words to it."""
-    clip = _cut(clips[which], config.n_frames, rng)
+    clip, first = _cut(clips[which], config.n_frames, rng)
     kinds: tuple[Kind, ...] = ("real", "audio", "visual", "both")
     kind = kinds[rng.choice(4, p=np.asarray(config.kinds) / np.sum(config.kinds))]
     spans = [] if kind == "real" else _draw_spans(len(clip.faces), config, rng)
     faces, sound, methods = clip.faces.copy(), clip.sound.copy(), []
     for span in spans:
-        donor = _find_donor(clips, which, span, rng)
+        donor = _find_donor(clips, which, (first + span[0], first + span[1]), rng)
         words = []
         if kind in ("audio", "both"):
             sound, word = _forge_sound(sound, span, donor, rng)
@@ -65,7 +74,7 @@ def make_example(clips: Sequence[Clip], which: int, config: PracticeConfig, rng:
     faces, sound = _through_codec(faces, sound, rng)
     if config.disturb:
         faces, sound = _disturb(faces, sound, rng)
-    truth = tuple((a / FPS, b / FPS) for a, b in spans)
+    truth = tuple((_seconds(a), _seconds(b)) for a, b in spans)
     return Example(
         clip.name,
         np.stack([prepare_crop(face) for face in faces]),
@@ -76,11 +85,17 @@ def make_example(clips: Sequence[Clip], which: int, config: PracticeConfig, rng:
     )
 
 
-def _cut(clip: Clip, n_frames: int, rng: np.random.Generator) -> Clip:
+def _seconds(frame: int) -> float:
+    """A frame's time, such that int(time * FPS) is that frame: 29 / 25 * 25 is a little less than 29."""
+    return float(np.nextafter(frame / FPS, np.inf)) if frame else 0.0
+
+
+def _cut(clip: Clip, n_frames: int, rng: np.random.Generator) -> tuple[Clip, int]:
+    """At most n frames from anywhere in the clip, and where they begin there."""
     n = min(n_frames, len(clip.faces))
     first = int(rng.integers(0, len(clip.faces) - n + 1))
     sound = clip.sound[first * SAMPLES_PER_FRAME : (first + n) * SAMPLES_PER_FRAME]
-    return Clip(clip.name, clip.speaker, np.asarray(clip.faces[first : first + n]), np.asarray(sound))
+    return Clip(clip.name, clip.speaker, np.asarray(clip.faces[first : first + n]), np.asarray(sound)), first
 
 
 def _draw_spans(n_frames: int, config: PracticeConfig, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -98,14 +113,22 @@ def _draw_spans(n_frames: int, config: PracticeConfig, rng: np.random.Generator)
 def _find_donor(
     clips: Sequence[Clip], which: int, span: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Faces, Sound] | None:
-    """Faces and sound of the same speaker elsewhere, 1.5 times as long as the span; None in about a third of cases."""
+    """Faces and sound of the same speaker elsewhere, 1.5 times as long as the span; None in about a third of cases.
+
+    The span is in frames of the whole clip: one's own words are not lent to themselves.
+    """
     own = clips[which]
     want = int(1.5 * (span[1] - span[0])) + 2
     others = [c for c in clips if c.speaker == own.speaker and c.name != own.name and len(c.faces) >= want]
     source = others[rng.integers(len(others))] if others else own
     if rng.random() < 0.35 or len(source.faces) < 2 * want:
         return None
-    first = int(rng.integers(0, len(source.faces) - want + 1))
+    begins = np.arange(len(source.faces) - want + 1)
+    if source is own:
+        begins = begins[(begins >= span[1]) | (begins + want <= span[0])]
+    if not len(begins):
+        return None
+    first = int(begins[rng.integers(len(begins))])
     sound = source.sound[first * SAMPLES_PER_FRAME : (first + want) * SAMPLES_PER_FRAME]
     return np.asarray(source.faces[first : first + want]), np.asarray(sound)
 
@@ -170,6 +193,10 @@ def _disturb(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Face
             lit = np.clip(lit + noise[:, :, None], 0, 255).astype(np.uint8)
         out[k] = lit
     return out, _disturb_sound(sound, rng)
+
+
+def _bad_value(key: str, expected: str, got: object) -> ConfigError:
+    return ConfigError(f"practice.{key}", expected=expected, got=repr(got), remedy="change this key in the config")
 
 
 def _disturb_sound(sound: Sound, rng: np.random.Generator) -> Sound:

@@ -1,0 +1,74 @@
+"""Examples become batches: everything in its place, the padding empty, the targets those of boundary_map."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fakespan.boundary_map import frame_target, iou_map_target
+from fakespan.data.dataset import Example, collate
+from fakespan.media.features import log_mel
+
+T, D = 30, 10
+
+
+def example(n: int = 20, seed: int = 0, **spans) -> Example:
+    rng = np.random.default_rng(seed)
+    faces = rng.integers(1, 256, (n, 96, 96, 3), np.uint8)
+    return Example(f"clip {seed}", faces, (0.1 * rng.standard_normal(640 * n)).astype(np.float32), **spans)
+
+
+EXAMPLES = [
+    example(20, 0, audio_spans=((0.2, 0.48),)),
+    example(T, 1, audio_spans=((0.2, 0.4),), visual_spans=((0.6, 0.92),)),
+    example(12, 2),
+]
+
+
+def test_kind_and_spans_of_an_example():
+    span, other = (0.2, 0.4), (0.6, 0.8)
+    assert (EXAMPLES[2].kind, EXAMPLES[2].spans) == ("real", ())
+    assert (EXAMPLES[0].kind, EXAMPLES[1].kind) == ("audio", "both")
+    assert example(visual_spans=(span,)).kind == "visual"
+    assert example(audio_spans=(other, span), visual_spans=(span,)).spans == (span, other)
+
+
+def test_shapes_and_padding():
+    batch = collate(EXAMPLES, T, D)
+    assert batch.names == ("clip 0", "clip 1", "clip 2")
+    assert batch.n_frames.tolist() == [20, 30, 12]
+    assert batch.is_untouched.tolist() == [False, False, True]
+    assert batch.video.shape == (3, 3, T, 96, 96)
+    assert batch.audio.shape == (3, 64, 4 * T)
+    for k, e in enumerate(EXAMPLES):
+        n = len(e.faces)
+        np.testing.assert_allclose(batch.video[k, :, :n].permute(1, 2, 3, 0).numpy() * 255, e.faces, atol=1e-4)
+        assert not batch.video[k, :, n:].any()
+        padded = np.pad(e.sound, (0, 640 * (T - n)))
+        np.testing.assert_allclose(batch.audio[k], log_mel(padded), atol=1e-5)
+
+
+def test_targets_are_those_of_the_boundary_map():
+    batch = collate(EXAMPLES, T, D)
+    for k, e in enumerate(EXAMPLES):
+        for spans, target in ((e.spans, "fused_map"), (e.visual_spans, "visual_map"), (e.audio_spans, "audio_map")):
+            np.testing.assert_array_equal(getattr(batch, target)[k], iou_map_target(spans, len(e.faces), T, D))
+        for spans, target in ((e.visual_spans, "visual_frames"), (e.audio_spans, "audio_frames")):
+            np.testing.assert_array_equal(getattr(batch, target)[k], frame_target(spans, T))
+    assert batch.audio_map[0, 6, 5] == pytest.approx(1)  # 0.2 to 0.48 s: 7 frames from frame 5
+    assert not batch.visual_map[0].any()
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="30 frames does not fit into 25"):
+        collate(EXAMPLES, 25, D)
+    long = dataclasses.replace(EXAMPLES[0], sound=np.zeros(21 * 640, np.float32))
+    with pytest.raises(ValueError, match="clip 0: 13440 samples"):
+        collate([long], T, D)
+
+
+def test_a_little_sound_may_be_missing():
+    short = dataclasses.replace(EXAMPLES[0], sound=EXAMPLES[0].sound[:-700])
+    assert collate([short], T, D).audio.shape == (1, 64, 4 * T)
