@@ -101,7 +101,7 @@ def root(
 
 @app.command()
 def scan(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Media files, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Media files, or folders of them.")],
     model: Model = "small",
     faces: FaceChoice = Faces.auto,
     threshold: Annotated[
@@ -154,7 +154,7 @@ def scan(
 
 @app.command()
 def report(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="JSON files that `fakespan scan` wrote.")],
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="JSON files that `fakespan scan` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder for the reports, made if missing.")] = Path(),
     formats: Annotated[list[Format], typer.Option("--format", "-f", help="What to write; may be repeated.")] = [
         Format.html

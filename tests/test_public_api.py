@@ -1,0 +1,102 @@
+"""The names that other programs rely on; importing has no effects."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import fakespan
+from fakespan.types import FORMAT, Scan, Segment
+from scans import audio_only, clean, forged
+
+PUBLIC = {"Localizer", "Scan", "Segment", "__version__", "load_model", "metrics", "scan"}
+
+
+def test_the_public_names_are_these():
+    assert set(fakespan.__all__) == set(dir(fakespan)) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(fakespan, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'sacn'"):
+        _ = fakespan.sacn
+
+
+def test_names_are_where_they_belong():
+    assert fakespan.Segment is Segment
+    assert fakespan.Scan is Scan
+    assert {"average_precision", "average_recall", "auc"} <= set(dir(fakespan.metrics))
+
+
+def test_calls_take_what_the_documentation_says():
+    assert list(inspect.signature(fakespan.scan).parameters)[:3] == ["path", "model", "device"]
+    assert inspect.signature(fakespan.scan).parameters["model"].default == "small"
+    assert list(inspect.signature(fakespan.load_model).parameters) == ["model", "device"]
+    assert list(inspect.signature(fakespan.Localizer.predict).parameters) == ["self", "video", "audio"]
+    options = inspect.signature(fakespan.Localizer.scan).parameters
+    assert set(options) == {"self", "path", "faces", "threshold", "decoding", "progress"}
+
+
+def test_importing_loads_nothing_heavy_and_scan_stays_a_function():
+    program = (
+        "import sys, fakespan\n"
+        "heavy = {'torch', 'av', 'cv2', 'typer', 'numpy', 'rich', 'jinja2'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+        "fakespan.Segment(0.0, 1.0, 0.5, 'both'), fakespan.scan, fakespan.load_model\n"
+        "import fakespan.cli, fakespan.localizer\n"
+        "print(type(fakespan.scan).__name__, callable(fakespan.load_model))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "function True"]
+
+
+def test_the_package_is_typed():
+    assert files("fakespan").joinpath("py.typed").is_file()
+
+
+def test_the_version_is_that_of_the_project():
+    import tomllib
+
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert fakespan.__version__ == project["version"]
+
+
+@pytest.mark.parametrize("scan", [forged(), clean(), audio_only()])
+def test_a_scan_survives_the_way_through_json(scan):
+    record = json.loads(json.dumps(scan.to_dict(), allow_nan=False))
+    assert record["format"] == FORMAT
+    assert record["is_fake"] is scan.is_fake
+    assert Scan.from_dict(record) == scan
+
+
+def test_fields_of_a_newer_version_are_passed_over():
+    record = json.loads(json.dumps(forged().to_dict()))
+    for part in (record, record["media"], record["segments"][0], record["tracks"][0], record["curves"][0]):
+        part["news"] = 1
+    assert Scan.from_dict(record) == forged()
+
+
+def test_optional_fields_may_be_missing_and_others_not():
+    record = json.loads(json.dumps(forged().to_dict()))
+    del record["segments"][0]["track"]
+    assert Scan.from_dict(record).segments[0].track is None
+    del record["segments"][0]["score"]
+    with pytest.raises(KeyError, match="score"):
+        Scan.from_dict(record)
+    with pytest.raises(ValueError, match="expected a record of format"):
+        Scan.from_dict({**forged().to_dict(), "format": "fakespan.scan/2"})
+
+
+def test_results_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        forged().score = 1.0
+    with pytest.raises(ValueError, match="must not end"):
+        Segment(2.0, 1.0, 0.5, "both")
