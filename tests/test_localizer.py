@@ -1,0 +1,380 @@
+"""A file's way to its segments, with a stand-in network that knows the truth: what is bright or loud is forged.
+
+A real network, with random weights, only shows that everything fits together.
+"""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fakespan
+from clips import write_clip
+from conftest import TINY
+from fakespan.boundary_map import iou_map_target
+from fakespan.config import PostConfig
+from fakespan.errors import CheckpointError, MediaError, UsageError
+from fakespan.localizer import file as file_module
+from fakespan.localizer import load_model
+from fakespan.localizer.file import FileScan
+from fakespan.localizer.findings import find_curves, find_segments
+from fakespan.localizer.stretch import SAMPLES_PER_FRAME, Stretch, listen
+from fakespan.media.faces import TrackEnd, TrackFrame
+from fakespan.types import FaceTrack
+
+POST = PostConfig(threshold=0.5)
+FACE = FaceTrack(0, 0.0, 8.0, (0.0, 0.0, 1.0, 1.0))
+
+
+def iou_map(is_forged: np.ndarray) -> np.ndarray:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_forged, [False]]).astype(int)))
+    n = len(is_forged)
+    return iou_map_target(edges.reshape(-1, 2) / 25, n, n, TINY.max_duration)
+
+
+def judge(faces, sound):
+    """What a perfect network would say."""
+    answer = {}
+    if faces is not None:
+        is_lit = faces.mean(axis=(1, 2, 3)) > 120
+        answer |= {"visual": iou_map(is_lit), "visual_frames": is_lit[None].astype(np.float32)}
+        answer["score"] = answer["visual"]
+    if sound is not None:
+        is_loud = np.abs(sound.reshape(-1, SAMPLES_PER_FRAME)).mean(axis=1) > 0.1
+        answer |= {"audio": iou_map(is_loud), "audio_frames": is_loud[None].astype(np.float32)}
+        answer["score"] = np.maximum(answer["audio"], answer.get("score", 0))
+    return answer
+
+
+def faces_with(n_frames: int, *lit: tuple[int, int]) -> np.ndarray:
+    faces = np.full((n_frames, 32, 32, 3), 40, np.uint8)
+    for begin, end in lit:
+        faces[begin:end] = 210
+    return faces
+
+
+def sound_with(n_frames: int, *loud: tuple[int, int]) -> np.ndarray:
+    sound = np.full(n_frames * SAMPLES_PER_FRAME, 0.01, np.float32)
+    for begin, end in loud:
+        sound[begin * SAMPLES_PER_FRAME : end * SAMPLES_PER_FRAME] = 0.5
+    sound[1::2] *= -1
+    return sound
+
+
+def clip(folder: Path, n_frames: int, lit=(), loud=(), *, has_picture=True, has_sound=True) -> Path:
+    pictures = faces_with(n_frames, *lit) if has_picture else []
+    sound = sound_with(n_frames, *loud)[None] if has_sound else None
+    options = {"sound_rate": 16_000, "audio_codec": "pcm_s16le", "b_frames": False}
+    return write_clip(folder / "clip.mkv", pictures, np.arange(len(pictures)) / 25, sound=sound, **options)
+
+
+def scanned(path: Path, faces="whole", post=POST, progress=None):
+    return FileScan(judge, TINY, path, faces, post, progress).run("perfect")
+
+
+def spans(result):
+    return [(s.start_s, s.end_s, s.modality, s.track) for s in result.segments]
+
+
+# -- one file ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lit", "loud", "expected"),
+    [
+        ([(30, 38)], [], (1.2, 1.52, "visual", 0)),
+        ([], [(30, 38)], (1.2, 1.52, "audio", None)),
+        ([(30, 38)], [(30, 38)], (1.2, 1.52, "both", 0)),
+    ],
+)
+def test_a_planted_span_is_found_at_its_time_in_its_modality(tmp_path, lit, loud, expected):
+    result = scanned(clip(tmp_path, 60, lit, loud))
+    assert spans(result) == [expected]
+    assert result.is_fake
+    assert result.score == result.segments[0].score == 1.0
+    assert result.duration_s == pytest.approx(2.4, abs=0.05)
+    assert result.notes == ()
+
+
+def test_an_untouched_clip_has_no_segment(tmp_path):
+    result = scanned(clip(tmp_path, 60))
+    assert (result.segments, result.score, result.is_fake) == ((), 0.0, False)
+
+
+def test_a_span_on_a_windows_border_is_reported_once(tmp_path):
+    result = scanned(clip(tmp_path, 200, [(60, 68)], [(120, 130)]))  # the first window ends at 64
+    assert spans(result) == [(2.4, 2.72, "visual", 0), (4.8, 5.2, "audio", None)]
+
+
+def test_curves_cover_every_frame(tmp_path):
+    result = scanned(clip(tmp_path, 150, [(70, 78)]))
+    assert [(c.modality, c.track, c.start_s, c.fps) for c in result.curves] == [
+        (kind, 0, 0.0, 25.0) for kind in ("visual", "audio", "fused")
+    ]
+    visual, audio, fused = (np.array(curve.values) for curve in result.curves)
+    assert len(visual) == len(audio) == len(fused) == 150
+    assert np.flatnonzero(visual).tolist() == np.flatnonzero(fused > 0.9).tolist() == list(range(70, 78))
+    assert not audio.any()
+
+
+def test_sound_alone(tmp_path):
+    result = scanned(clip(tmp_path, 100, loud=[(50, 57)], has_picture=False))
+    assert spans(result) == [(2.0, 2.28, "audio", None)]
+    assert result.notes == ("no picture: judged by the sound alone",)
+    assert {c.modality for c in result.curves} == {"audio", "fused"}
+
+
+def test_picture_alone(tmp_path):
+    result = scanned(clip(tmp_path, 60, [(30, 38)], has_sound=False))
+    assert spans(result) == [(1.2, 1.52, "visual", 0)]
+    assert result.notes == ("no sound: judged by the picture alone",)
+    assert {c.modality for c in result.curves} == {"visual", "fused"}
+
+
+def test_faces_that_are_not_wanted(tmp_path):
+    path = clip(tmp_path, 60, [(10, 18)], [(30, 38)])
+    result = scanned(path, faces="none")
+    assert spans(result) == [(1.2, 1.52, "audio", None)]
+    assert "--faces none" in result.notes[0]
+
+
+def test_digital_silence_is_told(tmp_path):
+    path = write_clip(tmp_path / "x.wav", sound=np.zeros((1, 32_000), np.float32), audio_codec="pcm_s16le")
+    assert "the sound is digital silence: nothing to hear in it" in scanned(path).notes
+
+
+def test_a_sound_that_is_shorter_than_the_picture_is_told(tmp_path):
+    sound = sound_with(30)[None]
+    path = write_clip(
+        tmp_path / "x.mkv",
+        faces_with(100),
+        np.arange(100) / 25,
+        sound=sound,
+        sound_rate=16_000,
+        audio_codec="pcm_s16le",
+        b_frames=False,
+    )
+    result = scanned(path)
+    assert result.duration_s == pytest.approx(4.0)
+    assert "picture and sound differ in length by 2.8 s" in result.notes
+
+
+def test_progress_ends_with_everything(tmp_path):
+    told = []
+    scanned(clip(tmp_path, 60), progress=lambda done_s, total_s: told.append((done_s, total_s)))
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1] > 2
+
+
+def test_a_picture_of_which_nothing_decodes_leaves_the_sound(tmp_path, monkeypatch):
+    def nothing(path):
+        raise MediaError(path, expected="pictures", got="none", remedy="-")
+        yield
+
+    monkeypatch.setattr(file_module, "read_pictures", nothing)
+    result = scanned(clip(tmp_path, 60, loud=[(30, 38)]))
+    assert spans(result) == [(1.2, 1.52, "audio", None)]
+    assert result.notes == ("a picture stream of which nothing decodes: judged by the sound alone",)
+    with pytest.raises(MediaError, match="got none"):
+        scanned(clip(tmp_path, 60, has_sound=False))
+
+
+# -- several faces, or none -------------------------------------------------------------------------------------------
+
+
+def followed(monkeypatch, *tracks: tuple[FaceTrack, np.ndarray]):
+    """Let these faces be found in any video."""
+
+    def follow(pictures, mode):
+        n_pictures = sum(1 for _ in pictures)
+        for index in range(n_pictures):
+            for track, faces in tracks:
+                k = index - round(track.start_s * 25)
+                if track.is_scanned and 0 <= k < len(faces):
+                    yield TrackFrame(track.id, index, faces[k])
+        for track, _ in tracks:
+            yield TrackEnd(track)
+
+    monkeypatch.setattr(file_module, "follow_faces", follow)
+
+
+def face(number, begin, end, **options):
+    return FaceTrack(number, begin / 25, end / 25, (0.1, 0.1, 0.2, 0.2), **options)
+
+
+def test_two_faces_are_judged_each_by_itself(tmp_path, monkeypatch):
+    left, right = faces_with(100, (20, 27)), faces_with(60, (30, 36))
+    followed(monkeypatch, (face(0, 0, 100), left), (face(1, 40, 100), right))
+    result = scanned(clip(tmp_path, 100, loud=[(85, 92)]), faces="auto")
+    assert spans(result) == [
+        (0.8, 1.08, "visual", 0),
+        (2.8, 3.04, "visual", 1),
+        (3.4, 3.68, "audio", None),  # heard with both faces, said once
+    ]
+    assert [len(c.values) for c in result.curves if c.modality == "visual"] == [100, 60]
+    assert {(c.track, c.start_s) for c in result.curves} == {(0, 0.0), (1, 1.6)}
+    assert result.notes == ()
+
+
+def test_what_has_no_face_is_judged_by_its_sound(tmp_path, monkeypatch):
+    followed(monkeypatch, (face(0, 50, 100), faces_with(50, (20, 26))), (face(1, 0, 12, is_scanned=False), ()))
+    result = scanned(clip(tmp_path, 150, loud=[(20, 28), (85, 90), (130, 136)]), faces="auto")
+    assert spans(result) == [
+        (0.8, 1.12, "audio", None),
+        (2.8, 3.04, "visual", 0),
+        (3.4, 3.6, "audio", None),
+        (5.2, 5.44, "audio", None),
+    ]
+    assert result.notes == (
+        "4.0 s without a face: judged by the sound alone",
+        "1 face track passed over: too short to judge",
+    )
+
+
+def test_no_face_leaves_the_sound(tmp_path, monkeypatch):
+    followed(monkeypatch)
+    result = scanned(clip(tmp_path, 60, loud=[(30, 38)]), faces="auto")
+    assert spans(result) == [(1.2, 1.52, "audio", None)]
+    assert result.notes == ("no face that is big enough and stays long enough: judged by the sound alone",)
+    with pytest.raises(MediaError, match="got no sound and no face that is big enough"):
+        scanned(clip(tmp_path, 60, has_sound=False), faces="auto")
+
+
+# -- one stretch ------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 160), st.integers(2, TINY.max_duration), st.integers(0, 160), st.booleans())
+def test_wherever_it_lies_it_is_found_once(n_after, length, begin, is_heard):
+    n = begin + length + n_after
+    sound = sound_with(n, (begin, begin + length)) if is_heard else np.zeros(0, np.float32)
+    stretch = Stretch(judge, TINY, 0, sound)
+    for image in faces_with(n, *([] if is_heard else [(begin, begin + length)])):
+        stretch.push(image)
+    maps = stretch.finish()
+    assert maps.score.shape == (TINY.max_duration, n)
+    (found,) = find_segments(maps, FACE, POST)
+    assert (found.start_s, found.end_s) == (round(begin / 25, 3), round((begin + length) / 25, 3))
+    assert found.modality == ("audio" if is_heard else "visual")
+    assert maps.peak == 1.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 60), st.integers(0, 80), st.integers(2, TINY.max_duration), st.integers(0, 80))
+def test_sound_is_judged_within_its_stretch_only(first, offset, length, n_after):
+    begin = first + offset
+    end = begin + length + n_after
+    sound = sound_with(end + 50, (begin, begin + length))
+    maps = listen(judge, TINY, sound, first, end)
+    assert maps.score.shape == (TINY.max_duration, end - first)
+    (found,) = find_segments(maps, None, POST)
+    assert (found.start_s, found.end_s) == (round(begin / 25, 3), round((begin + length) / 25, 3))
+    assert [len(c.values) for c in find_curves(maps, None)] == [end - first] * 2
+
+
+def test_one_window_of_faces_is_held_whatever_the_length():
+    class Face(np.ndarray):  # plain arrays pass through np.stack all the same
+        pass
+
+    alive, longest = weakref.WeakSet(), 0
+
+    class Key:
+        """What lives as long as a face does."""
+
+    stretch = Stretch(judge, TINY, 0, np.zeros(0, np.float32))
+    for image in faces_with(500):
+        image_ = image.view(Face)
+        image_.key = Key()
+        alive.add(image_.key)
+        stretch.push(image_)
+        del image_
+        longest = max(longest, len(alive))
+    assert longest <= TINY.n_frames + 1
+    assert stretch.finish().score.shape[1] == 500
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.70004, 0.7, 0.0])
+@pytest.mark.parametrize("decoding", ["aligned", "published"])
+def test_verdict_and_segments_agree_at_the_threshold(threshold, decoding):
+    for score in (threshold - 1e-5, threshold, threshold + 1e-5):
+        stretch = Stretch(lambda faces, sound, s=score: said(len(faces), s), TINY, 0, np.zeros(0, np.float32))
+        for image in faces_with(20):
+            stretch.push(image)
+        maps = stretch.finish()
+        found = find_segments(maps, FACE, PostConfig(threshold=threshold, decoding=decoding))
+        assert bool(found) == (maps.peak >= threshold)
+
+
+def said(n_frames, score):
+    answer = np.zeros((TINY.max_duration, n_frames), np.float32)
+    answer[4, 7] = score
+    return {"score": answer, "visual": answer, "visual_frames": answer[:1]}
+
+
+# -- a real network ---------------------------------------------------------------------------------------------------
+
+
+def test_a_model_file_scans_a_clip(tiny_path, tmp_path):
+    path = clip(tmp_path, 80, [(30, 38)])
+    result = fakespan.scan(path, model=tiny_path, faces="whole", device="cpu")
+    assert (result.model, result.file, result.threshold) == ("tiny", str(path), 0.5)
+    assert 0 <= result.score <= 1
+    assert all(len(c.values) == 80 for c in result.curves)
+    assert fakespan.Scan.from_dict(result.to_dict()) == result
+    assert callable(fakespan.scan)
+    assert fakespan.scan(path, tiny_path, "cpu", faces="whole", threshold=0.999).segments == ()
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 9])
+def test_very_short_clips(tiny_path, tmp_path, n_frames):
+    result = load_model(tiny_path, "cpu").scan(clip(tmp_path, n_frames), faces="whole")
+    assert result.duration_s == pytest.approx(n_frames / 25)
+
+
+def test_predict_gives_the_maps_of_a_batch(tiny_path):
+    localizer = load_model(tiny_path, "cpu")
+    output = localizer.predict(torch.rand(2, 3, 32, 96, 96), torch.rand(2, 64, 128))
+    assert output.fused.shape == output.visual.shape == output.audio.shape == (2, TINY.max_duration, 32)
+    assert output.start is None
+    assert output.end is None
+    assert isinstance(localizer.network, torch.nn.Module)
+
+
+def test_judge_agrees_with_predict(tiny_path):
+    localizer = load_model(tiny_path, "cpu")
+    rng = np.random.default_rng(0)
+    faces = rng.integers(0, 255, (20, 96, 96, 3), dtype=np.uint8)
+    sound = rng.normal(0, 0.1, 20 * SAMPLES_PER_FRAME).astype(np.float32)
+    both, seen, heard = localizer.judge(faces, sound), localizer.judge(faces, None), localizer.judge(None, sound)
+    assert set(both) == {"score", "visual", "audio", "visual_frames", "audio_frames"}
+    assert set(seen) == {"score", "visual", "visual_frames"}
+    assert set(heard) == {"score", "audio", "audio_frames"}
+    np.testing.assert_array_equal(both["visual"], seen["score"])
+    np.testing.assert_array_equal(both["audio"], heard["score"])
+    assert both["score"].shape == (TINY.max_duration, 20)
+    assert both["audio_frames"].shape == (1, 20)
+
+
+def test_wrong_options_are_told(tiny_path, tmp_path):
+    localizer, path = load_model(tiny_path, "cpu"), clip(tmp_path, 5)
+    with pytest.raises(UsageError, match="expected auto, whole or none, got 'hole'"):
+        localizer.scan(path, faces="hole")
+    with pytest.raises(UsageError, match="threshold"):
+        localizer.scan(path, threshold=1.5)
+    with pytest.raises(UsageError, match="aligned or published"):
+        localizer.scan(path, faces="whole", decoding="other")
+    with pytest.raises(UsageError, match="--device: expected a device that this machine has"):
+        load_model(tiny_path, "abacus")
+
+
+def test_a_model_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UsageError, match="a path, got 'enormous'"):
+        load_model("enormous")
+    with pytest.raises(CheckpointError, match="check the path"):
+        load_model(tmp_path / "none.safetensors")
