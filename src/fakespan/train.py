@@ -249,7 +249,7 @@ def _steps(network: nn.Module, examples: PracticeSet, run: RunConfig) -> Iterato
             raise FakespanError(
                 f"step {step}",
                 expected="a finite loss",
-                got=f"{float(terms.total)} on {', '.join(batch.names)}",
+                got=f"{float(terms.total.detach())} on {', '.join(batch.names)}",
                 remedy="lower learning_rate, or look at these clips",
             )
         optimizer.zero_grad(set_to_none=True)
