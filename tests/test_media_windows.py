@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ def test_windows_cover_every_frame_and_overlap(n_frames: int, size: int, overlap
     assert plan[0].begin == 0
     assert plan[-1].end == n_frames
     assert all(w.end - w.begin == min(size, n_frames) for w in plan)
-    assert all(b.begin <= a.end - overlap for a, b in zip(plan[:-1], plan[1:], strict=True))
+    assert all(b.begin <= a.end - overlap for a, b in itertools.pairwise(plan))
     assert [w.is_last for w in plan] == [False] * (len(plan) - 1) + [True]
 
 
