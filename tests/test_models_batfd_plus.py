@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fakespan.config import ModelConfig
 from fakespan.errors import ConfigError, UsageError
@@ -151,6 +152,14 @@ def test_position_relation_is_the_explicit_one():
     weights = torch.softmax(q.transpose(1, 2) @ k, dim=-1)  # (B, D*T, D*T / 4)
     related = (v @ weights.transpose(1, 2)).view_as(x)
     torch.testing.assert_close(block(x), x + block.W(related))
+
+
+@torch.inference_mode()
+def test_attention_never_falls_back_on_the_whole_matrix():
+    relation, attention = filled(PositionRelation(8)), filled(PooledAttention(BlockSize(4, 8, 8, 2, 8, 2, 4)))
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # raises where this way is closed
+        relation(torch.zeros(1, 8, 4, 10))
+        attention(torch.zeros(1, 1 + 4 * 64, 8), 4)
 
 
 @torch.inference_mode()

@@ -83,8 +83,8 @@ class PositionRelation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, T) -> (B, C, D, T)."""
-        # one head; cells are the sequence
-        q, k, v = (net(x).flatten(2).transpose(1, 2)[:, None] for net in (self.theta, self.phi, self.g))
+        # one head; cells are the sequence. Contiguous, or torch falls back on the whole matrix (free if channels-last)
+        q, k, v = (net(x).flatten(2).transpose(1, 2).contiguous()[:, None] for net in (self.theta, self.phi, self.g))
         related = F.scaled_dot_product_attention(q, k, v, scale=1.0)  # (B, 1, D*T, C)
         out: Tensor = x + self.W(related[:, 0].transpose(1, 2).unflatten(2, x.shape[2:]))
         return out
