@@ -54,7 +54,7 @@ evaluate: setup  ## rate the shipped model on the held-out clips in CLIPS
 	$(BIN)/fakespan evaluate configs/small.toml --data practice:$(CLIPS)
 
 sample: setup system  ## make the bundled sample clip anew
-	$(BIN)/python examples/make_sample.py --out src/fakespan/samples
+	$(BIN)/python examples/make_sample.py --kind visual --out src/fakespan/samples
 
 clean:  ## remove what was made, but not the environment
 	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -58,7 +58,7 @@ def test_truth_lies_inside_the_clip(truth: dict[str, Any]) -> None:
     assert 0 < start_s < end_s < truth["duration"]
     assert 0.4 <= end_s - start_s <= 1.0
     assert 6 <= truth["duration"] <= 10
-    assert (truth["modify_audio"], truth["modify_video"], truth["n_fakes"]) == (True, True, 1)
+    assert (truth["modify_audio"], truth["modify_video"], truth["n_fakes"]) == (False, True, 1)
     assert truth["words_before"] in truth["text"]
     assert truth["words_after"] in truth["text_forged"]
 

@@ -135,7 +135,7 @@ def evaluate_split(
     }
 
 
-def pick_threshold(localizer: Localizer, examples: Sequence[Example], quantile: float = 0.98) -> float:
+def pick_threshold(localizer: Localizer, examples: Sequence[Example], quantile: float = 0.95) -> float:
     """The score that this share of the real clips stays below: a threshold fitted on validation clips.
 
     Rounded up to 0.001, so that it is never 0 and the share is kept. Raises DataError when no example is real.
