@@ -10,6 +10,7 @@ are convolutions, so a clip of any length runs as it is, without padding.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,15 +24,27 @@ from fakespan.models.outputs import Branch, Output
 __all__ = ["FrameEncoder", "MelEncoder", "Small", "build_small"]
 
 N_VIEWS = 7  # channels of `_views`
+GROUP_FRAMES = 16  # frames that the first stage takes at once
 
 
 class ConvNorm(nn.Sequential):
-    """3x3 convolution, batch norm, ReLU."""
+    """3x3 convolution, batch norm, ReLU; once trained the norm is part of the convolution."""
 
     def __init__(self, n_in: int, n_out: int, stride: int | tuple[int, int] = 1) -> None:
-        super().__init__(
-            nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()
-        )
+        conv = nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False)
+        norm = nn.BatchNorm2d(n_out)
+        super().__init__(conv, norm, nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W')."""
+        if self.training:
+            return super().forward(x)  # type: ignore[no-any-return, no-untyped-call]
+        conv: Any = self[0]
+        norm: Any = self[1]
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        bias = norm.bias - norm.running_mean * scale
+        folded = F.conv2d(x, conv.weight * scale[:, None, None, None], bias, conv.stride, conv.padding)
+        return F.relu(folded, inplace=not folded.requires_grad)
 
 
 class TemporalBlock(nn.Module):
@@ -73,13 +86,27 @@ class FrameEncoder(nn.Module):
     def forward(self, video: Tensor) -> Tensor:
         """(B, 3, T, 96, 96) -> (B, C, T)."""
         n_clips, _, n_frames = video.shape[:3]
-        x = _views(video.transpose(1, 2)).flatten(0, 1)  # (BT, 7, 96, 96)
-        x = x.contiguous(memory_format=torch.channels_last)
-        for k, stage in enumerate(self.stages):
-            x = stage(x if k == 0 else shift_in_time(x, n_frames))
+        x = self._look(video.transpose(1, 2)).flatten(0, 1)  # (BT, C', 48, 48)
+        for stage in itertools.islice(self.stages, 1, None):
+            x = stage(shift_in_time(x, n_frames))
         x = self.project(x.flatten(1))  # (BT, C)
         features: Tensor = self.over_time(x.view(n_clips, n_frames, -1).transpose(1, 2))
         return features
+
+    def _look(self, faces: Tensor) -> Tensor:
+        """The first stage, frame by frame: (B, T, 3, 96, 96) -> (B, T, C', 48, 48), channels last.
+
+        In use it takes a few frames at a time, which stay in the cache; in training the norm wants them all.
+        """
+        n_clips, n_frames = faces.shape[:2]
+        size = n_frames if self.training else GROUP_FRAMES
+        parts = []
+        for begin in range(0, n_frames, size):
+            before = max(0, begin - 1)  # what changed is seen against the frame before
+            views = _views(faces[:, before : begin + size])[:, begin - before :]
+            x = self.stages[0](views.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+            parts.append(x.permute(0, 2, 3, 1).unflatten(0, (n_clips, -1)))
+        return torch.cat(parts, dim=1).permute(0, 1, 4, 2, 3)
 
 
 class MelEncoder(nn.Module):
@@ -185,11 +212,14 @@ def _change(x: Tensor) -> Tensor:
 def shift_in_time(x: Tensor, n_frames: int) -> Tensor:
     """An eighth of the channels from the frame before, an eighth from the frame after; (BT, C, H, W)."""
     part = x.shape[1] // 8
-    y = x.view(-1, n_frames, *x.shape[1:])
-    before = F.pad(y[:, :-1, :part], (0, 0, 0, 0, 0, 0, 1, 0))
-    after = F.pad(y[:, 1:, part : 2 * part], (0, 0, 0, 0, 0, 0, 0, 1))
-    shifted = torch.cat([before, after, y[:, :, 2 * part :]], dim=2).flatten(0, 1)
-    return shifted.contiguous(memory_format=torch.channels_last)
+    y = x.permute(0, 2, 3, 1).unflatten(0, (-1, n_frames))  # (B, T, H, W, C), as it lies in memory
+    shifted = y.clone(memory_format=torch.contiguous_format)
+    shifted[:, 0, :, :, :part] = 0
+    shifted[:, 1:, :, :, :part] = y[:, :-1, :, :, :part]
+    shifted[:, -1, :, :, part : 2 * part] = 0
+    shifted[:, :-1, :, :, part : 2 * part] = y[:, 1:, :, :, part : 2 * part]
+    result: Tensor = shifted.flatten(0, 1).permute(0, 3, 1, 2)
+    return result
 
 
 def build_small(config: ModelConfig) -> Small:
