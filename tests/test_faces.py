@@ -43,7 +43,7 @@ class DrawnPicture:
     def height(self) -> int:
         return self.pixels.shape[0]
 
-    def crop(self, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
+    def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> np.ndarray:
         assert 0 <= x0 < x1 <= self.width
         assert 0 <= y0 < y1 <= self.height
         return self.pixels[y0:y1, x0:x1]
@@ -129,7 +129,7 @@ def test_a_moving_face_is_followed() -> None:
     crops: dict[int, tuple[int, int, int, int]] = {}
 
     class Watched(DrawnPicture):
-        def crop(self, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
+        def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> np.ndarray:
             crops[self.index] = (x0, y0, x1, y1)
             return super().crop(x0, y0, x1, y1)
 

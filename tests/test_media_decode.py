@@ -6,6 +6,7 @@ import itertools
 import threading
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -220,6 +221,26 @@ def test_any_box_equals_the_slice_of_the_whole(tmp_path, size):
         expected = padded[y0 + 99 : y1 + 99, x0 + 99 : x1 + 99]
         assert box.shape == expected.shape
         assert np.abs(box.astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("turn_deg", [0, 90, 180, 270])
+def test_a_large_box_may_come_scaled_down(tmp_path, turn_deg):
+    smooth = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (200, 260), np.uint8), (0, 0), 10)
+    image = np.repeat(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)[:, :, None], 3, axis=2)
+    path = write_clip(tmp_path / "large.mp4", [image] * 3, np.arange(3) / 25, turn_deg=turn_deg)
+    picture = next(read_pictures(path))
+    box = (21, 14, 171, 164)
+    scaled = picture.crop(*box, at_most=50)
+    errors = []
+    for shift in (0, 2):
+        moved = picture.crop(*(edge + shift for edge in box))
+        plain = cv2.resize(moved, (50, 50), interpolation=cv2.INTER_AREA)
+        errors.append(np.abs(scaled.astype(int) - plain).mean())
+    assert scaled.shape == (50, 50, 3)
+    assert errors[0] < errors[1]  # nearer to its place than to one two pixels off
+    assert errors[0] < 4
+    assert picture.crop(*box, at_most=150).shape == (150, 150, 3)
+    assert picture.crop(-9, 0, 141, 150, at_most=50).shape == (150, 150, 3)  # it leaves the picture: as it is
 
 
 def test_an_empty_box_is_a_mistake(tmp_path):

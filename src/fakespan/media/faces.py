@@ -21,7 +21,7 @@ from fakespan.config import FPS
 from fakespan.errors import ConfigError
 from fakespan.media.cuts import mark_cuts
 from fakespan.media.detect import FaceDetector, Found, iou
-from fakespan.media.features import FACE_SIZE, prepare_crop
+from fakespan.media.features import CROP_SIZE, FACE_SIZE, prepare_crop
 from fakespan.media.track import LiveTrack, Picture, TrackEnd, TrackFrame
 from fakespan.media.tracking import link, to_place
 from fakespan.types import FaceTrack
@@ -129,7 +129,8 @@ def _whole(pictures: Iterable[Picture], face_size: int) -> Iterator[TrackFrame |
     for picture in pictures:
         last = picture.index
         first = last if first is None else first
-        yield TrackFrame(0, last, prepare_crop(picture.crop(0, 0, picture.width, picture.height), face_size))
+        crop = picture.crop(0, 0, picture.width, picture.height, at_most=CROP_SIZE)
+        yield TrackFrame(0, last, prepare_crop(crop, face_size))
     if first is not None and last is not None:
         yield TrackEnd(FaceTrack(0, first / FPS, (last + 1) / FPS, (0.0, 0.0, 1.0, 1.0), is_whole=True))
 

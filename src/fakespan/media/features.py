@@ -18,7 +18,7 @@ from torch import Tensor
 from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.media.picture import Image
 
-__all__ = ["FACE_SIZE", "HOP", "N_FFT", "N_MELS", "log_mel", "mel_filters", "prepare_crop", "resize_faces"]
+__all__ = ["CROP_SIZE", "FACE_SIZE", "HOP", "N_FFT", "N_MELS", "log_mel", "mel_filters", "prepare_crop", "resize_faces"]
 
 N_FFT = 321  # samples of a window, about 20 ms
 HOP = 160  # samples; 100 columns a second, four to a video frame

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakespan.config import FPS
-from fakespan.media.features import prepare_crop
+from fakespan.media.features import CROP_SIZE, prepare_crop
 from fakespan.media.tracking import Place, SteadyPath, crop_box, places_between, to_place
 from fakespan.types import FaceTrack
 
@@ -36,8 +36,8 @@ class Picture(Protocol):
     def height(self) -> int:
         """In pixels."""
 
-    def crop(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
-        """RGB bytes (y1 - y0, x1 - x0, 3) of a box."""
+    def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> NDArray[np.uint8]:
+        """RGB bytes (y1 - y0, x1 - x0, 3) of a box, which may come scaled down to sides of `at_most`."""
 
     def thumbnail(self, max_side: int) -> NDArray[np.uint8]:
         """RGB bytes of the whole, its longer side at most `max_side`."""
@@ -114,7 +114,9 @@ class LiveTrack:
         for index, place in steps:
             picture = pictures[index]
             box = crop_box(place, picture.width, picture.height)
-            self._held.append(TrackFrame(-1, index, prepare_crop(picture.crop(*box), self._face_size)))
+            self._held.append(
+                TrackFrame(-1, index, prepare_crop(picture.crop(*box, at_most=CROP_SIZE), self._face_size))
+            )
         self._boxes.extend(_shares(box, picture))
         self._key = key
         self._span = (self._span[0], key[0])
