@@ -41,7 +41,7 @@ no-cuda: setup  ## fail when a CUDA package got installed
 bench: setup  ## every benchmark, one after the other (about ten minutes)
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
-# One core trains while the other makes examples; glibc keeps freed memory, which saves a fifth of the time.
+# One core trains while the other makes examples; glibc keeps freed memory for the next step.
 small: export OMP_NUM_THREADS = 1
 small: export MALLOC_MMAP_MAX_ = 0
 small: export MALLOC_TRIM_THRESHOLD_ = 17179869184

@@ -2,7 +2,7 @@
 
 Contract: boxes and sizes are in pixels of the picture as shown (rotation applied, non-square pixels not stretched);
 arrays are uint8 RGB, (H, W, 3). `crop` equals the same slice of `rgb()`. Cost for 1080p on one core: rgb about 1 ms, a
-448-pixel crop 0.2 ms, a thumbnail 0.3 to 1 ms. Colours follow the stream's tags; an untagged stream is BT.709 from 720
+448-pixel crop 0.2 ms, a thumbnail about 1 ms. Colours follow the stream's tags; an untagged stream is BT.709 from 720
 lines on, else BT.601. High dynamic range is not tone-mapped.
 """
 
@@ -123,7 +123,7 @@ class Picture:
         """The box from (x0, y0) to (x1, y1), both exclusive at the end, as (y1 - y0, x1 - x0, 3) uint8.
 
         Parts outside the picture repeat its edge. A square box with sides above `at_most` that lies within the picture
-        comes scaled down to (at_most, at_most, 3) by area, for a third of the time; it may be a pixel off, since only
+        comes scaled down to (at_most, at_most, 3) by area while it is converted; it may be a pixel off, since only
         even pixels are cut from the colour planes. Raises ValueError for an empty box.
         """
         if x1 <= x0 or y1 <= y0:
