@@ -418,7 +418,7 @@ def test_a_reader_of_json_who_leaves_is_no_failure_to_tell(scan, voice, monkeypa
     def leave(result):
         raise BrokenPipeError(32, "Broken pipe")
 
-    monkeypatch.setattr(cli, "_print_json", leave)
+    monkeypatch.setattr("fakespan.cli.scan._print_json", leave)
     out, err = sys.stdout, sys.stderr
     try:
         code, _, said = scan(voice, "--json")

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fakespan.boundary_map import frame_target, iou_map_target
+from fakespan.boundary_map import boundary_targets, frame_target, iou_map_target
 from fakespan.data.dataset import Example, collate
 from fakespan.media.features import log_mel
 
@@ -72,3 +72,13 @@ def test_what_does_not_fit_is_refused():
 def test_a_little_sound_may_be_missing():
     short = dataclasses.replace(EXAMPLES[0], sound=EXAMPLES[0].sound[:-700])
     assert collate([short], T, D).audio.shape == (1, 64, 4 * T)
+
+
+def test_boundary_targets_come_when_a_network_has_a_generator():
+    example = Example("a", np.zeros((20, 96, 96, 3), np.uint8), np.zeros(20 * 640, np.float32), ((0.2, 0.4),))
+    plain, rich = collate([example], 32, 8), collate([example], 32, 8, boundaries=True)
+    assert plain.fused_boundaries is None
+    start, end = boundary_targets([(0.2, 0.4)], 20, 32, 8)
+    np.testing.assert_array_equal(rich.fused_boundaries[0], np.stack([start, end]))
+    np.testing.assert_array_equal(rich.audio_boundaries, rich.fused_boundaries)
+    np.testing.assert_array_equal(rich.visual_boundaries[0], np.stack(boundary_targets([], 20, 32, 8)))

@@ -26,6 +26,7 @@ SAMPLE_RATE = 16_000
 Family = Literal["batfd", "batfd_plus", "small"]
 Sampling = Literal["bmn", "reference"]
 Decoding = Literal["aligned", "published"]
+Clock = Literal["pad", "stretch"]
 VideoEncoderName = Literal["c3d", "mvit_t", "mvit_s", "mvit_b", "frames"]
 AudioEncoderName = Literal["cnn", "vit_t", "vit_s", "vit_b", "mel"]
 
@@ -41,6 +42,7 @@ class ModelConfig:
     audio_encoder: AudioEncoderName = "cnn"
     n_frames: int = 512  # T, frames of a clip after padding
     max_duration: int = 40  # D, longest proposal in frames
+    clock: Clock = "pad"  # a clip becomes T frames by padding (LAV-DF), or by resampling in time (AV-Deepfake1M)
     n_samples: int = 10  # N, points sampled per proposal
     sampling: Sampling = "bmn"  # "reference" runs the published weights
     n_features: int = 256  # C_f, width of both encoders' outputs

@@ -136,18 +136,42 @@ class Scan:
 class Sample:
     """One clip of a data set and its truth."""
 
-    name: str  # as the data set's metadata names it, with forward slashes
+    name: str  # as the data set's metadata names it, with forward slashes; unique in the set
     path: Path
-    split: str
+    split: str  # train, validation or test, whatever the set calls it
     duration_s: float
-    segments: tuple[Segment, ...] = ()  # forged spans; score 1
-    original: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)  # anything else that the metadata says
+    segments: tuple[Segment, ...] = ()  # forged spans in the order of the metadata, score 1
+    original: str | None = None  # name of the untouched clip that this one was made from
+    n_frames: int | None = None  # of the picture, as the metadata says
+    facts: Mapping[str, Any] = field(default_factory=dict)  # anything else that the metadata says; plain values
 
     @property
     def is_fake(self) -> bool:
         """Whether it holds a forged span."""
         return bool(self.segments)
+
+    @property
+    def spans(self) -> tuple[tuple[float, float], ...]:
+        """Start and end of every forged span in seconds."""
+        return tuple((s.start_s, s.end_s) for s in self.segments)
+
+    @property
+    def audio_spans(self) -> tuple[tuple[float, float], ...]:
+        """Those in which the sound was forged."""
+        return tuple((s.start_s, s.end_s) for s in self.segments if s.modality != "visual")
+
+    @property
+    def visual_spans(self) -> tuple[tuple[float, float], ...]:
+        """Those in which the picture was forged."""
+        return tuple((s.start_s, s.end_s) for s in self.segments if s.modality != "audio")
+
+    @property
+    def kind(self) -> Literal["real", "audio", "visual", "both"]:
+        """What was forged in it."""
+        if not self.segments:
+            return "real"
+        kinds = {s.modality for s in self.segments}
+        return "both" if len(kinds) > 1 else kinds.pop()
 
 
 def _known(cls: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:

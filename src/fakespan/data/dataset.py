@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fakespan.boundary_map import frame_target, iou_map_target
+from fakespan.boundary_map import boundary_targets, frame_target, iou_map_target
 from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.media.features import log_mel
 
-__all__ = ["Batch", "Example", "collate"]
+__all__ = ["SAMPLES_PER_FRAME", "Batch", "Example", "collate"]
 
 SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
 Span = tuple[float, float]
@@ -30,6 +30,8 @@ class Example:
     audio_spans: tuple[Span, ...] = ()
     visual_spans: tuple[Span, ...] = ()
     method: str = ""  # how it was forged, to break results down
+    has_picture: bool = True  # false: the faces are zeros, as long as the sound
+    has_sound: bool = True  # false: the sound is zeros
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -58,10 +60,19 @@ class Batch:
     audio_map: Tensor
     visual_frames: Tensor  # (B, T)
     audio_frames: Tensor
+    fused_boundaries: Tensor | None = None  # (B, 2, T) start and end, for a network with a boundary generator
+    visual_boundaries: Tensor | None = None
+    audio_boundaries: Tensor | None = None
 
 
-def collate(examples: Sequence[Example], n_padded: int, max_duration: int) -> Batch:
-    """Examples of at most n_padded frames -> one batch with T = n_padded and D = max_duration.
+def collate(examples: Sequence[Example], n_padded: int, max_duration: int, *, boundaries: bool = False) -> Batch:
+    """Examples of at most n_padded frames (see `clock.fit_clock`) -> one batch with T = n_padded and D = max_duration.
+
+    Args:
+        examples: the clips.
+        n_padded: T.
+        max_duration: D.
+        boundaries: whether the targets of a boundary generator are wanted.
 
     Raises:
         ValueError: a clip is longer than n_padded frames, or its sound is longer than its picture.
@@ -81,18 +92,28 @@ def collate(examples: Sequence[Example], n_padded: int, max_duration: int) -> Ba
     def frames(spans: list[tuple[Span, ...]]) -> Tensor:
         return torch.from_numpy(np.stack([frame_target(s, n_padded, FPS) for s in spans]))
 
-    audio, visual = [e.audio_spans for e in examples], [e.visual_spans for e in examples]
+    def starts_and_ends(spans: list[tuple[Span, ...]]) -> Tensor | None:
+        if not boundaries:
+            return None
+        pairs = [boundary_targets(s, n, n_padded, max_duration) for s, n in zip(spans, lengths, strict=True)]
+        return torch.from_numpy(np.array(pairs))
+
+    fused, audio = [e.spans for e in examples], [e.audio_spans for e in examples]
+    visual = [e.visual_spans for e in examples]
     return Batch(
         names=tuple(e.name for e in examples),
         video=_video([e.faces for e in examples], n_padded),
         audio=log_mel(sound),
         n_frames=torch.tensor(lengths),
         is_untouched=torch.tensor([not e.spans for e in examples]),
-        fused_map=maps([e.spans for e in examples]),
+        fused_map=maps(fused),
         visual_map=maps(visual),
         audio_map=maps(audio),
         visual_frames=frames(visual),
         audio_frames=frames(audio),
+        fused_boundaries=starts_and_ends(fused),
+        visual_boundaries=starts_and_ends(visual),
+        audio_boundaries=starts_and_ends(audio),
     )
 
 

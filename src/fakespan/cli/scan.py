@@ -1,0 +1,188 @@
+"""`fakespan scan` and `fakespan report`: media files in, findings out."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fakespan.cli.shared import Device, Model, Show, each, made, printable, told
+from fakespan.errors import FakespanError, MediaError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fakespan.types import Scan
+
+# fmt: off
+MEDIA_SUFFIXES = frozenset({
+    ".3gp", ".aac", ".avi", ".flac", ".flv", ".m2ts", ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".mxf", ".oga", ".ogg", ".ogv", ".opus", ".ts", ".vob", ".wav", ".webm", ".wma", ".wmv",
+})
+# fmt: on
+"""What is taken out of a folder; a file that is named is read whatever its ending."""
+
+
+class Faces(enum.StrEnum):
+    """How faces are found."""
+
+    auto = "auto"
+    whole = "whole"
+    none = "none"
+
+
+class Decoding(enum.StrEnum):
+    """How a cell of the boundary map is read."""
+
+    aligned = "aligned"
+    published = "published"
+
+
+class Format(enum.StrEnum):
+    """What --out writes."""
+
+    html = "html"
+    json = "json"
+    csv = "csv"
+    vtt = "vtt"
+
+
+Embed = Annotated[bool, typer.Option("--embed", help="Put the video inside the HTML page.")]
+FaceChoice = Annotated[Faces, typer.Option(help="Follow faces, take the whole picture as one, or use the sound alone.")]
+
+
+def scan(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Media files, or folders of them.")],
+    model: Model = "small",
+    faces: FaceChoice = Faces.auto,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Score from which something counts as forged; default: the model's."),
+    ] = None,
+    decoding: Annotated[
+        Decoding | None, typer.Option(help="Default: the model's. published: for published tables.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results, made if missing.")] = None,
+    formats: Annotated[list[Format], typer.Option("--format", "-f", help="What --out writes; may be repeated.")] = [
+        Format.html,
+        Format.json,
+    ],
+    embed: Embed = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON record a line, and nothing else.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Find the forged segments of media files and show them."""
+    from fakespan.localizer import load_model
+
+    media, failures = _expand(files)
+    output = _Output(made(out), [str(path) for path in media], formats, embed) if out else None
+    if not media:
+        raise typer.Exit(1)
+    localizer = load_model(model, device)
+
+    def work(path: Path, progress: Show) -> Scan:
+        return localizer.scan(
+            path,
+            faces=faces.value,
+            threshold=threshold,
+            decoding=decoding.value if decoding else None,
+            progress=progress,
+        )
+
+    show = _print_json if as_json else _printer()
+    results: list[Scan] = []
+    for number, result in each(media, work, failures):
+        results.append(result)
+        show(result)
+        if output is not None:
+            with told(media[number], failures):
+                written = output.write(number, results)
+                if not as_json:
+                    print("written: " + ", ".join(map(printable, written)))
+    if failures:
+        raise typer.Exit(1)
+
+
+def report(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="JSON files that `fakespan scan` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder for the reports, made if missing.")] = Path(),
+    formats: Annotated[list[Format], typer.Option("--format", "-f", help="What to write; may be repeated.")] = [
+        Format.html
+    ],
+    embed: Embed = False,
+) -> None:
+    """Show saved results again, in any format, without the model."""
+    from fakespan.report.export import read_json
+
+    failures: list[FakespanError] = []
+    scans = [result for _, result in each(results, lambda path, _: read_json(path), failures)]
+    output, show = _Output(made(out), [result.file for result in scans], formats, embed), _printer()
+    for number, result in enumerate(scans):
+        show(result)
+        with told(Path(result.file), failures):
+            print("written: " + ", ".join(map(printable, output.write(number, scans[: number + 1]))))
+    if failures:
+        raise typer.Exit(1)
+
+
+def _expand(paths: Iterable[Path]) -> tuple[list[Path], list[FakespanError]]:
+    """Folders become the media files in them; those without any are named on stderr and returned."""
+    media: list[Path] = []
+    failures: list[FakespanError] = []
+    for path in paths:
+        if not path.is_dir():
+            media.append(path)
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES and p.is_file())
+        media += inside
+        if not inside:
+            with told(path, failures):
+                remedy = "name the files themselves"
+                raise MediaError(path, expected="a folder with media files", got="none in it", remedy=remedy)
+    return media, failures
+
+
+class _Output:
+    """Where --out writes, and what. A file's results are there as soon as it is scanned."""
+
+    def __init__(self, folder: Path, files: Sequence[str], formats: Iterable[Format], embed: bool) -> None:
+        from fakespan.report.export import output_paths
+
+        self.embed, self.table = embed, folder / "results.csv"
+        self.paths = {f: output_paths(files, folder, f.value) for f in dict.fromkeys(formats)}
+
+    def write(self, number: int, results: Sequence[Scan]) -> list[Path]:
+        """Write the last of the results, that of file `number`; the paths. The CSV holds all of them."""
+        from fakespan.report.export import WRITERS, write_csv
+        from fakespan.report.html import write_html
+
+        written = []
+        for format_, paths in self.paths.items():
+            path = self.table if format_ is Format.csv else paths[number]
+            written.append(path)
+            if format_ is Format.csv:
+                write_csv(results, path)
+            elif format_ is Format.html:
+                write_html(results[-1], path, embed=self.embed)
+            else:
+                WRITERS[format_.value](results[-1], path)
+        return written
+
+
+def _print_json(result: Scan) -> None:
+    from fakespan.report.export import json_text
+
+    print(json_text(result), end="", flush=True)
+
+
+def _printer() -> Callable[[Scan], None]:
+    """Shows results on the terminal."""
+    from rich.console import Console
+
+    from fakespan.report.terminal import render
+
+    console: Console = Console()
+    return lambda result: console.print(render(result))

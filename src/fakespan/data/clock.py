@@ -1,0 +1,69 @@
+"""From a clip of any length to the T frames of a network: by padding, or by resampling in time.
+
+"pad" (LAV-DF, 2204.06228 section 4): the clip keeps 25 frames a second, zeros follow it, and what is beyond T is cut.
+"stretch" (the AV-Deepfake1M baseline, arXiv 2311.15308): T frames are taken evenly from the whole clip and its sound is
+resampled to the same length, so that a frame of the network lasts (clip length / T) seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.config import FPS, Clock
+from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
+
+__all__ = ["fit_clock"]
+
+
+def fit_clock(example: Example, clock: Clock, n_frames: int) -> Example:
+    """The example as a network with T = n_frames wants it; its spans are seconds of the network's own 25 a second.
+
+    >>> clip = Example("a", np.zeros((200, 1, 1, 3), np.uint8), np.zeros(200 * 640, np.float32), ((2.0, 4.0),))
+    >>> fit_clock(clip, "stretch", 100).audio_spans, fit_clock(clip, "pad", 75).audio_spans
+    (((1.0, 2.0),), ((2.0, 3.0),))
+    """
+    return _stretch(example, n_frames) if clock == "stretch" else _cut(example, n_frames)
+
+
+def _cut(example: Example, n_frames: int) -> Example:
+    if len(example.faces) <= n_frames:
+        return example
+    end_s = n_frames / FPS
+
+    def within(spans: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        return tuple((start, min(end, end_s)) for start, end in spans if start < end_s)
+
+    return dataclasses.replace(
+        example,
+        faces=example.faces[:n_frames],
+        sound=example.sound[: n_frames * SAMPLES_PER_FRAME],
+        audio_spans=within(example.audio_spans),
+        visual_spans=within(example.visual_spans),
+    )
+
+
+def _stretch(example: Example, n_frames: int) -> Example:
+    """Nearest frames and linearly interpolated sound, as in the published baseline."""
+    n = len(example.faces)
+    factor = n_frames / n
+
+    def moved(spans: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        return tuple((start * factor, end * factor) for start, end in spans)
+
+    return dataclasses.replace(
+        example,
+        faces=example.faces[np.arange(n_frames) * n // n_frames],
+        sound=_resample(example.sound, n * SAMPLES_PER_FRAME, n_frames * SAMPLES_PER_FRAME),
+        audio_spans=moved(example.audio_spans),
+        visual_spans=moved(example.visual_spans),
+    )
+
+
+def _resample(sound: NDArray[np.float32], n_given: int, n_wanted: int) -> NDArray[np.float32]:
+    """Sound of n_given samples (silence where it is shorter) at n_wanted samples, by linear interpolation."""
+    padded = np.pad(sound, (0, max(0, n_given - len(sound))))
+    places = (np.arange(n_wanted) + 0.5) * (n_given / n_wanted) - 0.5
+    return np.asarray(np.interp(places, np.arange(len(padded)), padded), np.float32)
