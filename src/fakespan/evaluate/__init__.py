@@ -1,0 +1,23 @@
+"""How good a localizer is: on practice forgeries of held-out clips, and on published sets."""
+
+from fakespan.evaluate.practice import (
+    FalseAlarms,
+    Rating,
+    evaluate_split,
+    false_alarms,
+    pick_threshold,
+    propose,
+    rate,
+    rate_by_kind,
+)
+
+__all__ = [
+    "FalseAlarms",
+    "Rating",
+    "evaluate_split",
+    "false_alarms",
+    "pick_threshold",
+    "propose",
+    "rate",
+    "rate_by_kind",
+]
