@@ -1,0 +1,240 @@
+"""What the loaders of all data sets share: reading metadata of which nothing is taken for granted.
+
+Contract: a file that cannot be read as a whole raises DataError; an entry that cannot be used raises `Unusable`, which
+`collect` turns into a `Problem`, and the other entries still load. Files are only ever read. Nothing here opens media.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fakespan.errors import DataError
+from fakespan.types import Modality, Sample, Segment
+
+__all__ = [
+    "SPLITS",
+    "Problem",
+    "Reading",
+    "Unusable",
+    "as_list",
+    "collect",
+    "count",
+    "items_of",
+    "modality_of",
+    "number",
+    "read_json",
+    "read_text",
+    "segment",
+    "spans_of",
+    "split_of",
+    "tidy_name",
+    "whole",
+]
+
+SPLITS = ("train", "validation", "test")
+"""The words for a sample's split, whatever its set says."""
+_WORDS = {"training": "train", "dev": "validation", "val": "validation", "valid": "validation", "testing": "test"}
+_WORDS |= {word: word for word in SPLITS}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a data set."""
+
+    kind: str  # one word, to count by: entry, name, split, label, span, duplicate, original, missing, ...
+    subject: str  # the clip or file that it concerns
+    message: str  # one sentence
+
+
+@dataclass(slots=True)
+class Reading:
+    """What came out of a set's files so far."""
+
+    samples: list[Sample] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def note(self, kind: str, subject: str, message: str) -> None:
+        """Adds a problem."""
+        self.problems.append(Problem(kind, subject, message))
+
+
+class Unusable(Exception):  # noqa: N818 - it never reaches a user
+    """One entry cannot become a sample."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind, self.message = kind, message
+        super().__init__(message)
+
+
+def collect(
+    reading: Reading, entries: Iterable[Any], read: Callable[[Any, Reading], Sample], where: str, key: str | None = None
+) -> None:
+    """Adds the sample of each entry to the reading; an entry that cannot be used becomes a problem.
+
+    Args:
+        reading: what is added to.
+        entries: of a metadata file, whatever they are.
+        read: makes a sample of one; raises Unusable.
+        where: the metadata file's name, to name entries that have no name.
+        key: of a dict entry's name.
+    """
+    for position, entry in enumerate(entries):
+        try:
+            reading.samples.append(read(entry, reading))
+        except Unusable as reason:
+            name = entry.get(key) if isinstance(entry, dict) and key else entry if isinstance(entry, str) else None
+            reading.note(reason.kind, _subject(name, f"{where}, entry {position}"), reason.message)
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file.
+
+    Raises:
+        DataError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        got = "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror).lower()
+        raise DataError(path, expected="a readable file", got=got, remedy="check the folder that was given") from error
+    except UnicodeDecodeError as error:
+        remedy = "unpack or download it again"
+        raise DataError(
+            path, expected="a text file", got=f"bytes that are no UTF-8 ({error})", remedy=remedy
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; with orjson, where it is installed, three times as fast.
+
+    Raises:
+        DataError: it cannot be read, or is no JSON.
+    """
+    text = read_text(path)
+    try:
+        return _parser()(text)
+    except (ValueError, RecursionError) as error:
+        remedy = "unpack or download it again"
+        raise DataError(path, expected="a complete JSON file", got=f"{error}", remedy=remedy) from error
+
+
+def as_list(path: Path, value: Any) -> list[Any]:
+    """The value if it is a list of something; raises DataError otherwise."""
+    if isinstance(value, list):
+        return value
+    raise DataError(
+        path, expected="a list with an entry for each clip", got=_kind(value), remedy="give the published file"
+    )
+
+
+def items_of(path: Path, value: Any) -> list[tuple[Any, Any]]:
+    """The items if it is a dict; raises DataError otherwise."""
+    if isinstance(value, dict):
+        return list(value.items())
+    raise DataError(
+        path, expected="an object {name: facts} with an entry for each clip", got=_kind(value),
+        remedy="give the published file",
+    )  # fmt: skip
+
+
+def tidy_name(raw: Any) -> str:
+    r"""A clip's name with forward slashes, which stays inside its folder; raises Unusable otherwise.
+
+    >>> tidy_name(r"test\000001.mp4"), tidy_name("./test//000001.mp4")
+    ('test/000001.mp4', 'test/000001.mp4')
+    """
+    if not isinstance(raw, str):
+        raise Unusable("name", f"expected a file name, got {_kind(raw)}")
+    slashed = raw.replace("\\", "/")
+    parts = [part for part in slashed.split("/") if part not in {"", "."}]
+    if not parts or "\0" in raw:
+        raise Unusable("name", f"{raw!r} is no file name")
+    if ".." in parts or slashed.startswith("/") or ":" in parts[0]:
+        raise Unusable("name", f"{raw!r} points out of the set's folder; it is not opened")
+    return "/".join(parts)
+
+
+def split_of(word: Any) -> str:
+    """train, validation or test; raises Unusable for another word."""
+    found = _WORDS.get(word.strip().lower()) if isinstance(word, str) else None
+    if found is None:
+        raise Unusable("split", f"expected the split train, dev, val or test, got {word!r}")
+    return found
+
+
+def number(value: Any, what: str) -> float:
+    """A finite number; raises Unusable otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Unusable("entry", f"expected a number for {what}, got {_short(value)}")
+    return float(value)
+
+
+def count(value: Any, what: str) -> int:
+    """A whole number from 0 on; raises Unusable otherwise."""
+    found = number(value, what)
+    if found < 0 or found != int(found):
+        raise Unusable("entry", f"expected a whole number for {what}, got {_short(value)}")
+    return int(found)
+
+
+def whole(entry: dict[str, Any], key: str) -> int | None:
+    """The whole number under a key; None where there is none."""
+    value = entry.get(key)
+    return None if value is None else count(value, key)
+
+
+def spans_of(value: Any, what: str) -> Iterator[tuple[float, float]]:
+    """The (start, end) pairs of a list, in its own unit; raises Unusable for anything else in it."""
+    if not isinstance(value, list):
+        raise Unusable("span", f"expected a list for {what}, got {_short(value)}")
+    for pair in value:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise Unusable("span", f"expected pairs of a begin and an end in {what}, got {_short(pair)}")
+        start, end = (_edge(v, what) for v in pair)
+        yield start, end
+
+
+def segment(start_s: float, end_s: float, modality: Modality) -> Segment:
+    """A forged span of the truth; raises Unusable when it ends before it begins."""
+    if end_s < start_s:
+        raise Unusable("span", f"a span ends ({end_s:g} s) before it begins ({start_s:g} s)")
+    return Segment(start_s, end_s, 1.0, modality)
+
+
+def modality_of(audio: bool, visual: bool) -> Modality:
+    """Which of the two was forged; both where neither is said to be."""
+    return "audio" if audio and not visual else "visual" if visual and not audio else "both"
+
+
+def _edge(value: Any, what: str) -> float:
+    try:
+        return number(value, what)
+    except Unusable as reason:
+        raise Unusable("span", reason.message) from None
+
+
+def _parser() -> Callable[[str], Any]:
+    try:
+        import orjson  # noqa: PLC0415 - optional: only speed
+    except ImportError:
+        return json.loads
+    return orjson.loads
+
+
+def _subject(name: Any, otherwise: str) -> str:
+    return name if isinstance(name, str) and name else otherwise
+
+
+def _kind(value: Any) -> str:
+    words = {dict: "an object", list: "a list", str: "a text", type(None): "nothing (null)", bool: "true or false"}
+    return words.get(type(value), "a number")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

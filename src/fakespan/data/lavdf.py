@@ -1,0 +1,84 @@
+"""LAV-DF: one metadata file beside the folders train, dev and test (2204.06228, section 3).
+
+Contract: `metadata.min.json` is read where it is there (the same without transcripts, so much smaller), else
+`metadata.json`; videos are named relative to ROOT. Times are seconds. A clip lasts as long as its picture,
+video_frames / 25: the metadata's own `duration` is that of the sound plus 0.128 s. The set says for a whole clip what
+was changed (modify_audio, modify_video), so all of its spans have the same modality.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fakespan.config import FPS
+from fakespan.data.entries import (
+    Reading,
+    Unusable,
+    as_list,
+    collect,
+    modality_of,
+    number,
+    read_json,
+    segment,
+    spans_of,
+    split_of,
+    tidy_name,
+    whole,
+)
+from fakespan.errors import DataError
+from fakespan.types import Sample
+
+__all__ = ["METADATA_NAMES", "read", "read_entry"]
+
+METADATA_NAMES = ("metadata.min.json", "metadata.json")
+_FACTS = ("duration", "audio_frames", "audio_channels", "modify_audio", "modify_video")
+
+
+def read(root: Path) -> Reading:
+    """The clips of a LAV-DF folder.
+
+    Raises:
+        DataError: no metadata file, or one that is damaged or no list.
+    """
+    path = next((root / name for name in METADATA_NAMES if (root / name).is_file()), None)
+    if path is None:
+        expected, got = "metadata.min.json or metadata.json in it", "neither"
+        raise DataError(root, expected=expected, got=got, remedy="give the folder that LAV-DF was unpacked to")
+    reading = Reading()
+    entries = as_list(path, read_json(path))
+    collect(reading, entries, lambda entry, into: read_entry(root, entry, into), path.name, "file")
+    return reading
+
+
+def read_entry(root: Path, entry: Any, reading: Reading) -> Sample:
+    """The sample of one entry; raises Unusable. What is odd but no hindrance is noted in the reading."""
+    if not isinstance(entry, dict):
+        raise Unusable("entry", "expected an object with the facts of a clip")
+    name = tidy_name(entry.get("file"))
+    modality = modality_of(entry.get("modify_audio") is True, entry.get("modify_video") is True)
+    spans = spans_of(entry.get("fake_periods"), "fake_periods")
+    segments = tuple(segment(start_s, end_s, modality) for start_s, end_s in spans)
+    _check_label(name, entry, len(segments), reading)
+    n_frames = whole(entry, "video_frames")
+    original = entry.get("original")
+    return Sample(
+        name=name,
+        path=root / name,
+        split=split_of(entry.get("split")),
+        duration_s=n_frames / FPS if n_frames else number(entry.get("duration"), "duration"),
+        segments=segments,
+        original=tidy_name(original) if original is not None else None,
+        n_frames=n_frames,
+        facts={key: entry[key] for key in _FACTS if key in entry},
+    )
+
+
+def _check_label(name: str, entry: dict[str, Any], n_spans: int, reading: Reading) -> None:
+    changed = entry.get("modify_audio") is True or entry.get("modify_video") is True
+    if changed and not n_spans:
+        reading.note("label", name, "it is said to be changed, but no forged span is given; it is taken as real")
+    if n_spans and not changed:
+        reading.note("label", name, "forged spans, but neither sound nor picture is said to be changed; taken as both")
+    if entry.get("n_fakes", n_spans) != n_spans:
+        reading.note("label", name, f"n_fakes says {entry['n_fakes']!r}, but {n_spans} forged spans are given")

@@ -1,0 +1,113 @@
+"""One door to the published data sets: `load_manifest("lavdf:ROOT")` says which clips there are and what is true.
+
+Contract: only metadata is read. No media file is opened or looked for (`data.inspect` does that), and nothing is ever
+written into the set's folder. Names are unique and have forward slashes; splits are train, validation and test,
+whatever the set calls them; times are seconds. Whatever could not be used is in `problems`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fakespan.data import lavdf
+from fakespan.data.entries import SPLITS, Problem, Reading, Unusable, split_of
+from fakespan.errors import DataError, UsageError
+from fakespan.types import Sample
+
+__all__ = ["KINDS", "Manifest", "Problem", "Subset", "is_labelled", "load_manifest"]
+
+Subset = Literal["full", "visual", "audio"]
+
+_READERS = {"lavdf": lavdf.read}
+KINDS = tuple(_READERS)
+"""The words before the colon of a source."""
+_LEFT_OUT = {"full": None, "visual": "audio", "audio": "visual"}  # subset: the kind of clip that it drops
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The clips of a data set, in the order of its metadata, and what is wrong with it."""
+
+    source: str  # as given, for instance "lavdf:/data/LAV-DF"
+    kind: str
+    root: Path
+    samples: tuple[Sample, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def choose(self, split: str | None = None, subset: Subset = "full", limit: int | None = None) -> tuple[Sample, ...]:
+        """Those of a split and subset, in the set's order.
+
+        Args:
+            split: train, validation (or dev, val) or test; None for all.
+            subset: "visual" leaves out the clips in which only the sound was forged, "audio" those in which only the
+                picture was (2204.06228, section 5); real clips stay in both.
+            limit: at most that many, the first ones.
+
+        Raises:
+            UsageError: an unknown split or subset, or a limit below 1.
+        """
+        wanted = _wanted_split(split)
+        if subset not in _LEFT_OUT:
+            expected = "full, visual or audio"
+            raise UsageError("subset", expected=expected, got=repr(subset), remedy="choose one of them")
+        if limit is not None and limit < 1:
+            raise UsageError("limit", expected="at least 1", got=str(limit), remedy="leave it out to get all clips")
+        chosen = [s for s in self.samples if wanted in {None, s.split} and s.kind != _LEFT_OUT[subset]]
+        return tuple(chosen[:limit])
+
+
+def is_labelled(sample: Sample) -> bool:
+    """Whether the set says what is forged in it; a test set may keep that to itself, and then it counts as nothing."""
+    return sample.facts.get("labelled") is not False
+
+
+def load_manifest(source: str) -> Manifest:
+    """Reads the metadata of a data set.
+
+    Args:
+        source: KIND:ROOT, with one of `KINDS` and the folder of the set.
+
+    Raises:
+        UsageError: not of that form.
+        DataError: no such folder, a metadata file that cannot be used, or not one usable clip in it.
+    """
+    kind, _, place = source.partition(":")
+    if kind not in _READERS or not place:
+        forms = ", ".join(f"{k}:ROOT" for k in KINDS)
+        raise UsageError(source, expected=f"one of {forms}", got="another form", remedy="name the set and its folder")
+    root = Path(place)
+    if not root.is_dir():
+        got = "a file" if root.exists() else "nothing of that name"
+        raise DataError(root, expected=f"the folder of a {kind} set", got=got, remedy="check the path after the colon")
+    reading = _READERS[kind](root)
+    samples = _unique(reading)
+    if not samples:
+        got = reading.problems[0].message if reading.problems else "no entries"
+        raise DataError(root, expected="at least one usable clip", got=got, remedy="check that it is complete")
+    return Manifest(source, kind, root, samples, tuple(reading.problems))
+
+
+def _unique(reading: Reading) -> tuple[Sample, ...]:
+    """The first sample of each name; the others become problems."""
+    first: dict[str, Sample] = {}
+    for sample in reading.samples:
+        if first.setdefault(sample.name, sample) is not sample:
+            same = "the same" if sample == first[sample.name] else "another"
+            reading.note("duplicate", sample.name, f"named more than once, with {same} content; the first counts")
+    return tuple(first.values())
+
+
+def _wanted_split(word: str | None) -> str | None:
+    try:
+        return None if word is None else split_of(word)
+    except Unusable:
+        expected = f"{_enumerate(SPLITS)} (or dev, val)"
+        raise UsageError("split", expected=expected, got=repr(word), remedy="choose one of them") from None
+
+
+def _enumerate(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}"

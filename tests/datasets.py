@@ -1,0 +1,135 @@
+"""Tiny data sets in the published layouts, made on the spot: clips that play, with spans that are seen and heard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fakespan.media.encode import write_video
+
+FPS, SAMPLE_RATE = 25, 16_000
+KINDS = ("real", "audio", "visual", "both")
+Spans = Sequence[tuple[float, float]]
+
+
+def write_test_clip(
+    path: Path,
+    seconds: float,
+    *,
+    audio_spans: Spans = (),
+    visual_spans: Spans = (),
+    seed: int = 0,
+    size: int = 96,
+    fps: float = FPS,
+    sound: bool = True,
+) -> Path:
+    """A clip of size x size pixels: a bright disc that moves on a grey ground, under a soft tone.
+
+    Inside visual spans the picture is turned into its negative, inside audio spans the tone becomes noise.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    frames = moving_disc(round(seconds * fps), size, rng)
+    frames[inside(visual_spans, len(frames), fps)] = 255 - frames[inside(visual_spans, len(frames), fps)]
+    wave = soft_tone(seconds, rng)
+    noisy = inside(audio_spans, len(wave), SAMPLE_RATE)
+    wave[noisy] = rng.uniform(-0.6, 0.6, int(noisy.sum()))
+    write_video(path, frames, fps, wave if sound else None, SAMPLE_RATE, preset="ultrafast")
+    return path
+
+
+def moving_disc(n_frames: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, size, size, 3) uint8; colour, place and speed vary."""
+    y, x = np.mgrid[:size, :size] / size
+    colour, phase = rng.uniform(120, 220, 3), rng.uniform(0, 6)
+    angles = phase + 0.15 * np.arange(n_frames)
+    distances = np.hypot(x - 0.5 - 0.2 * np.cos(angles)[:, None, None], y - 0.5 - 0.2 * np.sin(angles)[:, None, None])
+    return np.where((distances < 0.2)[..., None], colour, 60.0).astype(np.uint8)
+
+
+def soft_tone(seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """(n,) float32 of 150 to 300 Hz."""
+    times_s = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return (0.2 * np.sin(2 * np.pi * rng.uniform(150, 300) * times_s)).astype(np.float32)
+
+
+def inside(spans: Spans, n: int, rate: float) -> np.ndarray:
+    """(n,) bool: whether the instant k / rate lies in one of the spans."""
+    times_s = np.arange(n) / rate
+    return np.any([(times_s >= a) & (times_s < b) for a, b in spans] or [np.zeros(n, bool)], axis=0)
+
+
+def forged_span(seconds: float, seed: int) -> tuple[float, float]:
+    """A span of 0.3 to 0.5 of the clip's length, at least 0.2 s away from its ends where it is long enough."""
+    rng = np.random.default_rng([7, seed])
+    length_s = seconds * rng.uniform(0.3, 0.5)
+    start_s = rng.uniform(0.1, 0.9) * (seconds - length_s)
+    return round(float(start_s), 2), round(float(start_s + length_s), 2)
+
+
+def make_lavdf(  # noqa: PLR0917
+    root: Path,
+    n_train: int = 4,
+    n_validation: int = 2,
+    n_test: int = 2,
+    seconds: float = 2.0,
+    kinds: Sequence[str] = KINDS,
+    size: int = 96,
+) -> Path:
+    """A set in LAV-DF's layout, metadata.json and metadata.min.json; in each split the kinds come in turn."""
+    entries = []
+    for split, n in (("train", n_train), ("dev", n_validation), ("test", n_test)):
+        names = [f"{split}/{k:06d}.mp4" for k in range(n)]
+        reals = [name for k, name in enumerate(names) if kinds[k % len(kinds)] == "real"]
+        for k, name in enumerate(names):
+            kind = kinds[k % len(kinds)]
+            original = reals[0] if kind != "real" and reals else None
+            entry = lavdf_entry(name, split, kind, original, seconds, seed=len(entries))
+            write_forged(root / name, entry["fake_periods"], kind, seconds, seed=len(entries), size=size)
+            entries.append(entry)
+    write_json(root / "metadata.json", entries)
+    short = [{k: v for k, v in e.items() if k not in {"transcript", "timestamps"}} for e in entries]
+    write_json(root / "metadata.min.json", short)
+    return root
+
+
+def lavdf_entry(
+    name: str, split: str, kind: str, original: str | None, seconds: float, *, seed: int = 0
+) -> dict[str, Any]:
+    """An entry with the published fields."""
+    spans = [] if kind == "real" else [list(forged_span(seconds, seed))]
+    n_audio = round(seconds * SAMPLE_RATE)
+    return {
+        "file": name,
+        "n_fakes": len(spans),
+        "fake_periods": spans,
+        "timestamps": [["hello", 0.0, seconds / 2], ["there", seconds / 2, seconds]],
+        "duration": n_audio / SAMPLE_RATE + 0.128,
+        "transcript": "hello there",
+        "original": original,
+        "modify_video": kind in {"visual", "both"},
+        "modify_audio": kind in {"audio", "both"},
+        "split": split,
+        "video_frames": round(seconds * FPS),
+        "audio_channels": 1,
+        "audio_frames": n_audio,
+    }
+
+
+def write_forged(path: Path, spans: Spans, kind: str, seconds: float, *, seed: int = 0, size: int = 96) -> Path:
+    """A clip in which the spans are forged in the way that the kind says."""
+    audio, visual = kind in {"audio", "both"}, kind in {"visual", "both"}
+    return write_test_clip(
+        path, seconds, audio_spans=spans if audio else (), visual_spans=spans if visual else (), seed=seed, size=size
+    )
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Writes the value, making the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
