@@ -32,6 +32,7 @@ class Example:
     method: str = ""  # how it was forged, to break results down
     has_picture: bool = True  # false: the faces are zeros, as long as the sound
     has_sound: bool = True  # false: the sound is zeros
+    start_s: float = 0.0  # where it begins in its file, when it is a face track's stretch of it
 
     @property
     def spans(self) -> tuple[Span, ...]:
