@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from fakespan import train as training
 from fakespan.checkpoint import load_checkpoint
 from fakespan.config import ModelConfig, PostConfig, from_mapping
 from fakespan.data.dataset import Example
@@ -28,6 +27,8 @@ from fakespan.train import (
     load_run_config,
     train,
 )
+from fakespan.train import practice as practice_module
+from fakespan.train import run as run_module
 
 N_STEPS = 6
 RUN = RunConfig(
@@ -106,7 +107,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_clips(tmp_path, mo
     def broken(clips, which, practice, rng):
         return Example(clips[which].name, np.zeros((16, 96, 96, 3), np.uint8), np.full(16 * 640, np.nan, np.float32))
 
-    monkeypatch.setattr(training, "make_example", broken)
+    monkeypatch.setattr(practice_module, "make_example", broken)
     with pytest.raises(FakespanError, match=r"step 1: expected a finite loss, got nan on folder\d/\d.mp4, folder"):
         train(RUN, CLIPS, tmp_path)
     assert not list(tmp_path.glob("*.safetensors"))
@@ -117,8 +118,8 @@ def test_the_threshold_is_fitted_and_written_into_the_file(tmp_path, monkeypatch
     short = dataclasses.replace(RUN, train=dataclasses.replace(RUN.train, n_steps=1))
     path = train(short, CLIPS, tmp_path)
     before = load_checkpoint(path)
-    monkeypatch.setattr(training, "N_VALIDATION", 8)
-    monkeypatch.setattr(training, "pick_threshold", lambda localizer, examples: len(examples) / 100)
+    monkeypatch.setattr(run_module, "N_VALIDATION", 8)
+    monkeypatch.setattr(run_module, "pick_threshold", lambda localizer, examples: len(examples) / 100)
     after = fit_threshold(path, short, CLIPS)
     assert before.post.threshold == PostConfig().threshold
     assert load_checkpoint(path).post == after.post == dataclasses.replace(RUN.post, threshold=0.08)
@@ -139,7 +140,7 @@ def test_an_example_depends_on_the_seed_and_its_number_alone():
 
 
 def test_folders_are_drawn_with_equal_chance(monkeypatch):
-    monkeypatch.setattr(training, "make_example", lambda clips, which, practice, rng: clips[which].name)
+    monkeypatch.setattr(practice_module, "make_example", lambda clips, which, practice, rng: clips[which].name)
     names = [Clip(f"many/{k}", "", np.zeros(0), np.zeros(0)) for k in range(9)]
     drawn = PracticeSet([*names, Clip("few/0", "", np.zeros(0), np.zeros(0))], RUN.practice, 0, 400)
     share = np.mean([drawn[k].startswith("few") for k in range(400)])
@@ -189,7 +190,7 @@ def test_a_split_without_clips_is_named(folder, tmp_path):
 
 
 def test_clips_are_loaded_split_by_split_with_progress(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "load_bank", lambda files, cache, told: [path.name for path in told(files)])
+    monkeypatch.setattr(practice_module, "load_bank", lambda files, cache, told: [path.name for path in told(files)])
     run = dataclasses.replace(RUN, clips=ClipsConfig(train=("a/*",), validation=("b/*",)))
     told = []
     clips = load_clips(run, folder, tmp_path, ("train", "validation"), lambda *what: told.append(what))
