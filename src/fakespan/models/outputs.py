@@ -61,11 +61,44 @@ class Branch:
 
     @property
     def score_map(self) -> Tensor:
+        """The score of each proposal by this modality alone, (B, D, T)."""
+        return _scores(self.map, self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The answer of every network.
+
+    `fused`, `visual` and `audio` are boundary maps (B, D, T): entry [d, t] is the predicted IoU of the span of d + 1
+    frames from frame t with the best matching forged span. For BA-TFD+ they are the mean of the three maps of
+    `*_parts.maps`; `start` and `end` are its combined boundary probabilities (reference: 2305.01979, section 3.5).
+    """
+
+    fused: Tensor
+    visual: Tensor
+    audio: Tensor
+    visual_logits: Tensor  # (B, 1, T) frame logits
+    audio_logits: Tensor  # (B, 1, T)
+    visual_features: Tensor  # (B, C, T)
+    audio_features: Tensor  # (B, C, T)
+    start: Tensor | None = None  # (B, T); only with a boundary generator
+    end: Tensor | None = None  # (B, T)
+    visual_start: Tensor | None = None  # (B, T), of one modality alone
+    visual_end: Tensor | None = None
+    audio_start: Tensor | None = None
+    audio_end: Tensor | None = None
+    fused_parts: Stream | None = None  # None: the network has none (BA-TFD, small)
+    visual_parts: Stream | None = None
+    audio_parts: Stream | None = None
+
+    @property
+    def score_map(self) -> Tensor:
         """The score of each proposal, (B, D, T): `fused`, times its start and end probabilities where there are any."""
         return _scores(self.fused, self.start, self.end)
 
 
 def _scores(boundary_map: Tensor, start: Tensor | None, end: Tensor | None) -> Tensor:
+    """A map (B, D, T) times the probabilities (B, T) that its spans start and end there, where there are any."""
     if start is None or end is None:
         return boundary_map
     n_durations, n_frames = boundary_map.shape[1:]
