@@ -24,7 +24,8 @@ from fakespan.localizer import file as file_module
 from fakespan.localizer import load_model
 from fakespan.localizer.file import FileScan
 from fakespan.localizer.findings import find_curves, find_segments
-from fakespan.localizer.stretch import SAMPLES_PER_FRAME, Stretch, listen
+from fakespan.localizer.stretch import Stretch, listen
+from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.media.faces import TrackEnd, TrackFrame
 from fakespan.types import FaceTrack
 

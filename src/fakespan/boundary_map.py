@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from fakespan.errors import UsageError
 
 __all__ = [
+    "at_clock",
     "boundary_targets",
     "cover",
     "decode",
@@ -211,13 +212,33 @@ def peak_near(score_map: Floats32, begin: int, end: int) -> float:
 def cover(score_map: Floats32) -> Floats32:
     """For each frame of a map (D, n) the best score of a span that covers it, (n,).
 
-    >>> cover(np.array([[0, 0, 0, 0.1], [0, 0.5, 0, 0]], np.float32)).round(1).tolist()
+    >>> cover(np.array([[0, 0, 0, 0.1], [0, 0.5, 0, 0]], np.float32)).astype(float).round(1).tolist()
     [0.0, 0.5, 0.5, 0.1]
     """
     best = score_map[-1]
     for row in score_map[-2::-1]:  # a span of d + 1 frames covers the spans of d frames at t and t + 1
         best = np.maximum(row, np.maximum(best, np.concatenate([[0.0], best[:-1]])))
     return np.asarray(best, np.float32)
+
+
+def at_clock(score_map: Floats32, n_frames: int) -> Floats32:
+    """A map over a whole clip in T steps, told in another number of steps: (D, T) -> (D', n_frames).
+
+    Every span that fits into the map gives its score to the span of n_frames steps that is nearest to it (both ends
+    rounded, at least one step long); of several the best counts, and what is nearest to none is 0. So no score changes
+    and no span moves by more than half a step at either end (a step, where it had to become longer). D' = ceil(D
+    n_frames / T) rows hold them all.
+
+    >>> at_clock(np.array([[0, 0.9, 0], [0.5, 0, 0]], np.float32), 6)[1:].astype(float).round(1).tolist()
+    [[0.0, 0.0, 0.9, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0, 0.0, 0.0]]
+    """
+    n_rows, n_steps = score_map.shape
+    d, t = np.nonzero(np.arange(n_steps) + np.arange(n_rows)[:, None] < n_steps)
+    begin = np.minimum((2 * t * n_frames + n_steps) // (2 * n_steps), n_frames - 1)  # rounded half up
+    end = np.maximum((2 * (t + d + 1) * n_frames + n_steps) // (2 * n_steps), begin + 1)
+    moved = np.zeros((-(-n_rows * n_frames // n_steps), n_frames), np.float32)
+    np.maximum.at(moved, (end - begin - 1, begin), score_map[d, t])
+    return moved
 
 
 def _cut(target: Floats32, n_frames: int) -> Floats32:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fakespan.config import FPS, Clock
 from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
+from fakespan.media.clock import stretch_faces, stretch_sound
 
 __all__ = ["fit_clock"]
 
@@ -21,6 +19,7 @@ __all__ = ["fit_clock"]
 def fit_clock(example: Example, clock: Clock, n_frames: int) -> Example:
     """The example as a network with T = n_frames wants it; its spans are seconds of the network's own 25 a second.
 
+    >>> import numpy as np
     >>> clip = Example("a", np.zeros((200, 1, 1, 3), np.uint8), np.zeros(200 * 640, np.float32), ((2.0, 4.0),))
     >>> fit_clock(clip, "stretch", 100).audio_spans, fit_clock(clip, "pad", 75).audio_spans
     (((1.0, 2.0),), ((2.0, 3.0),))
@@ -55,15 +54,8 @@ def _stretch(example: Example, n_frames: int) -> Example:
 
     return dataclasses.replace(
         example,
-        faces=example.faces[np.arange(n_frames) * n // n_frames],
-        sound=_resample(example.sound, n * SAMPLES_PER_FRAME, n_frames * SAMPLES_PER_FRAME),
+        faces=stretch_faces(example.faces, n_frames),
+        sound=stretch_sound(example.sound, n, n_frames),
         audio_spans=moved(example.audio_spans),
         visual_spans=moved(example.visual_spans),
     )
-
-
-def _resample(sound: NDArray[np.float32], n_given: int, n_wanted: int) -> NDArray[np.float32]:
-    """Sound of n_given samples (silence where it is shorter) at n_wanted samples, by linear interpolation."""
-    padded = np.pad(sound, (0, max(0, n_given - len(sound))))
-    places = (np.arange(n_wanted) + 0.5) * (n_given / n_wanted) - 0.5
-    return np.asarray(np.interp(places, np.arange(len(padded)), padded), np.float32)

@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fakespan.checkpoint import Checkpoint, load_checkpoint
-from fakespan.config import Decoding, ModelConfig, PostConfig
+from fakespan.config import FPS, Decoding, ModelConfig, PostConfig
 from fakespan.errors import UsageError
+from fakespan.localizer.clock import ClipMaps
 from fakespan.localizer.file import FileScan, Progress
-from fakespan.localizer.stretch import SAMPLES_PER_FRAME
+from fakespan.media.clock import SAMPLES_PER_FRAME, stretch_faces, stretch_sound
 from fakespan.media.faces import FaceMode
 from fakespan.media.features import log_mel
 from fakespan.models.outputs import Output
 from fakespan.types import Scan
 
-__all__ = ["Localizer", "Progress", "load_model", "scan"]
+__all__ = ["ClipMaps", "Localizer", "Progress", "load_model", "scan"]
 
 Floats = NDArray[np.float32]
 Faces = NDArray[np.uint8]
@@ -63,9 +64,8 @@ class Localizer:
         output: Output = self.network(video.to(self.device), audio.to(self.device))
         return output
 
-    @torch.inference_mode()
     def judge(self, faces: Faces | None, sound: Floats | None) -> dict[str, Floats]:
-        """What the network says of one clip of at most T frames, or of what there is of it.
+        """What the network says of one clip, or of what there is of it, frame by frame at 25 a second.
 
         Args:
             faces: (n, 96, 96, 3) RGB bytes, or None.
@@ -73,23 +73,52 @@ class Localizer:
 
         Returns:
             `score`, `visual`, `audio`: maps (D, n); `visual_frames`, `audio_frames`: probabilities (1, n). Those of a
-            missing modality are missing; `score` is the map that decides, the fused one where there are both.
+            missing modality are missing; `score` is the map that decides, the fused one where there are both. With the
+            "stretch" clock the maps have ceil(D n / T) rows.
         """
-        n = len(faces) if faces is not None else len(sound if sound is not None else ()) // SAMPLES_PER_FRAME
-        n_padded = self.model.n_frames if self.is_fixed_length else n
+        return self.judge_clip(faces, sound).at_file_clock(self._n_judged(faces, sound))
+
+    @torch.inference_mode()
+    def judge_clip(self, faces: Faces | None, sound: Floats | None) -> ClipMaps:
+        """What the network says of one clip of any length, at the network's own clock: `ClipMaps` with `fps`.
+
+        Give the clip as it is, at 25 frames a second (not through `data.clock`): here it is fitted to the network. With
+        the "stretch" clock it becomes T frames, and `fps` is 25 T / n. With "pad" a network of fixed length judges the
+        first T frames, and `fps` is 25.
+
+        Args:
+            faces: (n, 96, 96, 3) RGB bytes, or None.
+            sound: (640 n,) at 16 kHz, or None; what is missing to n frames is silence.
+
+        Raises:
+            UsageError: there is neither a frame nor the sound of one.
+        """
+        n = self._n_judged(faces, sound)
+        if not n:
+            raise UsageError("clip", expected="at least one frame", got="none", remedy="give faces or sound")
+        n_steps = self.model.n_frames if self.model.clock == "stretch" else n
+        n_padded = self.model.n_frames if self.is_fixed_length else n_steps
         network: Any = self.network
         answer: dict[str, torch.Tensor] = {}
         seen = heard = None
         if faces is not None:
-            seen = network.see(_video_input(faces, n_padded, self.device), n)
-            answer |= {"score": seen.map, "visual": seen.map, "visual_frames": seen.logits.sigmoid()}
+            fitted = stretch_faces(faces, n_steps) if n_steps != n else faces[:n]
+            seen = network.see(_video_input(fitted, n_padded, self.device), n_steps)
+            answer |= {"score": seen.score_map, "visual": seen.score_map, "visual_frames": seen.logits.sigmoid()}
         if sound is not None:
-            padded = np.pad(sound, (0, n_padded * SAMPLES_PER_FRAME - len(sound)))
-            heard = network.hear(log_mel(padded[None]).to(self.device), n)
-            answer |= {"score": heard.map, "audio": heard.map, "audio_frames": heard.logits.sigmoid()}
+            fitted_sound = stretch_sound(sound, n, n_steps) if n_steps != n else sound[: n * SAMPLES_PER_FRAME]
+            padded = np.pad(fitted_sound, (0, n_padded * SAMPLES_PER_FRAME - len(fitted_sound)))
+            heard = network.hear(log_mel(padded[None]).to(self.device), n_steps)
+            answer |= {"score": heard.score_map, "audio": heard.score_map, "audio_frames": heard.logits.sigmoid()}
         if seen is not None and heard is not None:
             answer["score"] = network.fuse(seen, heard).score_map
-        return {name: part[0, :, :n].float().cpu().numpy() for name, part in answer.items()}
+        fps = FPS * n_steps / n
+        return ClipMaps(fps, **{name: part[0, :, :n_steps].float().cpu().numpy() for name, part in answer.items()})
+
+    def _n_judged(self, faces: Faces | None, sound: Floats | None) -> int:
+        """Frames of a clip that the network looks at."""
+        n = len(faces) if faces is not None else len(sound if sound is not None else ()) // SAMPLES_PER_FRAME
+        return min(n, self.model.n_frames) if self.is_fixed_length and self.model.clock == "pad" else n
 
     def scan(
         self,

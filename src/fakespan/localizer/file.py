@@ -13,7 +13,8 @@ from fakespan import __version__
 from fakespan.config import FPS, SAMPLE_RATE, ModelConfig, PostConfig
 from fakespan.errors import MediaError
 from fakespan.localizer.findings import StretchMaps, find_curves, find_segments
-from fakespan.localizer.stretch import SAMPLES_PER_FRAME, Judge, Stretch, listen
+from fakespan.localizer.stretch import Judge, Stretch, listen
+from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceMode, TrackEnd, follow_faces
 from fakespan.media.probe import probe

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fakespan.config import FPS, SAMPLE_RATE, ModelConfig
+from fakespan.config import ModelConfig
+from fakespan.localizer.clock import longest_span, window_frames
 from fakespan.localizer.findings import StretchMaps
+from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.media.windows import MapStitcher, Window, WindowBuffer, windows
 
 __all__ = ["SAMPLES_PER_FRAME", "Judge", "Stretch", "listen"]
@@ -18,17 +20,14 @@ Faces = NDArray[np.uint8]
 Judge = Callable[[Faces | None, Floats | None], dict[str, Floats]]
 """`Localizer.judge`."""
 
-SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
-
 
 class Stretch:
     """One face track on its way through the network, with the sound of its time, from `first_frame` on."""
 
     def __init__(self, judge: Judge, model: ModelConfig, first_frame: int, sound: Floats) -> None:
         self.judge, self.first_frame, self.sound = judge, first_frame, sound
-        self.buffer = WindowBuffer(model.n_frames, _overlap(model))
-        self.maps = {name: MapStitcher(model.max_duration) for name in ("score", "visual", "audio")}
-        self.rows = {name: MapStitcher(1) for name in ("visual", "audio")}
+        self.buffer = WindowBuffer(window_frames(model), _overlap(model))
+        self.said: dict[str, MapStitcher] = {}  # by the names of `judge`
 
     def push(self, face: Faces) -> None:
         """Take the next face of the track."""
@@ -39,32 +38,29 @@ class Stretch:
         """The track is over: what was said of it."""
         for window, faces in self.buffer.finish():
             self._judge(window, faces)
-        heard = len(self.sound) > 0
+        said = {name: stitcher.result() for name, stitcher in self.said.items()}
         return StretchMaps(
             self.first_frame,
-            score=self.maps["score"].result(),
-            visual=self.maps["visual"].result(),
-            audio=self.maps["audio"].result() if heard else None,
-            visual_frames=self.rows["visual"].result()[0],
-            audio_frames=self.rows["audio"].result()[0] if heard else None,
+            score=said["score"],
+            visual=said["visual"],
+            audio=said.get("audio"),
+            visual_frames=said["visual_frames"][0],
+            audio_frames=said["audio_frames"][0] if "audio_frames" in said else None,
         )
 
     def _judge(self, window: Window, faces: Faces) -> None:
-        answer = self.judge(faces, _sound_of(self.sound, self.first_frame, window))
-        for name, stitcher in self.maps.items():
-            if name in answer:
-                stitcher.add(window, answer[name])
-        for name, stitcher in self.rows.items():
-            if f"{name}_frames" in answer:
-                stitcher.add(window, answer[f"{name}_frames"])
+        for name, part in self.judge(faces, _sound_of(self.sound, self.first_frame, window)).items():
+            # all windows of a stretch are equally long, and so are the rows of their maps
+            self.said.setdefault(name, MapStitcher(len(part))).add(window, part)
 
 
 def listen(judge: Judge, model: ModelConfig, sound: Floats, begin: int, end: int) -> StretchMaps:
     """The sound of frames [begin, end), judged alone, with what surrounds it as context."""
     overlap = _overlap(model)
     first, last = max(0, begin - overlap), min(end + overlap, -(-len(sound) // SAMPLES_PER_FRAME))
-    maps, rows = MapStitcher(model.max_duration), MapStitcher(1)
-    for window in windows(max(last, end) - first, model.n_frames, overlap):
+    n_frames, size = max(last, end) - first, window_frames(model)
+    maps, rows = MapStitcher(longest_span(model, min(n_frames, size))), MapStitcher(1)
+    for window in windows(n_frames, size, overlap):
         answer = judge(None, _sound_of(sound, first, window))
         maps.add(window, answer["audio"])
         rows.add(window, answer["audio_frames"])
@@ -83,4 +79,5 @@ def _sound_of(sound: Floats, first_frame: int, window: Window) -> Floats | None:
 
 
 def _overlap(model: ModelConfig) -> int:
-    return min(2 * model.max_duration, model.n_frames // 2)
+    size = window_frames(model)
+    return min(2 * longest_span(model, size), size // 2)
