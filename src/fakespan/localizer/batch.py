@@ -1,0 +1,158 @@
+"""Clips that are decoded already, many at a time: what the rating of a data set asks of a network.
+
+`Localizer.judge_clip` answers for one clip, `judge_clips` for any number. Clips of a group go through the network
+together: all that it wants at T frames anyway, or else those of the same length. So what is said of a clip does not
+depend on its company, but for the rounding of floats. With the "pad" clock clips of more than T frames go in windows
+that overlap and are stitched, as a user's file is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fakespan.config import FPS, ModelConfig
+from fakespan.localizer.clock import ClipMaps
+from fakespan.media.clock import SAMPLES_PER_FRAME, stretch_faces, stretch_sound
+from fakespan.media.features import log_mel
+from fakespan.media.windows import MapStitcher, Window, windows
+
+if TYPE_CHECKING:
+    from fakespan.localizer import Localizer
+
+__all__ = ["Clip", "judge_clips"]
+
+Floats = NDArray[np.float32]
+Faces = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What there is to see and to hear of a clip, at 25 frames a second."""
+
+    n_frames: int
+    faces: Faces | None  # (n, 96, 96, 3)
+    sound: Floats | None  # at most (640 n,); silence follows
+
+    def part(self, begin: int, end: int) -> Clip:
+        """Frames [begin, end) of it."""
+        faces = None if self.faces is None else self.faces[begin:end]
+        sound = None if self.sound is None else self.sound[begin * SAMPLES_PER_FRAME : end * SAMPLES_PER_FRAME]
+        return Clip(end - begin, faces, sound)
+
+    def stretched(self, n_frames: int) -> Clip:
+        """The whole of it in so many frames."""
+        faces = None if self.faces is None else stretch_faces(self.faces, n_frames)
+        sound = None if self.sound is None else stretch_sound(self.sound, self.n_frames, n_frames)
+        return Clip(n_frames, faces, sound)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What of a clip goes through the network at once."""
+
+    number: int  # of the clip
+    window: Window
+    clip: Clip
+    fps: float = FPS  # of the network's frames
+
+
+def judge_clips(localizer: Localizer, clips: Sequence[Clip], batch_size: int = 8) -> list[ClipMaps | None]:
+    """What the network says of each clip at its own clock, without the curves; None: nothing to see or hear.
+
+    Args:
+        localizer: the network and its clock.
+        clips: any number, of any length.
+        batch_size: how many go through the network at once.
+    """
+    parts = [part for number, clip in enumerate(clips) for part in _parts(number, clip, localizer.model)]
+    answers: dict[int, list[tuple[Window, ClipMaps]]] = {}
+    for group in _groups(parts, batch_size, fixed=localizer.is_fixed_length):
+        for part, maps in zip(group, _judge(localizer, group), strict=True):
+            answers.setdefault(part.number, []).append((part.window, maps))
+    return [_stitched(answers[k], localizer.model.max_duration) if k in answers else None for k in range(len(clips))]
+
+
+def _parts(number: int, clip: Clip, model: ModelConfig) -> Iterator[_Part]:
+    if clip.n_frames < 1 or (clip.faces is None and clip.sound is None):
+        return
+    if model.clock == "stretch":
+        whole = Window(0, model.n_frames, is_first=True, is_last=True)
+        yield _Part(number, whole, clip.stretched(model.n_frames), FPS * model.n_frames / clip.n_frames)
+        return
+    for window in windows(clip.n_frames, model.n_frames, min(2 * model.max_duration, model.n_frames // 2)):
+        yield _Part(number, window, clip.part(window.begin, window.end))
+
+
+def _groups(parts: Sequence[_Part], batch_size: int, *, fixed: bool) -> Iterator[list[_Part]]:
+    """Parts that may go through the network together, at most batch_size at once."""
+    alike: dict[tuple[bool, bool, int], list[_Part]] = {}
+    for part in parts:
+        length = 0 if fixed else part.clip.n_frames
+        alike.setdefault((part.clip.faces is None, part.clip.sound is None, length), []).append(part)
+    for same in alike.values():
+        same.sort(key=lambda part: part.clip.n_frames)  # the longest of a group says how much padding is spared
+        for first in range(0, len(same), batch_size):
+            yield same[first : first + batch_size]
+
+
+@torch.inference_mode()
+def _judge(localizer: Localizer, parts: Sequence[_Part]) -> list[ClipMaps]:
+    """Parts of at most T frames, of the same modalities, in one go."""
+    clips = [part.clip for part in parts]
+    n_frames = max(clip.n_frames for clip in clips)
+    n_padded = localizer.model.n_frames if localizer.is_fixed_length else n_frames
+    network: Any = localizer.network
+    seen = heard = None
+    if clips[0].faces is not None:
+        seen = network.see(_video(clips, n_padded, localizer.device), n_frames)
+    if clips[0].sound is not None:
+        heard = network.hear(_audio(clips, n_padded, localizer.device), n_frames)
+    both = network.fuse(seen, heard) if seen is not None and heard is not None else seen or heard
+    score, visual, audio = (None if said is None else said.score_map.float().cpu() for said in (both, seen, heard))
+
+    def own(maps: torch.Tensor | None, k: int) -> Any:
+        return None if maps is None else maps[k, :, : clips[k].n_frames].numpy()
+
+    return [ClipMaps(part.fps, own(score, k), own(visual, k), own(audio, k)) for k, part in enumerate(parts)]
+
+
+def _video(clips: Sequence[Clip], n_padded: int, device: torch.device) -> torch.Tensor:
+    """(B, 3, T, 96, 96) in 0..1, zero-padded."""
+    first: Any = clips[0].faces
+    video = torch.zeros(len(clips), 3, n_padded, *first.shape[1:3], device=device)
+    for row, clip in zip(video, clips, strict=True):
+        faces = torch.from_numpy(np.ascontiguousarray(clip.faces)).to(device)  # bytes travel, not floats
+        row[:, : clip.n_frames] = faces.permute(3, 0, 1, 2).float().div_(255)
+    return video
+
+
+def _audio(clips: Sequence[Clip], n_padded: int, device: torch.device) -> torch.Tensor:
+    """(B, 64, 4T) log-mel of the sound and the silence after it."""
+    sounds = np.zeros((len(clips), n_padded * SAMPLES_PER_FRAME), np.float32)
+    for row, clip in zip(sounds, clips, strict=True):
+        sound: Any = clip.sound
+        row[: len(sound)] = sound
+    return log_mel(torch.from_numpy(sounds).to(device))
+
+
+def _stitched(answers: Sequence[tuple[Window, ClipMaps]], max_duration: int) -> ClipMaps:
+    """One answer from those of the clip's windows."""
+    first = answers[0][1]
+    if len(answers) == 1:
+        return first
+
+    def together(name: str) -> Any:
+        if getattr(first, name) is None:
+            return None
+        stitcher = MapStitcher(max_duration)
+        for window, maps in answers:
+            stitcher.add(window, getattr(maps, name))
+        return stitcher.result()
+
+    return ClipMaps(first.fps, together("score"), together("visual"), together("audio"))
