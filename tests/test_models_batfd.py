@@ -73,6 +73,14 @@ def test_every_published_weight_has_its_place_and_no_other():
         assert {key: tuple(value.shape) for key, value in state.items()} == rename_published(case.shapes)
 
 
+def test_the_avdeepfake1m_baseline_is_known_by_its_length():
+    clocks = {}
+    for name in ("batfd_default", "batfd_avdeepfake1m"):
+        case = golden_case(name)
+        clocks[name] = config_from_published("batfd", case.hyper_parameters, case.shapes).clock
+    assert clocks == {"batfd_default": "pad", "batfd_avdeepfake1m": "stretch"}
+
+
 @pytest.mark.parametrize(
     ("n_frames", "sampling"),
     [(0, "bmn"), (1, "bmn"), (9, "reference"), (22, "bmn"), (23, "bmn"), (24, "bmn"), (40, "bmn")],

@@ -16,6 +16,8 @@ __all__ = ["config_from_published", "family_from_names", "rename_published"]
 
 T = TypeVar("T")
 
+STRETCHED_FRAMES = 100  # T of the AV-Deepfake1M baseline (2311.15308)
+
 _RENAMES = (
     # c3d: block and place of the convolution in it -> its number
     (r"^video_encoder\.block0\.0\.conv\.", "video_encoder.convs.0."),
@@ -85,6 +87,8 @@ def family_from_names(names: Mapping[str, Any]) -> Family | None:
 def config_from_published(family: Family, hyper_parameters: Mapping[str, Any], names: Mapping[str, Any]) -> ModelConfig:
     """The sizes of a published network; what the checkpoint does not say is as published.
 
+    It does not say which clock it was trained with: T = 100 is taken for the AV-Deepfake1M baseline's, "stretch".
+
     Raises ConfigError for a value of the wrong kind.
     """
     is_plus = family == "batfd_plus"
@@ -101,4 +105,6 @@ def config_from_published(family: Family, hyper_parameters: Mapping[str, Any], n
     for ours, theirs in (("video_widths", "ve_features"), ("audio_widths", "ae_features")):
         if hyper_parameters.get(theirs):  # an empty list: the encoder has none
             values[ours] = hyper_parameters[theirs]
+    if values["n_frames"] == STRETCHED_FRAMES:
+        values["clock"] = "stretch"
     return from_mapping(ModelConfig, {"family": family, "sampling": "reference", **values}, "hyper_parameters")
