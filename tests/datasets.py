@@ -133,3 +133,109 @@ def write_json(path: Path, value: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value), encoding="utf-8")
     return path
+
+
+def make_avdeepfake1m(
+    root: Path,
+    n_train: int = 4,
+    n_validation: int = 2,
+    n_test: int = 1,
+    *,
+    seconds: float = 2.0,
+    facts_in: str = "list",
+    size: int = 96,
+) -> Path:
+    """A set in AV-Deepfake1M's layout; the facts are in the "list", in a "folder" of their own or "beside" the videos.
+
+    The test clips have no labels, only a line in test_files.txt.
+    """
+    seed = 0
+    for split, n in (("train", n_train), ("val", n_validation)):
+        entries = []
+        for k in range(n):
+            seed += 1
+            entry = avdeepfake1m_entry(split, KINDS[k % 4], f"id{k // 4:05d}/abc{split}/00001", seconds, seed=seed)
+            write_forged(
+                root / split / entry["file"], entry["fake_segments"], KINDS[k % 4], seconds, seed=seed, size=size
+            )
+            if facts_in != "list":
+                folder = root / (f"{split}_metadata" if facts_in == "folder" else split)
+                write_json((folder / entry["file"]).with_suffix(".json"), entry)
+            entries.append(entry)
+        write_json(
+            root / f"{split}_metadata.json", entries if facts_in == "list" else [{"file": e["file"]} for e in entries]
+        )
+    for k in range(n_test):
+        write_test_clip(root / "test" / f"{k:06d}.mp4", seconds, seed=900 + k, size=size)
+    (root / "test_files.txt").write_text("".join(f"{k:06d}.mp4\n" for k in range(n_test)), encoding="utf-8")
+    return root
+
+
+def avdeepfake1m_entry(split: str, kind: str, folder: str, seconds: float, *, seed: int = 0) -> dict[str, Any]:
+    """An entry with the published fields."""
+    spans = [] if kind == "real" else [list(forged_span(seconds, seed))]
+    audio, visual = kind in {"audio", "both"}, kind in {"visual", "both"}
+    words = {"real": "real", "audio": "real_video_fake_audio", "visual": "fake_video_real_audio"}
+    return {
+        "file": f"{folder}/{words.get(kind, 'fake_video_fake_audio')}.mp4",
+        "original": f"{folder}/real.mp4" if kind != "real" else None,
+        "split": split,
+        "modify_type": "real" if kind == "real" else f"{kind}_modified",
+        "audio_model": "yourtts" if audio else None,
+        "fake_segments": spans,
+        "audio_fake_segments": spans if audio else [],
+        "visual_fake_segments": spans if visual else [],
+        "video_frames": round(seconds * FPS),
+        "audio_frames": round(seconds * SAMPLE_RATE),
+    }
+
+
+def make_dfdc(
+    root: Path,
+    n_parts: int = 2,
+    n_real: int = 1,
+    n_fake: int = 2,
+    *,
+    n_test: int = 2,
+    n_validation: int = 0,
+    seconds: float = 1.0,
+    size: int = 96,
+) -> Path:
+    """A set in DFDC's layout: parts with n_real originals and n_fake fakes of each, folders with a labels.csv."""
+    for part in range(n_parts):
+        folder, entries = root / f"dfdc_train_part_{part}", {}
+        for k in range(n_real):
+            original = f"real{part}{k}.mp4"
+            entries[original] = {"label": "REAL", "split": "train", "original": None}
+            write_test_clip(folder / original, seconds, seed=100 * part + k, size=size)
+            for fake in range(n_fake):
+                name = f"fake{part}{k}{fake}.mp4"
+                entries[name] = {"label": "FAKE", "split": "train", "original": original}
+                whole = [(0.0, seconds)]
+                write_test_clip(folder / name, seconds, visual_spans=whole, seed=100 * part + k, size=size)
+        write_json(folder / "metadata.json", entries)
+    for split, n in (("test", n_test), ("validation", n_validation)):
+        rows = [f"{split}{k}.mp4,{k % 2}\n" for k in range(n)]
+        for k in range(n):
+            write_test_clip(root / split / f"{split}{k}.mp4", seconds, seed=900 + k, size=size)
+        if n:
+            (root / split / "labels.csv").write_text("filename,label\n" + "".join(rows), encoding="utf-8")
+    return root
+
+
+def make_forgerynet(
+    root: Path, n_train: int = 2, n_validation: int = 2, *, n_frames: int = 50, fps: float = 30.0, size: int = 96
+) -> Path:
+    """A set in ForgeryNet's layout: silent videos, every second one with the frames 10 to 30 forged."""
+    for folder, prefix, n in (("Training", "train", n_train), ("Validation", "val", n_validation)):
+        lines = []
+        for k in range(n):
+            is_fake = k % 2 == 1
+            name = f"{prefix}_video_release/{3 if is_fake else 16}/{k:032x}/{k + 1:032x}/video.mp4"
+            spans = [(10 / fps, 30 / fps)] if is_fake else []
+            path = root / folder / "video" / name
+            write_test_clip(path, n_frames / fps, visual_spans=spans, seed=k, size=size, fps=fps, sound=False)
+            stretches = f"3 {name} 0 10 0 10 20 1 30 {n_frames - 30} 0" if is_fake else f"1 {name} 0 {n_frames} 0"
+            lines.append(f"{stretches} {'1 2 3' if is_fake else '0 0 16'}\n")
+        (root / folder / "video_list.txt").write_text("".join(lines), encoding="utf-8")
+    return root

@@ -1,32 +1,146 @@
-"""`fakespan info`: facts of a media file or of a model file."""
+"""`fakespan info`: facts of a media file, of a model file or of a data set."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fakespan.cli.shared import bar, printable
+from fakespan.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fakespan.data.inspect import Report, Summary
+
 MODEL_SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth"})
+SHOWN = 20  # problems of a kind that people are shown
 
 
 def info(
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="A media file or a model file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print it on one line.")] = False,
+    target: Annotated[Path | None, typer.Argument(metavar="FILE", help="A media file or a model file.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND:ROOT", help="Or a data set: lavdf, avdeepfake1m, dfdc or forgerynet, and its folder."
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Of the data set: train, validation (dev, val) or test.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Of the data set: the first so many clips.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Of the data set: look at the metadata, open no file.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Processes that open files; 0 takes one per processor.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it on one line, with every problem.")] = False,
 ) -> None:
-    """Facts of a media file or of a model file, as JSON."""
-    if target.suffix in MODEL_SUFFIXES:
-        from fakespan.checkpoint import load_checkpoint
-        from fakespan.config import to_mapping
+    """Facts of a media file or of a model file, as JSON; of a data set, counts, statistics and problems.
 
-        checkpoint = load_checkpoint(target)
-        n_parameters = sum(p.numel() for p in checkpoint.network.parameters())
-        facts = {"name": checkpoint.name, "parameters": n_parameters, "model": to_mapping(checkpoint.model)}
-        facts |= {"post": to_mapping(checkpoint.post), "notes": dict(checkpoint.notes)}
-    else:
-        from fakespan.media.probe import probe
-
-        facts = dataclasses.asdict(probe(target))
+    Problems of a data set are its report, not a failure: the exit code is 0 whatever they are, and 1 only when the set
+    cannot be loaded at all.
+    """
+    if (target is None) == (data is None):
+        got = "neither" if target is None else "both"
+        raise UsageError("info", expected="a FILE or --data KIND:ROOT", got=got, remedy="give one of them")
+    if data is not None:
+        report = _inspected(data, split, limit, quick, workers or os.cpu_count() or 1)
+        print(json.dumps(report.to_dict())) if as_json else _show(report)
+        return
+    assert target is not None
+    facts = _of_model(target) if target.suffix in MODEL_SUFFIXES else _of_media(target)
     print(json.dumps(facts, indent=None if as_json else 2))
+
+
+def _of_model(path: Path) -> dict[str, Any]:
+    from fakespan.checkpoint import load_checkpoint
+    from fakespan.config import to_mapping
+
+    checkpoint = load_checkpoint(path)
+    n_parameters = sum(p.numel() for p in checkpoint.network.parameters())
+    facts = {"name": checkpoint.name, "parameters": n_parameters, "model": to_mapping(checkpoint.model)}
+    return facts | {"post": to_mapping(checkpoint.post), "notes": dict(checkpoint.notes)}
+
+
+def _of_media(path: Path) -> dict[str, Any]:
+    from fakespan.media.probe import probe
+
+    return dataclasses.asdict(probe(path))
+
+
+def _inspected(data: str, split: str | None, limit: int | None, quick: bool, n_workers: int) -> Report:
+    from fakespan.data.inspect import inspect
+    from fakespan.data.manifest import load_manifest
+
+    manifest = load_manifest(data)
+    samples = manifest.choose(split, limit=limit)
+    with bar("files") as progress:
+        return inspect(manifest, samples=samples, probe=not quick, n_workers=n_workers, progress=progress)
+
+
+def _show(report: Report) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    opened = f"{report.n_opened:,} files opened" if report.n_opened else "no files opened"
+    console.print(f"{printable(report.source)}: {report.n_clips:,} clips, {opened}", markup=False)
+    console.print(_counts(report.counts))
+    console.print(_statistics(report))
+    several = ", ".join(f"{n}: {clips:,}" for n, clips in report.spans_per_clip.items())
+    console.print(f"spans per clip  {several or '-'}\nforged time     {report.forged_share:.2%}\n")
+    for line in _problem_lines(report):
+        console.print(line, markup=False)
+
+
+def _counts(counts: dict[str, dict[str, int]]) -> Table:
+    """Splits down, kinds across; what no clip has is left out."""
+    from fakespan.data.inspect import COLUMNS
+
+    columns = [c for c in COLUMNS if c != "unlabelled" or any(row[c] for row in counts.values())]
+    rows = {split: row for split, row in counts.items() if any(row.values())}
+    total = {c: sum(row[c] for row in rows.values()) for c in columns}
+    table = _table("clips", [*columns, "all"])
+    for name, row in [*rows.items(), *([("all", total)] if len(rows) > 1 else [])]:
+        table.add_row(name, *(f"{row[c]:,}" for c in columns), f"{sum(row[c] for c in columns):,}")
+    return table
+
+
+def _statistics(report: Report) -> Table:
+    table = _table("seconds", ["min", "p05", "median", "mean", "p95", "max"])
+    for name, summary in (("clips", report.duration_s), ("forged spans", report.span_s)):
+        table.add_row(name, *_numbers(summary))
+    return table
+
+
+def _numbers(summary: Summary | None) -> Iterable[str]:
+    return ["-"] * 6 if summary is None else [f"{v:.2f}" for v in dataclasses.astuple(summary)]
+
+
+def _table(name: str, columns: Iterable[str]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(name)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _problem_lines(report: Report) -> Iterable[str]:
+    """By kind: how many, and the first of them."""
+    if not report.problems:
+        yield "no problems found"
+        return
+    yield f"{len(report.problems):,} problems"
+    for kind, n in Counter(p.kind for p in report.problems).most_common():
+        yield f"\n{kind}: {n:,}"
+        shown = [p for p in report.problems if p.kind == kind][:SHOWN]
+        yield from (printable(f"  {p.subject}: {p.message}") for p in shown)
+        if n > len(shown):
+            yield f"  and {n - len(shown):,} more, which --json lists"

@@ -26,7 +26,9 @@ __all__ = [
     "count",
     "items_of",
     "modality_of",
+    "name_in",
     "number",
+    "original_of",
     "read_json",
     "read_text",
     "segment",
@@ -72,7 +74,11 @@ class Unusable(Exception):  # noqa: N818 - it never reaches a user
 
 
 def collect(
-    reading: Reading, entries: Iterable[Any], read: Callable[[Any, Reading], Sample], where: str, key: str | None = None
+    reading: Reading,
+    entries: Iterable[Any],
+    read: Callable[[Any, Reading], Sample],
+    where: str,
+    name_of: Callable[[Any], Any],
 ) -> None:
     """Adds the sample of each entry to the reading; an entry that cannot be used becomes a problem.
 
@@ -80,15 +86,16 @@ def collect(
         reading: what is added to.
         entries: of a metadata file, whatever they are.
         read: makes a sample of one; raises Unusable.
-        where: the metadata file's name, to name entries that have no name.
-        key: of a dict entry's name.
+        where: the metadata file, to name entries that have no name.
+        name_of: what an entry calls its clip, if anything.
     """
     for position, entry in enumerate(entries):
         try:
             reading.samples.append(read(entry, reading))
         except Unusable as reason:
-            name = entry.get(key) if isinstance(entry, dict) and key else entry if isinstance(entry, str) else None
-            reading.note(reason.kind, _subject(name, f"{where}, entry {position}"), reason.message)
+            name = name_of(entry)
+            subject = name if isinstance(name, str) and name else f"{where}, entry {position}"
+            reading.note(reason.kind, subject, f"{reason.message}; it is left out")
 
 
 def read_text(path: Path) -> str:
@@ -155,8 +162,23 @@ def tidy_name(raw: Any) -> str:
     if not parts or "\0" in raw:
         raise Unusable("name", f"{raw!r} is no file name")
     if ".." in parts or slashed.startswith("/") or ":" in parts[0]:
-        raise Unusable("name", f"{raw!r} points out of the set's folder; it is not opened")
+        raise Unusable("name", f"{raw!r} points out of the set's folder")
     return "/".join(parts)
+
+
+def name_in(entry: Any) -> Any:
+    """What an entry of LAV-DF or AV-Deepfake1M calls its clip."""
+    return entry.get("file") if isinstance(entry, dict) else entry
+
+
+def original_of(value: Any, name: str, reading: Reading) -> str | None:
+    """The tidy name of the clip that one was made from; None where the set names none, or the clip itself."""
+    try:
+        found = None if value is None or value == "" else tidy_name(value)
+    except Unusable as reason:
+        reading.note("original", name, f"its original: {reason.message}")
+        return None
+    return None if found == name else found
 
 
 def split_of(word: Any) -> str:
@@ -169,9 +191,13 @@ def split_of(word: Any) -> str:
 
 def number(value: Any, what: str) -> float:
     """A finite number; raises Unusable otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
         raise Unusable("entry", f"expected a number for {what}, got {_short(value)}")
-    return float(value)
+    return found
 
 
 def count(value: Any, what: str) -> int:
@@ -224,10 +250,6 @@ def _parser() -> Callable[[str], Any]:
     except ImportError:
         return json.loads
     return orjson.loads
-
-
-def _subject(name: Any, otherwise: str) -> str:
-    return name if isinstance(name, str) and name else otherwise
 
 
 def _kind(value: Any) -> str:

@@ -18,7 +18,9 @@ from fakespan.data.entries import (
     as_list,
     collect,
     modality_of,
+    name_in,
     number,
+    original_of,
     read_json,
     segment,
     spans_of,
@@ -47,7 +49,7 @@ def read(root: Path) -> Reading:
         raise DataError(root, expected=expected, got=got, remedy="give the folder that LAV-DF was unpacked to")
     reading = Reading()
     entries = as_list(path, read_json(path))
-    collect(reading, entries, lambda entry, into: read_entry(root, entry, into), path.name, "file")
+    collect(reading, entries, lambda entry, into: read_entry(root, entry, into), path.name, name_in)
     return reading
 
 
@@ -61,14 +63,13 @@ def read_entry(root: Path, entry: Any, reading: Reading) -> Sample:
     segments = tuple(segment(start_s, end_s, modality) for start_s, end_s in spans)
     _check_label(name, entry, len(segments), reading)
     n_frames = whole(entry, "video_frames")
-    original = entry.get("original")
     return Sample(
         name=name,
         path=root / name,
         split=split_of(entry.get("split")),
         duration_s=n_frames / FPS if n_frames else number(entry.get("duration"), "duration"),
         segments=segments,
-        original=tidy_name(original) if original is not None else None,
+        original=original_of(entry.get("original"), name, reading),
         n_frames=n_frames,
         facts={key: entry[key] for key in _FACTS if key in entry},
     )

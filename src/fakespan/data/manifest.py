@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fakespan.data import lavdf
+from fakespan.data import avdeepfake1m, dfdc, forgerynet, lavdf
 from fakespan.data.entries import SPLITS, Problem, Reading, Unusable, split_of
 from fakespan.errors import DataError, UsageError
 from fakespan.types import Sample
@@ -21,7 +21,7 @@ __all__ = ["KINDS", "Manifest", "Problem", "Subset", "is_labelled", "load_manife
 
 Subset = Literal["full", "visual", "audio"]
 
-_READERS = {"lavdf": lavdf.read}
+_READERS = {"lavdf": lavdf.read, "avdeepfake1m": avdeepfake1m.read, "dfdc": dfdc.read, "forgerynet": forgerynet.read}
 KINDS = tuple(_READERS)
 """The words before the colon of a source."""
 _LEFT_OUT = {"full": None, "visual": "audio", "audio": "visual"}  # subset: the kind of clip that it drops

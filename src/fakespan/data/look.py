@@ -1,0 +1,75 @@
+"""A short look at one media file: what its header says, and whether the end is there. Nothing is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from fakespan.errors import MediaError
+from fakespan.media.container import duration_s, open_media, picture_stream, sound_stream, zero_s
+
+__all__ = ["Look", "look"]
+
+_END_SLACK_S = 0.25  # the last packets may end so much before the stated length
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen of a file."""
+
+    error_kind: str = ""  # missing or unreadable; then nothing else is known
+    error: str = ""
+    has_picture: bool = False
+    has_sound: bool = False
+    n_frames: int = 0  # of the picture
+    duration_s: float = 0.0
+    missing_s: float = 0.0  # seconds of the stated length that are not in the file
+
+
+def look(path: Path) -> Look:
+    """What a file says about itself; a file that cannot be read is told, not raised."""
+    try:
+        if not path.exists():
+            return Look("missing", "there is no such file")
+        with open_media(path) as container:
+            return _look_into(container)
+    except MediaError as error:
+        return Look("unreadable", f"{error.got}; expected {error.expected}")
+    except (OSError, ValueError) as error:
+        return Look("unreadable", f"it cannot be read: {error}")
+
+
+def _look_into(container: InputContainer) -> Look:
+    video, sound = picture_stream(container), sound_stream(container)
+    if video is None and sound is None:
+        return Look("unreadable", "there is neither picture nor sound in it")
+    length_s = duration_s(container)
+    n_frames = 0
+    if video is not None:
+        rate = video.average_rate or video.guessed_rate
+        n_frames = video.frames or (round(length_s * float(rate)) if rate else 0)
+    missing_s = length_s - _end_s(container, length_s)
+    return Look(
+        has_picture=video is not None,
+        has_sound=sound is not None,
+        n_frames=n_frames,
+        duration_s=length_s,
+        missing_s=missing_s if missing_s > _END_SLACK_S else 0.0,
+    )
+
+
+def _end_s(container: InputContainer, length_s: float) -> float:
+    """Where the last packet ends, from the common zero of the streams; packets before the last second are not read."""
+    streams = [s for s in (picture_stream(container), sound_stream(container)) if s is not None]
+    begin_s, end_s = zero_s(container), 0.0
+    try:
+        container.seek(int((begin_s + max(0.0, length_s - 1.0)) * av.time_base))
+        for packet in container.demux(*streams):
+            if packet.pts is not None and packet.time_base is not None:
+                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base) - begin_s)
+    except av.FFmpegError:
+        pass  # what was read up to the damage counts
+    return end_s
