@@ -1,0 +1,220 @@
+"""Writes proposals one video after the other; a run that is killed goes on where it stopped.
+
+Contract: seconds in. While it runs there is STEM.part.jsonl beside the files to come: a line that names the run, then
+one line for each video. `close` makes STEM.json (as published, in frames) and STEM.parquet (seconds) from it, each in
+one step, and takes it away. A last line torn by a kill is dropped and its video is asked for again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fakespan.config import FPS
+from fakespan.errors import DataError, UsageError
+from fakespan.evaluate.proposals_parquet import write_parquet
+from fakespan.metrics.flat import Proposals
+
+__all__ = ["ProposalWriter"]
+
+FORMAT = "fakespan.proposals/1"
+Floats = NDArray[np.float64]
+
+
+class ProposalWriter:
+    """Proposals on their way to a file.
+
+    Args:
+        stem: where to write, without a suffix: "out/proposals_fused" makes out/proposals_fused.json.
+        formats: "json", "parquet" or both.
+        run: what the proposals come from (model, data set ...); a part of another run is not continued.
+        fps: the JSON's begin and end are in frames at this rate; 1 for seconds.
+
+    Raises:
+        DataError: there is a part of another run, or one that is damaged before its last line.
+        UsageError: the folder cannot be written to, or a format is unknown.
+
+    With `with`, the files are made at the end unless an error leaves the block; then only the part stays.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, ProposalWriter(folder + "/found") as writer:
+    ...     writer.add("a.mp4", [[0.9, 1.0, 2.0]])
+    ...     writer.done
+    frozenset({'a.mp4'})
+    """
+
+    def __init__(
+        self, stem: str | Path, *, formats: tuple[str, ...] = ("json",), run: str = "", fps: float = FPS
+    ) -> None:
+        if not formats or not {"json", "parquet"}.issuperset(formats):
+            raise UsageError("formats", expected="json, parquet or both", got=str(formats), remedy="change formats")
+        self.stem, self.formats, self.run, self.fps = Path(stem), formats, run, fps
+        self.part = self.stem.with_name(self.stem.name + ".part.jsonl")
+        self._file: IO[bytes] | None = None
+        self._done = {name for name, _ in self._resume()}
+        self._file = self._open()
+
+    @property
+    def done(self) -> frozenset[str]:
+        """Names of the videos that need not be given again."""
+        return frozenset(self._done)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._done
+
+    def add(self, name: str, table: ArrayLike) -> None:
+        """Appends one video, which a kill from now on does not take away.
+
+        Args:
+            name: as the metadata names it.
+            table: (n, 3) score, start, end in seconds, best first.
+
+        Raises:
+            DataError: the name was given before, or the table is not finite (n, 3).
+            UsageError: the disk is full, or the writer is closed.
+        """
+        rows = Proposals.of({name: table})
+        if name in self._done or not np.isfinite([rows.score, rows.start_s, rows.end_s]).all():
+            got = "a second list" if name in self._done else "NaN or infinity"
+            raise DataError(f"proposals of {name}", expected="one list of numbers", got=got, remedy="check the network")
+        if self._file is None:
+            raise UsageError(self.stem, expected="an open writer", got="a closed one", remedy="make a new one")
+        values = np.asarray(table, dtype=np.float64).reshape(-1, 3).tolist()
+        try:
+            self._file.write(_line([name, values]))
+            self._file.flush()
+        except OSError as error:
+            raise self._failure(error) from error
+        self._done.add(name)
+
+    def close(self) -> None:
+        """Makes the final files and takes the part away; closing twice does nothing."""
+        if self._file is None:
+            return
+        self.stop()
+        entries = list(_read(self.part)[1])
+        if "parquet" in self.formats:
+            write_parquet(self.stem.with_name(self.stem.name + ".parquet"), Proposals.of(dict(entries)))
+        if "json" in self.formats:
+            self._write_json(entries)
+        self.part.unlink()
+
+    def stop(self) -> None:
+        """Stops without making the files: a later writer of the same stem goes on."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.stop()
+
+    def _resume(self) -> list[tuple[str, Floats]]:
+        """What the part holds, its torn last line cut off."""
+        try:
+            if not self.part.exists():
+                return []
+            run = _run(self.part)
+            if run not in (None, self.run):
+                remedy = "choose another folder, or remove it"
+                raise DataError(self.part, expected=f"the run {self.run!r}", got=f"a part of {run!r}", remedy=remedy)
+            size, entries = _read(self.part)
+            os.truncate(self.part, size)
+        except OSError as error:
+            raise self._failure(error) from error
+        return entries
+
+    def _open(self) -> IO[bytes]:
+        try:
+            self.part.parent.mkdir(parents=True, exist_ok=True)
+            file = self.part.open("ab")
+            if file.tell() == 0:
+                file.write(_line({"format": FORMAT, "run": self.run}))
+                file.flush()
+        except OSError as error:
+            raise self._failure(error) from error
+        return file
+
+    def _write_json(self, entries: list[tuple[str, Floats]]) -> None:
+        path, part = self.stem.with_name(self.stem.name + ".json"), self.stem.with_name(self.stem.name + ".json.part")
+        try:
+            with part.open("w", encoding="utf-8", newline="\n") as file:
+                file.write("{")
+                for k, (name, table) in enumerate(entries):
+                    scaled = np.column_stack([table[:, 0], _snapped(table[:, 1:] * self.fps)])
+                    file.write(f"{', ' if k else ''}{json.dumps(name)}: {json.dumps(scaled.tolist())}")
+                file.write("}\n")
+            part.replace(path)
+        except OSError as error:
+            raise self._failure(error) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _failure(self, error: OSError) -> UsageError:
+        got = str(error.strerror or error).lower()
+        remedy = "choose a folder that may be written to, on a disk with room"
+        return UsageError(self.stem, expected="files that can be written", got=got, remedy=remedy)
+
+
+def _line(record: Any) -> bytes:
+    return (json.dumps(record, allow_nan=False) + "\n").encode()
+
+
+def _run(part: Path) -> str | None:
+    """The run that a part names; None for one torn in its first line."""
+    with part.open("rb") as file:
+        first = file.readline()
+    if not first.endswith(b"\n"):
+        return None
+    header = _record(part, 1, first)
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise DataError(part, expected=FORMAT, got="something else", remedy="remove it and run again")
+    return str(header.get("run", ""))
+
+
+def _read(part: Path) -> tuple[int, list[tuple[str, Floats]]]:
+    """Up to which byte the part is whole, and its entries."""
+    size, entries = 0, []
+    with part.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                break  # torn by a kill
+            if number > 1:
+                entries.append(_entry(part, number, line))
+            size += len(line)
+    return size, entries
+
+
+def _entry(part: Path, number: int, line: bytes) -> tuple[str, Floats]:
+    record = _record(part, number, line)
+    if isinstance(record, list) and len(record) == 2 and isinstance(record[0], str):
+        try:
+            return record[0], np.array(record[1], dtype=np.float64).reshape(-1, 3)
+        except (TypeError, ValueError):
+            pass
+    raise DataError(part, expected="a video", got=f"line {number}: {line[:40]!r}", remedy="remove it and run again")
+
+
+def _record(part: Path, number: int, line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        got = f"line {number}: {line[:40]!r}"
+        raise DataError(part, expected="JSON in each line", got=got, remedy="remove it and run again") from error
+
+
+def _snapped(frames: Floats) -> Floats:
+    """Frames of which those that are whole but for rounding are whole."""
+    whole = np.round(frames)
+    return np.where(np.abs(frames - whole) < 1e-9, whole, frames)

@@ -1,0 +1,69 @@
+"""Proposal files: reading anybody's, writing our own as they come.
+
+Contract: `read_proposals` gives `Proposals` (seconds, float32) of a published JSON file, {file: [[score, begin, end],
+...]} with begin and end in frames or seconds, or of a Parquet file with the columns file, score, start_s, end_s.
+`ProposalWriter` takes one video after the other and survives being killed. How good they are is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.config import FPS
+from fakespan.errors import DataError, UsageError
+from fakespan.evaluate.proposal_writer import ProposalWriter
+from fakespan.evaluate.proposals_json import parse_proposals
+from fakespan.evaluate.proposals_parquet import read_parquet
+from fakespan.metrics.flat import Proposals
+
+__all__ = ["ProposalWriter", "Proposals", "read_proposals"]
+
+Ints = NDArray[np.int64]
+
+
+def read_proposals(path: str | Path, fps: float = FPS) -> Proposals:
+    """Reads a proposals file.
+
+    Args:
+        path: .parquet, or else JSON.
+        fps: of begin and end in a JSON file: 25 for frames as published, 1 for seconds. Parquet holds seconds.
+
+    Returns:
+        Each video's proposals in the order of its list. Values are not judged: see `score.check`.
+
+    Raises:
+        DataError: the file cannot be read, or is damaged, or has another shape.
+        UsageError: fps is not a positive number.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    if not (math.isfinite(fps) and fps > 0):
+        raise UsageError("fps", expected="a positive number", got=str(fps), remedy="25 for frames, 1 for seconds")
+    path = Path(path)
+    return read_parquet(path) if path.suffix == ".parquet" else read_json(path, fps)
+
+
+def read_json(path: Path, fps: float = FPS) -> Proposals:
+    """Reads a JSON file; see `read_proposals`."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    names, counts, table = parse_proposals(text, path)
+    columns = np.empty((3, len(table)), dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is told by whoever checks
+        columns[0] = table[:, 0]
+        np.divide(table[:, 1:].T, fps, out=columns[1:], casting="same_kind")
+    return Proposals(names, _offsets(counts), *columns)
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    got = str(error.strerror or error).lower()[:120]
+    return DataError(path, expected="a proposals file", got=got, remedy="check the path")
+
+
+def _offsets(counts: list[int]) -> Ints:
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)

@@ -1,0 +1,100 @@
+"""Proposals in a Parquet file: the columns file, score, start_s, end_s, a row for each proposal, seconds, float32.
+
+Contract: a video's rows in the order of its list; a video with an empty list has one row without numbers. Files that
+others made are read as well, with any number type and a video's rows anywhere. Needs pyarrow.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fakespan.errors import DataError, MissingExtraError, UsageError
+from fakespan.metrics.flat import Proposals
+
+__all__ = ["read_parquet", "write_parquet"]
+
+COLUMNS = ("file", "score", "start_s", "end_s")
+
+
+def read_parquet(path: Path) -> Proposals:
+    """Reads a Parquet file.
+
+    Raises:
+        DataError: the file cannot be read, is damaged, or has other columns.
+        MissingExtraError: pyarrow is missing.
+    """
+    pa, pq = _pyarrow()
+    try:
+        missing = [name for name in COLUMNS if name not in pq.read_schema(path).names]
+        if missing:
+            got = f"none called {', '.join(missing)}"
+            raise DataError(path, expected=f"the columns {', '.join(COLUMNS)}", got=got, remedy="name them so")
+        table = pq.read_table(path, columns=list(COLUMNS), read_dictionary=["file"])
+        files = table["file"].unify_dictionaries().combine_chunks().cast(pa.dictionary(pa.int32(), pa.string()))
+        numbers = [table[name].cast(pa.float32()) for name in COLUMNS[1:]]
+    except OSError as error:
+        got = (os.strerror(error.errno) if error.errno else str(error)).lower()[:120]
+        raise DataError(path, expected="a proposals file", got=got, remedy="check the path") from error
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        got = str(error).partition("\n")[0][:120]
+        raise DataError(path, expected="a Parquet file of proposals", got=got, remedy="write it anew") from error
+    if files.null_count:
+        raise DataError(path, expected="a file name in each row", got=f"{files.null_count} without", remedy="name it")
+    return _from_rows(files, numbers, path)
+
+
+def _from_rows(files: Any, numbers: list[Any], path: Path) -> Proposals:
+    names = tuple(files.dictionary.to_pylist())
+    video = files.indices.to_numpy(zero_copy_only=False)
+    columns = [column.to_numpy() for column in numbers]
+    if any(column.null_count for column in numbers):
+        nulls = np.stack([column.is_null().to_numpy() for column in numbers])
+        if (nulls.any(axis=0) != nulls.all(axis=0)).any():
+            raise DataError(path, expected="score, start_s and end_s", got="a row without one", remedy="write it anew")
+        columns, video = [column[~nulls[0]] for column in columns], video[~nulls[0]]
+    if (video[1:] < video[:-1]).any():  # a video's rows need not stand together
+        order = np.argsort(video, kind="stable")
+        columns, video = [column[order] for column in columns], video[order]
+    offsets = np.searchsorted(video, np.arange(len(names) + 1))
+    return Proposals(names, offsets, *columns)
+
+
+def write_parquet(path: Path, proposals: Proposals) -> None:
+    """Writes proposals as Parquet, in one step; an empty list becomes a row without numbers.
+
+    Raises:
+        UsageError: the file cannot be written.
+        MissingExtraError: pyarrow is missing.
+    """
+    pa, pq = _pyarrow()
+    counts = np.diff(proposals.offsets)
+    rows = np.repeat(np.arange(len(counts), dtype=np.int32), np.maximum(counts, 1))
+    present = np.repeat(counts > 0, np.maximum(counts, 1))
+    columns = [pa.DictionaryArray.from_arrays(pa.array(rows), pa.array(proposals.names, pa.string()))]
+    for values in (proposals.score, proposals.start_s, proposals.end_s):
+        spread = np.zeros(len(rows), dtype=np.float32)
+        spread[present] = values
+        columns.append(pa.array(spread, mask=None if present.all() else ~present))
+    part = path.with_name(path.name + ".part")
+    try:
+        options: dict[str, Any] = {"use_dictionary": ["file"], "compression": "none"}  # floats hardly shrink
+        pq.write_table(pa.table(columns, names=list(COLUMNS)), part, **options)
+        part.replace(path)
+    except OSError as error:
+        got, remedy = str(error.strerror or error).lower(), "choose a folder that may be written to"
+        raise UsageError(path, expected="a file that can be written", got=got, remedy=remedy) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow  # noqa: PLC0415  a heavy optional library
+        import pyarrow.parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "train") from error
+    return pyarrow, pyarrow.parquet
