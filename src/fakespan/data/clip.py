@@ -12,26 +12,24 @@ face is judged by its sound alone, as the localizer does.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fakespan.config import FPS
 from fakespan.data.dataset import SAMPLES_PER_FRAME, Example, Span
-from fakespan.errors import DataError, MediaError
-from fakespan.media.decode import Picture, read_pictures, read_sound
+from fakespan.errors import DataError
+from fakespan.media.decode import Picture, read_both
 from fakespan.media.faces import TrackEnd, follow_faces
 from fakespan.media.features import CROP_SIZE, FACE_SIZE, prepare_crop
-from fakespan.media.probe import probe
+from fakespan.media.picture import Image, Source
 from fakespan.types import Sample
 
 __all__ = ["Faces", "fit_spans", "read_example"]
 
 Faces = Literal["auto", "whole"]
-Images = NDArray[np.uint8]
 
 
 def read_example(sample: Sample, faces: Faces = "whole") -> Example:
@@ -45,26 +43,23 @@ def read_example(sample: Sample, faces: Faces = "whole") -> Example:
         MediaError: the file is missing or cannot be read.
         DataError: it holds neither a face nor sound.
     """
-    info = probe(sample.path)
-    sound = read_sound(sample.path) if info.has_audio else np.zeros(0, np.float32)
-    begin, images = _faces(sample, faces, len(sound) > 0) if info.has_video else (0, _none())
-    has_picture, has_sound = len(images) > 0, len(sound) > begin * SAMPLES_PER_FRAME
+    found, sound = read_both(sample.path, _whole if faces == "whole" else _longest_track)
+    begin, images = found or (0, [])
     n = len(images) or -(-len(sound) // SAMPLES_PER_FRAME)
     if n == 0:
-        missing = "no face and no sound" if info.has_video else "an empty sound stream"
-        remedy = "leave this clip out, or choose other faces"
-        raise DataError(sample.path, expected="a face or sound", got=missing, remedy=remedy)
+        got, remedy = "neither", "leave this clip out, or choose other faces"
+        raise DataError(sample.path, expected="a face or sound", got=got, remedy=remedy)
     part = sound[begin * SAMPLES_PER_FRAME : (begin + n) * SAMPLES_PER_FRAME]
     start_s, method = begin / FPS, sample.facts.get("method", "")
     return Example(
         name=sample.name,
-        faces=images if has_picture else np.zeros((n, FACE_SIZE, FACE_SIZE, 3), np.uint8),
+        faces=np.stack(images) if images else np.zeros((n, FACE_SIZE, FACE_SIZE, 3), np.uint8),
         sound=np.pad(part, (0, n * SAMPLES_PER_FRAME - len(part))),
         audio_spans=fit_spans(sample.audio_spans, start_s, n / FPS),
         visual_spans=fit_spans(sample.visual_spans, start_s, n / FPS),
         method=method if isinstance(method, str) else "",
-        has_picture=has_picture,
-        has_sound=has_sound,
+        has_picture=len(images) > 0,
+        has_sound=len(part) > 0,
         start_s=start_s,
     )
 
@@ -79,38 +74,28 @@ def fit_spans(spans: tuple[Span, ...], start_s: float, length_s: float) -> tuple
     return tuple((start, end) for start, end in moved if start < end)
 
 
-def _faces(sample: Sample, faces: Faces, has_sound: bool) -> tuple[int, Images]:
-    """The first frame and the faces; none when not one picture decodes but there is sound to go by."""
-    try:
-        with closing(read_pictures(sample.path, threads=1)) as pictures:
-            return _longest_track(pictures) if faces == "auto" else (0, _whole(pictures))
-    except MediaError:
-        if not has_sound:
-            raise
-        return 0, _none()
+def _whole(pictures: Iterator[Picture]) -> tuple[int, list[Image]]:
+    """The first frame, and each whole picture as a face."""
+
+    @functools.lru_cache(maxsize=1)  # one source is shown at several instants where there are fewer than 25 a second
+    def face(source: Source) -> Image:
+        picture = Picture(0, 0.0, source)
+        if max(picture.width, picture.height) <= CROP_SIZE:
+            return prepare_crop(picture.rgb())
+        return prepare_crop(picture.crop(0, 0, picture.width, picture.height, at_most=CROP_SIZE))
+
+    return 0, [face(picture.source) for picture in pictures]
 
 
-def _whole(pictures: Iterator[Picture]) -> Images:
-    """Each whole picture as a face."""
-    images = [
-        prepare_crop(picture.crop(0, 0, picture.width, picture.height, at_most=CROP_SIZE)) for picture in pictures
-    ]
-    return np.stack(images)
-
-
-def _longest_track(pictures: Iterator[Picture]) -> tuple[int, Images]:
-    """The longest face track, the earliest of equals."""
-    tracks: dict[int, list[Images]] = {}
+def _longest_track(pictures: Iterator[Picture]) -> tuple[int, list[Image]]:
+    """The first frame and the faces of the longest face track, the earliest of equals."""
+    tracks: dict[int, list[Image]] = {}
     begins: dict[int, int] = {}
     for event in follow_faces(pictures):
         if not isinstance(event, TrackEnd):
             begins.setdefault(event.track, event.index)
             tracks.setdefault(event.track, []).append(event.face)
     if not tracks:
-        return 0, _none()
+        return 0, []
     longest = max(tracks, key=lambda k: (len(tracks[k]), -begins[k]))
-    return begins[longest], np.stack(tracks[longest])
-
-
-def _none() -> Images:
-    return np.zeros((0, FACE_SIZE, FACE_SIZE, 3), np.uint8)
+    return begins[longest], tracks[longest]

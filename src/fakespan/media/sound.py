@@ -58,7 +58,11 @@ class SoundClock:
             self._begin(time_s, kind, frame.sample_rate)
         self._n_in += frame.samples
         for packed in self._packed(frame):
-            yield from self._resampled(_mono_frame(to_mono(packed), frame.sample_rate))
+            mono = to_mono(packed)
+            if self._resampler is None:
+                yield from self._placed(mono)
+            else:
+                yield from self._resampled(_mono_frame(mono, frame.sample_rate))
 
     def finish(self) -> Iterator[Sound]:
         """What the resampler still holds."""
@@ -69,7 +73,8 @@ class SoundClock:
     def _begin(self, time_s: float, kind: tuple[object, ...], rate: int) -> None:
         """A new run, with its own resampler."""
         self._kind, self._packer = kind, AudioResampler(format="flt")
-        self._resampler = AudioResampler(format="flt", layout="mono", rate=self._sample_rate)
+        is_equal = rate == self._sample_rate  # then there is nothing to resample
+        self._resampler = None if is_equal else AudioResampler(format="flt", layout="mono", rate=self._sample_rate)
         self._rate_in, self._start_s, self._n_in = rate, time_s, 0
         self._n_due = round(time_s * self._sample_rate)
 
