@@ -78,6 +78,13 @@ class FaceDetector:
         shifts, chances = _run(self._onet, _patches(picture, square, 48), "dense_5", "softmax_2")
         return Found(_shifted(square, shifts), chances[:, 1])
 
+    def landmarks(self, picture: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Five points (5, 2) of the face in a box (4,): eyes, nose, mouth corners, the picture's left first; pixels."""
+        square = _squared(box[None])
+        (points,) = _run(self._onet, _patches(picture, square, 48), "dense_6")
+        corner, side = square[0, :2], square[0, 2] - square[0, 0]
+        return np.asarray(corner + side * points.reshape(2, 5).T, np.float32)
+
     def _propose(self, picture: NDArray[np.uint8], min_face: float) -> Boxes:
         """First stage, over a pyramid of scales."""
         boxes, scores = [NO_BOXES], [np.zeros(0, np.float32)]
