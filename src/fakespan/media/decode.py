@@ -155,13 +155,14 @@ def _placed_pictures(
     timeline = Timeline(zero_s(container), duration_s(container))
     rate = stream.average_rate or stream.guessed_rate
     length_s = 1 / float(rate) if rate else 1 / FPS
+    tick_s = float(stream.time_base) if stream.time_base else 0.0  # a float: fractions take as long as a conversion
     last_s = due_s = 0.0
     for frame in frames:
         if not isinstance(frame, VideoFrame):
             continue
-        time_s = timeline.place(_stamp_s(frame), due_s)
-        if frame.duration and frame.time_base:
-            length_s = min(float(frame.duration * frame.time_base), _LONGEST_LAST_S)
+        time_s = timeline.place(frame.time, due_s)
+        if frame.duration and tick_s:
+            length_s = min(frame.duration * tick_s, _LONGEST_LAST_S)
         last_s = time_s if due_s == 0 else max(last_s, time_s)
         due_s = last_s + length_s
         yield last_s, length_s, Source(frame)
@@ -182,7 +183,3 @@ def _decoded(container: InputContainer, *streams: Stream) -> Iterator[Any]:
         except av.FFmpegError:
             continue
         yield from frames
-
-
-def _stamp_s(frame: VideoFrame) -> float | None:
-    return None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)

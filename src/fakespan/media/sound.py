@@ -50,7 +50,7 @@ class SoundClock:
         if not frame.samples or frame.sample_rate < _LOWEST_RATE:
             return
         due_s = self._start_s + (self._n_in / self._rate_in if self._rate_in else 0.0)
-        stamp_s = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+        stamp_s = frame.time  # a float: fractions take as long as the resampling
         time_s = self._timeline.place(stamp_s, due_s)
         kind = (frame.sample_rate, frame.layout.name, frame.format.name)
         if kind != self._kind or abs(time_s - due_s) > _STRAY_S:
@@ -111,6 +111,8 @@ def to_mono(frame: AudioFrame) -> Sound:
     n_channels = frame.layout.nb_channels
     samples = raw if frame.format.is_planar else raw.reshape(-1, n_channels).T
     scaled = _scaled(samples)
+    if n_channels == 1:
+        return np.asarray(scaled[0], np.float32)
     names = [channel.name for channel in frame.layout.channels]
     if n_channels > 2 and names.count("FC") == 1:
         centre = names.index("FC")
@@ -122,7 +124,9 @@ def to_mono(frame: AudioFrame) -> Sound:
 def _scaled(samples: np.ndarray[Any, Any]) -> Sound:
     """Samples of any PCM type as float32 in -1..1, not-a-number as silence."""
     if samples.dtype.kind == "f":
-        return np.asarray(np.clip(np.nan_to_num(samples), -1.0, 1.0), np.float32)
+        clipped = np.asarray(np.clip(samples, -1.0, 1.0), np.float32)
+        clipped[np.isnan(clipped)] = 0.0
+        return clipped
     info = np.iinfo(samples.dtype)
     middle = 128 if samples.dtype == np.uint8 else 0
     return np.asarray((samples.astype(np.float64) - middle) / (int(info.max) - middle + 1), np.float32)
