@@ -47,11 +47,11 @@ small: export MALLOC_MMAP_MAX_ = 0
 small: export MALLOC_TRIM_THRESHOLD_ = 17179869184
 small: setup  ## train the shipped model anew from the real clips in CLIPS, rate it, put it in place
 	$(BIN)/fakespan train configs/small.toml --data practice:$(CLIPS) --out runs/small
-	$(BIN)/fakespan evaluate configs/small.toml --data practice:$(CLIPS) --model runs/small/small.safetensors --out runs/small/test.json
+	$(BIN)/fakespan evaluate --config configs/small.toml --data practice:$(CLIPS) --model runs/small/small.safetensors --out runs/small/test.json
 	mkdir -p src/fakespan/weights && cp runs/small/small.safetensors src/fakespan/weights/small.safetensors
 
 evaluate: setup  ## rate the shipped model on the held-out clips in CLIPS
-	$(BIN)/fakespan evaluate configs/small.toml --data practice:$(CLIPS)
+	$(BIN)/fakespan evaluate --config configs/small.toml --data practice:$(CLIPS)
 
 sample: setup system  ## make the bundled sample clip anew
 	$(BIN)/python examples/make_sample.py --kind visual --out src/fakespan/samples

@@ -10,6 +10,7 @@ What this package does not know: data sets, labels, and how a result is shown.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -42,6 +43,7 @@ class Localizer:
         self.name = checkpoint.name
         self.model: ModelConfig = checkpoint.model
         self.post: PostConfig = checkpoint.post
+        self.notes: Mapping[str, Any] = checkpoint.notes
         self.device = _device(device)
         self.network: nn.Module = checkpoint.network.to(self.device).eval()
 

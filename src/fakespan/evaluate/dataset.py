@@ -1,0 +1,215 @@
+"""Rate a model on a data set: predict a split, score what came out, write the published table.
+
+Contract: FOLDER gets the proposals of each map (see `predict`), table.md, table.csv and result.json: all numbers,
+and what is needed to get them again. A set that keeps its labels to itself gets its proposals only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from fakespan import __version__
+from fakespan.config import FPS, Decoding, to_mapping
+from fakespan.data.clip import Faces
+from fakespan.data.manifest import Subset, is_labelled
+from fakespan.data.sets import ClipSet, open_set
+from fakespan.errors import DataError, UsageError
+from fakespan.evaluate.predict import Judge, Predicted, Progress, judge_with, predict
+from fakespan.evaluate.proposals import Proposals, read_proposals
+from fakespan.evaluate.rating import Columns, columns_of, rate_kinds, rate_map
+from fakespan.evaluate.run import MAPS, RunFolder, describe
+from fakespan.evaluate.table import Table
+from fakespan.localizer import Localizer
+from fakespan.report.files import write_text
+from fakespan.types import Sample
+
+__all__ = ["Evaluation", "SetOptions", "evaluate_set"]
+
+MAX_WORKERS = 16
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    """Which clips are rated, and how."""
+
+    split: str = "test"
+    subset: Subset = "full"  # which clips are predicted; full is then rated on all three subsets
+    limit: int | None = None
+    faces: Faces | None = None  # None: as the set needs it
+    decoding: Decoding | None = None  # None: the model's own
+    batch_size: int | None = None  # clips judged at once; None: 8 on an accelerator, 1 on a processor
+    n_workers: int | None = None  # processes that decode; None: one for each core but one
+    n_bootstrap: int = 0  # draws for the intervals; 0: none
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("n_workers", 0), ("n_bootstrap", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(name, expected=f"at least {least}", got=str(value), remedy="change this option")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out."""
+
+    folder: Path
+    table: Table | None  # None: the set has no labels
+    result: dict[str, Any]  # as in result.json
+    notes: tuple[str, ...]
+    unreadable: dict[str, str]  # name of a clip -> what is wrong with it
+
+    @property
+    def title(self) -> str:
+        """One line on what was rated."""
+        settings = self.result["settings"]
+        words = f"{settings['model']} on {settings['data']}, {settings['split']} split, {settings['clips']} clips"
+        return f"{words}, {settings['decoding']} decoding (percent)"
+
+    def render(self) -> RenderableType:
+        """For `Console.print`: the table, what a reader must know, and where the files are."""
+        parts: list[RenderableType] = [Text(self.title, style="bold")]
+        if self.table is not None:
+            parts += ["", self.table.render(), "", Text(self.table.counted, style="dim")]
+        parts += [Text(f"note: {note}") for note in self.notes]
+        return Group(*parts, Text(f"written to {self.folder}", style="dim"))
+
+
+def evaluate_set(
+    localizer: Localizer,
+    source: str,
+    folder: Path,
+    options: SetOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    judge: Judge | None = None,
+) -> Evaluation:
+    """Predict a split of a data set and rate what was predicted; a run that was killed goes on.
+
+    Args:
+        localizer: the model.
+        source: KIND:ROOT, see `data.sets.open_set`.
+        folder: where everything is written.
+        options: which clips, and how.
+        progress: called with the clips done, the clips there are, and a word.
+        judge: stands in for the localizer's answers.
+
+    Raises:
+        DataError: the set or its metadata cannot be used, or there is no clip in this split.
+        UsageError: the folder holds another run, or an option is wrong.
+    """
+    options = options or SetOptions()
+    clips = open_set(source, options.split, subset=options.subset, limit=options.limit, faces=options.faces)
+    if not len(clips):
+        got, remedy = "none", "change --split or --subset"
+        raise DataError(source, expected=f"clips in the {options.split} split", got=got, remedy=remedy)
+    post = replace(localizer.post, decoding=options.decoding or localizer.post.decoding)
+    batch_size = options.batch_size or (1 if localizer.device.type == "cpu" else 8)
+    about = {"split": clips.samples[0].split, "subset": options.subset, "faces": options.faces or "default"}
+    settings = describe(localizer, post, _named(source), clips.samples, **about)
+    run = RunFolder.open(folder, settings, overwrite=options.overwrite)
+    said = predict(
+        clips,
+        judge or judge_with(localizer, batch_size),
+        run,
+        post,
+        batch_size=batch_size,
+        n_workers=_n_workers() if options.n_workers is None else options.n_workers,
+        progress=progress,
+    )
+    return _rated(localizer, clips, run, said, options)
+
+
+def _rated(localizer: Localizer, clips: ClipSet, run: RunFolder, said: Predicted, options: SetOptions) -> Evaluation:
+    """Score what the run's folder holds, and write it there."""
+    samples = [s for s in clips.samples if is_labelled(s)]
+    proposals = {name: read_proposals(run.stem(name).with_suffix(".json")) for name in MAPS}
+    counts = _counts(clips.samples, proposals, said, localizer)
+    notes = _notes(counts, localizer, n_labelled=len(samples), n_clips=len(clips))
+    result: dict[str, Any] = {
+        "settings": dict(run.settings),
+        "model": to_mapping(localizer.model),
+        "versions": _versions(),
+        "device": localizer.device.type,
+        "clips": counts,
+        "unreadable": said.unreadable,
+        "seconds": {part: round(spent, 3) for part, spent in said.seconds.items()},
+        "notes": list(notes),
+    }
+    table = None
+    if samples:
+        columns = columns_of(clips.source)
+        table = _table(proposals, samples, columns, options)
+        result["table"] = [row.to_dict() for row in table.rows]
+        result["fused, by kind"] = rate_kinds(proposals["fused"], samples, columns)
+        write_text(run.path / "table.md", table.to_markdown())
+        write_text(run.path / "table.csv", table.to_csv())
+    write_text(run.path / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    return Evaluation(run.path, table, result, notes, said.unreadable)
+
+
+def _table(proposals: dict[str, Proposals], samples: Sequence[Sample], columns: Columns, options: SetOptions) -> Table:
+    """Rows of the maps that say anything, on each subset."""
+    subsets: tuple[Subset, ...] = ("full", "visual", "audio") if options.subset == "full" else (options.subset,)
+    said = [name for name in MAPS if proposals[name].n_proposals] or ["fused"]
+    rows = [rate_map(proposals[name], samples, name, subset, columns)
+            for name in said for subset in subsets]  # fmt: skip
+    return Table(columns.names, tuple(rows))
+
+
+def _counts(
+    samples: Sequence[Sample], proposals: dict[str, Proposals], said: Predicted, localizer: Localizer
+) -> dict[str, int]:
+    """How many clips were rated, and how many of them are not like the rest."""
+    n_silent, n_unseen = (
+        sum(len(proposals[name][s.name]) == 0 for s in samples if s.name in proposals[name])
+        for name in ("audio", "visual")
+    )
+    longest_s = localizer.model.n_frames / FPS
+    n_long = sum(s.duration_s > longest_s for s in samples) if localizer.model.clock == "pad" else 0
+    return {"all": len(samples), "unreadable": len(said.unreadable), "without sound": n_silent,
+            "without picture": n_unseen, "in windows": n_long, "predicted in this run": said.n_clips}  # fmt: skip
+
+
+def _notes(counts: dict[str, int], localizer: Localizer, *, n_labelled: int, n_clips: int) -> tuple[str, ...]:
+    """What a reader of the table must know."""
+    length_s = localizer.model.n_frames / FPS
+    told = {
+        "unreadable": "could not be read and count as clips in which nothing was found; run again to try once more",
+        "without sound": "without sound: judged by the picture alone",
+        "without picture": "without a picture to judge: judged by the sound alone",
+        "in windows": f"longer than the network's {length_s:.2f} s: judged in windows that overlap",
+    }
+    notes = [f"{counts[key]} clips {words}" for key, words in told.items() if counts[key]]
+    if n_labelled == 0:
+        notes.append("the set keeps the labels of this split to itself: proposals were written, nothing is rated")
+    elif n_labelled < n_clips:
+        notes.append(f"{n_clips - n_labelled} clips without labels are not rated")
+    return tuple(notes)
+
+
+def _versions() -> dict[str, str]:
+    numbers = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
+    return {"fakespan": __version__, **numbers}
+
+
+def _named(source: str) -> str:
+    """The set without where it lies on this machine."""
+    kind, _, place = source.partition(":")
+    return f"{kind}:{Path(place).resolve().name}"
+
+
+def _n_workers() -> int:
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MAX_WORKERS, n_cores - 1)

@@ -1,0 +1,259 @@
+"""Predict the clips of a set: proposals of each clip's fused, visual and audio map, written as they come.
+
+Contract: clips are decoded ahead by loader workers and judged batch by batch. Batches are planned by the set and the
+batch size alone, so that a run that was killed and goes on gives the same files, bit for bit. A clip without sound has
+no proposals of the audio map, and those of its visual map as fused; likewise without a picture. A clip that cannot be
+read is named and left out, and asked for again the next time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from fakespan.boundary_map import decode, to_seconds
+from fakespan.config import FPS, PostConfig
+from fakespan.data.dataset import Example
+from fakespan.data.sets import ClipSet
+from fakespan.errors import DataError, FakespanError
+from fakespan.evaluate.proposal_writer import ProposalWriter
+from fakespan.evaluate.run import MAPS, RunFolder
+from fakespan.localizer import ClipMaps, Localizer
+from fakespan.localizer.batch import Clip, judge_clips
+from fakespan.segments import soft_nms
+
+__all__ = ["Judge", "Predicted", "Progress", "judge_with", "map_proposals", "plan", "predict"]
+
+Floats = NDArray[np.float64]
+Judge = Callable[[Sequence[Example]], Sequence[ClipMaps | None]]
+Progress = Callable[..., None]
+"""Called with the clips done, the clips there are, and a word about them."""
+
+N_SORTED = 16  # batches whose clips are put in order of length, so that little padding is computed
+N_PUBLISHED = 100  # proposals that the AV-Deepfake1M baseline suppresses among: the best ones
+
+
+@dataclass
+class Predicted:
+    """What happened in a run."""
+
+    unreadable: dict[str, str] = field(default_factory=dict)  # name -> what is wrong
+    n_before: int = 0  # clips that an earlier run had done
+    n_clips: int = 0  # predicted now
+    seconds: dict[str, float] = field(default_factory=dict)  # spent on each part of the work
+
+
+def judge_with(localizer: Localizer, batch_size: int) -> Judge:
+    """The localizer's answer to examples, of what they have."""
+
+    def judge(examples: Sequence[Example]) -> list[ClipMaps | None]:
+        clips = [Clip(len(e.faces), e.faces if e.has_picture else None, e.sound if e.has_sound else None)
+                 for e in examples]  # fmt: skip
+        return judge_clips(localizer, clips, batch_size)
+
+    return judge
+
+
+def predict(
+    clips: ClipSet,
+    judge: Judge,
+    folder: RunFolder,
+    post: PostConfig,
+    *,
+    batch_size: int = 1,
+    n_workers: int = 0,
+    progress: Progress | None = None,
+) -> Predicted:
+    """Writes the proposals of every clip: fused, visual and audio .json (as published, frames) and .parquet (seconds).
+
+    Args:
+        clips: the set.
+        judge: see `judge_with`.
+        folder: of the run; what it holds already is not done again.
+        post: from maps to proposals.
+        batch_size: clips that are judged together.
+        n_workers: processes that decode ahead; 0 decodes in this one.
+        progress: called after each batch.
+
+    Raises:
+        DataError: the network gave NaN, or the parts of an earlier run are damaged.
+        UsageError: the folder cannot be written to.
+    """
+    said, total = Predicted(), len(clips)
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(_writer(folder, name)) for name in MAPS if not _is_finished(folder, name)}
+        done = {s.name for s in clips.samples if all(s.name in writer for writer in writers.values())}
+        said.n_before = len(done)
+        todo = [batch for batch in plan([s.duration_s for s in clips.samples], batch_size)
+                if any(clips.samples[k].name not in done for k in batch)]  # fmt: skip
+        watch = _Watch(said.seconds)
+        for batch in watch.each("reading", _loaded(clips, todo, n_workers)):
+            examples = [e for e in batch if isinstance(e, Example)]
+            said.unreadable |= {e.name: e.message for e in batch if isinstance(e, _Unreadable)}
+            with watch.on("network"):
+                answers = judge(examples)
+            for example, maps in zip(examples, answers, strict=True):
+                if example.name not in done:
+                    with watch.on("proposals"):
+                        tables = map_proposals(maps, example, post)
+                    _write(writers, example.name, tables, watch)
+                    said.n_clips += 1
+            if progress:
+                gone = said.n_before + said.n_clips + len(said.unreadable)
+                progress(gone, total, f"{gone} of {total} clips")
+        if said.unreadable:
+            _keep_parts(writers)
+    return said
+
+
+def map_proposals(maps: ClipMaps | None, example: Example, post: PostConfig) -> dict[str, Floats]:
+    """Proposals of each map, (k, 3) score, start, end in seconds of the file, best first; none of a missing map.
+
+    With the "stretch" clock the "published" decoding is that of the AV-Deepfake1M baseline: whole frames of the file,
+    and suppression among the 100 best cells.
+
+    Raises:
+        DataError: a map holds NaN.
+    """
+    if maps is None:
+        return {name: np.zeros((0, 3)) for name in MAPS}
+    n_frames, found = len(example.faces), {}
+    for name, map_ in zip(MAPS, (maps.score, maps.visual, maps.audio), strict=True):
+        if map_ is None:
+            found[name] = np.zeros((0, 3))
+            continue
+        if not np.isfinite(map_).all():
+            remedy = "take other weights, or a wider number format"
+            raise DataError(example.name, expected="numbers from the network", got=f"NaN ({name} map)", remedy=remedy)
+        cells, fps = decode(map_, maps.n_steps, post.decoding), maps.fps
+        if post.decoding == "published" and fps != FPS:
+            cells, fps = _on_file_frames(cells, maps.n_steps, n_frames), FPS
+        kept = soft_nms(cells, post.nms_alpha, post.nms_t1, post.nms_t2, fps, max_proposals=post.max_proposals)
+        found[name] = to_seconds(kept, fps, example.start_s)
+    return found
+
+
+def plan(durations_s: Sequence[float], batch_size: int) -> list[list[int]]:
+    """Which clips go together: near in the set, and among those near in length.
+
+    >>> plan([3.0, 1.0, 2.0, 1.0], 2)
+    [[1, 3], [2, 0]]
+    """
+    batches: list[list[int]] = []
+    block = batch_size * N_SORTED
+    for first in range(0, len(durations_s), block):
+        near = range(first, min(first + block, len(durations_s)))
+        order = sorted(near, key=lambda k: durations_s[k]) if batch_size > 1 else list(near)
+        batches += [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    return batches
+
+
+def _on_file_frames(cells: Floats, n_steps: int, n_frames: int) -> Floats:
+    """The best cells, with begin and end rounded down to the file's frames, in the published order of operations."""
+    best = np.sort(np.argsort(-cells[:, 0], kind="stable")[:N_PUBLISHED])
+    cells = cells[best]
+    cells[:, 1:] = np.floor(cells[:, 1:] / n_steps * n_frames)
+    return cells
+
+
+def _writer(folder: RunFolder, map_name: str) -> ProposalWriter:
+    formats = ("json", "parquet") if importlib.util.find_spec("pyarrow") else ("json",)
+    return ProposalWriter(folder.stem(map_name), formats=formats, run=folder.digest)
+
+
+def _is_finished(folder: RunFolder, map_name: str) -> bool:
+    """Whether an earlier run has made this map's files, with nothing left to do."""
+    stem = folder.stem(map_name)
+    return stem.with_suffix(".json").exists() and not stem.with_suffix(".part.jsonl").exists()
+
+
+def _write(writers: dict[str, ProposalWriter], name: str, tables: dict[str, Floats], watch: _Watch) -> None:
+    with watch.on("writing"):
+        for map_name, writer in writers.items():
+            if name not in writer:  # a kill may have come between two files
+                writer.add(name, tables[map_name])
+
+
+def _keep_parts(writers: dict[str, ProposalWriter]) -> None:
+    """Make the final files, but stay able to go on: some clips are missing."""
+    for writer in writers.values():
+        kept = writer.part.with_suffix(".kept")
+        shutil.copyfile(writer.part, kept)
+        writer.close()
+        os.replace(kept, writer.part)
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    name: str
+    message: str
+
+
+class _Readable(Dataset["Example | _Unreadable"]):
+    """The set, with what is wrong with a clip in place of an error."""
+
+    def __init__(self, clips: ClipSet) -> None:
+        self.clips = clips
+
+    def __getitem__(self, k: int) -> Example | _Unreadable:
+        try:
+            return self.clips[k]
+        except FakespanError as error:
+            return _Unreadable(self.clips.samples[k].name, str(error))
+        except Exception as error:  # whatever a hostile file does to a decoder, the others are predicted
+            return _Unreadable(self.clips.samples[k].name, f"{type(error).__name__}: {error}")
+
+
+def _loaded(clips: ClipSet, batches: list[list[int]], n_workers: int) -> Iterator[list[Example | _Unreadable]]:
+    """The batches, decoded ahead."""
+    options: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": _one_thread} if n_workers else {}
+    yield from DataLoader(
+        _Readable(clips), batch_sampler=batches, num_workers=n_workers, collate_fn=_as_they_are, **options
+    )
+
+
+def _as_they_are(examples: list[Example | _Unreadable]) -> list[Example | _Unreadable]:
+    return examples
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+class _Watch:
+    """Adds up the seconds that each part of the work takes."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self.seconds, self._part, self._begin = seconds, "", 0.0
+
+    def on(self, part: str) -> _Watch:
+        self._part = part
+        return self
+
+    def __enter__(self) -> None:
+        self._begin = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self._part] = self.seconds.get(self._part, 0.0) + time.perf_counter() - self._begin
+
+    def each(self, part: str, items: Iterator[Any]) -> Iterator[Any]:
+        """The items, with the time that they are waited for."""
+        while True:
+            with self.on(part):
+                item = next(items, None)
+            if item is None:
+                return
+            yield item
