@@ -13,6 +13,7 @@ list. modify_type decides then, and the repeated span is reported.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,10 @@ def read(root: Path) -> Reading:
     for folder, path in lists.items():
         if path.is_file():
             entries = as_list(path, read_json(path))
-            collect(reading, entries, lambda e, into, f=folder: _labelled(root, f, e, into), path.name, name_in)
+            collect(reading, entries, partial(_labelled, root, folder), path.name, name_in)
     if names.is_file() and not lists["test"].is_file():
         lines = [line.strip() for line in read_text(names).splitlines() if line.strip()]
-        collect(reading, lines, lambda line, _: _unlabelled(root, line), names.name, str)
+        collect(reading, lines, partial(_unlabelled, root), names.name, str)
     return reading
 
 
@@ -92,7 +93,7 @@ def _labelled(root: Path, folder: str, entry: Any, reading: Reading) -> Sample:
     )
 
 
-def _unlabelled(root: Path, line: str) -> Sample:
+def _unlabelled(root: Path, line: str, _: Reading) -> Sample:
     name = tidy_name(line)
     return Sample(name, root / "test" / name, "test", 0.0, facts={"labelled": False})
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def read(root: Path) -> Reading:
         collect(
             reading,
             entries,
-            lambda e, into, p=path, s=split: _sample(p, e, s, has_validation, into),
+            partial(_sample, path, split, has_validation),
             where,
             itemgetter(0),
         )
@@ -122,7 +123,7 @@ def _labels(path: Path) -> list[tuple[Any, Any]]:
 
 
 def _sample(
-    table: Path, entry: tuple[Any, Any], folder_split: str | None, has_validation: bool, reading: Reading
+    table: Path, folder_split: str | None, has_validation: bool, entry: tuple[Any, Any], reading: Reading
 ) -> Sample:
     raw, facts = entry
     name = tidy_name(raw)

@@ -13,6 +13,7 @@ the methods 2 and 8 are forged throughout, and the published lists leave them ou
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from fakespan.config import FPS
@@ -47,7 +48,7 @@ def read(root: Path) -> Reading:
     for path, folder in found:
         lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
         where = f"{folder}/video_list.txt"
-        collect(reading, lines, lambda words, into, f=folder: _sample(root, f, words, into), where, _name_in)
+        collect(reading, lines, partial(_sample, root, folder), where, _name_in)
     return reading
 
 

@@ -8,6 +8,7 @@ was changed (modify_audio, modify_video), so all of its spans have the same moda
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def read(root: Path) -> Reading:
         raise DataError(root, expected=expected, got=got, remedy="give the folder that LAV-DF was unpacked to")
     reading = Reading()
     entries = as_list(path, read_json(path))
-    collect(reading, entries, lambda entry, into: read_entry(root, entry, into), path.name, name_in)
+    collect(reading, entries, partial(read_entry, root), path.name, name_in)
     return reading
 
 
