@@ -1,0 +1,118 @@
+"""The command `fakespan evaluate`: what is printed, exit codes, and practice sets."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from datasets import make_avdeepfake1m, make_lavdf
+from fakespan import cli, train
+from fakespan.checkpoint import load_checkpoint, save_checkpoint
+from fakespan.config import from_mapping
+
+
+@pytest.fixture
+def call(monkeypatch, capfd, tiny_path):
+    """`fakespan evaluate` with the tiny network unless another is named: exit code, stdout and stderr."""
+
+    def call_(*arguments: object) -> tuple[int, str, str]:
+        model = [] if "--model" in arguments else ["--model", str(tiny_path)]
+        options = [*model, "--device", "cpu"]
+        monkeypatch.setattr(sys, "argv", ["fakespan", "evaluate", *map(str, arguments), *options])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capfd.readouterr()
+        return left.value.code or 0, out, err
+
+    return call_
+
+
+@pytest.fixture(scope="module")
+def lavdf(tmp_path_factory) -> Path:
+    return make_lavdf(tmp_path_factory.mktemp("lavdf") / "LAV", 0, 0, 4, seconds=0.6)
+
+
+def test_the_table_is_shown(call, lavdf, tmp_path):
+    code, out, err = call("--data", f"lavdf:{lavdf}", "--out", tmp_path / "out", "--workers", 0)
+    assert (code, err) == (0, "")
+    assert out.startswith("tiny on lavdf:LAV, test split, 4 clips, aligned decoding (percent)")
+    for word in ("fused", "visual", "audio", "AP@0.95", "AR@100", "AUC", "full 4 clips, 3 spans"):
+        assert word in out
+    assert (tmp_path / "out" / "table.md").exists()
+
+
+def test_json_is_the_result_and_nothing_else(call, lavdf, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call("--data", f"lavdf:{lavdf}", "--limit", 2, "--workers", 0, "--json")
+    assert (code, err) == (0, "")
+    folder = tmp_path / "runs" / "eval-tiny-lavdf-test"
+    assert json.loads(out) == json.loads((folder / "result.json").read_text())
+
+
+def test_what_cannot_be_read_is_one_line_and_the_exit_code(call, tmp_path):
+    root = make_lavdf(tmp_path / "LAV", 0, 0, 4, seconds=0.6)
+    (root / "test/000003.mp4").write_text("not a video")
+    code, out, err = call("--data", f"lavdf:{root}", "--out", tmp_path / "out", "--workers", 0)
+    assert code == 1
+    (line,) = err.splitlines()
+    assert line.startswith("fakespan: test/000003.mp4: expected a clip that can be read, got ")
+    assert "1 clips could not be read" in out
+    assert "AP@0.5" in out
+
+
+def test_without_labels_there_is_no_table(call, tmp_path):
+    root = make_avdeepfake1m(tmp_path / "AV", 0, 0, 1, seconds=0.6)
+    code, out, err = call("--data", f"avdeepfake1m:{root}", "--out", tmp_path / "out", "--workers", 0)
+    assert (code, err) == (0, "")
+    assert "nothing is rated" in " ".join(out.split())
+    assert "AP@0.5" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--data", "lavdf:nowhere"], 1, "expected the folder of a lavdf set"),
+        (["--data", "lavender:x"], 2, "--data"),
+        (["--data", "lavdf:{set}", "--split", "exam"], 2, "split: expected train, validation or test"),
+        (["--data", "lavdf:{set}", "--split", "train"], 1, "expected clips in the train split, got none"),
+        (["--data", "lavdf:{set}", "--decoding", "odd"], 2, "--decoding"),
+        (["--data", "lavdf:{set}", "--limit", "0"], 2, "--limit"),
+        (["--data", "lavdf:{set}", "--model", "nothing"], 2, "expected"),
+        (["--data", "lavdf:{set}", "--out", "{set}/metadata.json"], 2, "expected a folder to write to"),
+        (["--data", "practice:nowhere"], 2, "expected practice:FOLDER of real clips"),
+        (["--data", "practice:{set}"], 2, "--config: expected the config of a training, got none in tiny"),
+        (["--data", "practice:{set}", "--config", "none.toml"], 2, "expected a TOML file"),
+        (["--data", "practice:{set}", "--split", "train"], 2, "--split: expected validation or test"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(call, lavdf, tmp_path, monkeypatch, *, arguments, code, said):
+    monkeypatch.chdir(tmp_path)
+    found, out, err = call(*(a.format(set=lavdf) for a in arguments))
+    assert (found, out) == (code, "")
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_practice_takes_the_config_that_the_model_was_trained_with(call, lavdf, tmp_path, tiny_path, monkeypatch):
+    plain = load_checkpoint(tiny_path)
+    run = train.RunConfig(name="trained", model=plain.model, clips=train.ClipsConfig(test=("test/*.mp4",)))
+    notes = {"config": {"name": "trained", "clips": {"train": ["none"], "test": ["test/*.mp4"]}}}
+    path = tmp_path / "trained.safetensors"
+    save_checkpoint(path, plain.network, name="trained", model=plain.model, notes=notes)
+    seen = []
+
+    def look(config, root, cache, splits, progress):
+        seen.append((config, root, splits))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "load_clips", look)
+    assert call("--data", f"practice:{lavdf}", "--model", path)[0] == 130
+    (tmp_path / "own.toml").write_text('name = "own"\n[clips]\ntest = ["test/*.mp4"]\n')
+    assert call("--data", f"practice:{lavdf}", "--model", path, "--config", tmp_path / "own.toml")[0] == 130
+    assert [config.name for config, _, _ in seen] == ["trained", "own"]
+    assert seen[0][0] == from_mapping(train.RunConfig, notes["config"])
+    assert seen[0][0].clips.test == run.clips.test
+    assert seen[0][1:] == (lavdf, ("test",))
