@@ -237,5 +237,6 @@ def make_forgerynet(
             write_test_clip(path, n_frames / fps, visual_spans=spans, seed=k, size=size, fps=fps, sound=False)
             stretches = f"3 {name} 0 10 0 10 20 1 30 {n_frames - 30} 0" if is_fake else f"1 {name} 0 {n_frames} 0"
             lines.append(f"{stretches} {'1 2 3' if is_fake else '0 0 16'}\n")
-        (root / folder / "video_list.txt").write_text("".join(lines), encoding="utf-8")
+        if n:
+            (root / folder / "video_list.txt").write_text("".join(lines), encoding="utf-8")
     return root

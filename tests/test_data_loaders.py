@@ -7,11 +7,13 @@ import gc
 import json
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets import avdeepfake1m_entry, lavdf_entry, make_avdeepfake1m, make_dfdc, write_json
+from datasets import avdeepfake1m_entry, lavdf_entry, make_avdeepfake1m, make_dfdc, make_forgerynet, write_json
+from fakespan.data.clip import read_example
 from fakespan.data.dfdc import held_out
 from fakespan.data.entries import Unusable, read_json, tidy_name
 from fakespan.data.manifest import Manifest, is_labelled, load_manifest
@@ -400,6 +402,27 @@ def test_forgerynet_a_list_may_describe_a_stretch_of_the_video(tmp_path):
 def test_forgerynet_a_name_alone_is_a_clip_without_labels(tmp_path):
     (sample,) = forgery(tmp_path, "test/a.mp4").samples
     assert not is_labelled(sample)
+
+
+def test_forgerynet_frames_are_read_one_by_one_so_that_the_truth_fits_to_the_frame(tmp_path):
+    root = make_forgerynet(tmp_path, 2, 0, n_frames=50, fps=30.0)  # every second one with the frames 10 to 30 negative
+    example = read_example(load_manifest(f"forgerynet:{root}").samples[1], faces="whole")
+    bright = example.faces[:, 0, 0].mean(axis=1) > 128
+    assert example.visual_spans == ((10 / 25, 30 / 25),)
+    assert np.flatnonzero(bright).tolist() == list(range(10, 30))
+    assert (len(bright), example.has_sound, example.has_picture) == (50, False, True)
+
+
+def test_forgerynet_what_is_not_annotated_is_not_read(tmp_path):
+    root = make_forgerynet(tmp_path, 2, 0, n_frames=50, fps=30.0)
+    path = root / "Training" / "video_list.txt"
+    path.write_text(path.read_text().replace("3 ", "2 ").replace(" 0 10 0 10 20 1 30 20 0 ", " 5 5 0 10 20 1 "))
+    example = read_example(load_manifest(f"forgerynet:{root}").samples[1], faces="whole")
+    bright = example.faces[:, 0, 0].mean(axis=1) > 128
+    assert example.start_s == 5 / 25
+    assert np.flatnonzero(bright).tolist() == list(range(5, 25))
+    assert len(bright) == 25
+    assert example.visual_spans[0] == pytest.approx((5 / 25, 1.0))
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,16 @@ clipped to what is left. Two ways to the faces:
 "auto": the longest face track (DFDC, ForgeryNet), or the whole picture when that is a face crop. The example is the
 track's stretch of time: it begins at `Example.start_s` of the file, and its spans count from there. A file without a
 face is judged by its sound alone, as the localizer does.
+
+A set whose truth counts frames (facts["clock"] is "frames": ForgeryNet) is read picture by picture, each 1/25 s long,
+without its sound, and only the stretch that is annotated (facts["annotated_frames"]).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -30,6 +34,8 @@ from fakespan.types import Sample
 __all__ = ["Faces", "fit_spans", "read_example"]
 
 Faces = Literal["auto", "whole"]
+Seen = tuple[int, list[Image]]
+"""The first frame, and a face for each frame from there on."""
 
 
 def read_example(sample: Sample, faces: Faces = "whole") -> Example:
@@ -43,8 +49,12 @@ def read_example(sample: Sample, faces: Faces = "whole") -> Example:
         MediaError: the file is missing or cannot be read.
         DataError: it holds neither a face nor sound.
     """
-    found, sound = read_both(sample.path, _whole if faces == "whole" else _longest_track)
-    begin, images = found or (0, [])
+    see = _whole if faces == "whole" else _longest_track
+    if sample.facts.get("clock") == "frames":
+        begin, images, sound = *_counted(sample, see), np.zeros(0, np.float32)
+    else:
+        found, sound = read_both(sample.path, see)
+        begin, images = found or (0, [])
     n = len(images) or -(-len(sound) // SAMPLES_PER_FRAME)
     if n == 0:
         got, remedy = "neither", "leave this clip out, or choose other faces"
@@ -64,6 +74,18 @@ def read_example(sample: Sample, faces: Faces = "whole") -> Example:
     )
 
 
+def _counted(sample: Sample, see: Callable[[Iterator[Picture]], Seen]) -> Seen:
+    """What is seen of the annotated pictures, counted one by one."""
+    first, end = sample.facts.get("annotated_frames", (0, None))
+
+    def annotated(pictures: Iterator[Picture]) -> Seen:
+        stretch = itertools.islice(pictures, first, end)
+        return see(Picture(k, k / FPS, picture.source) for k, picture in enumerate(stretch))
+
+    begin, images = read_both(sample.path, annotated, every_picture=True)[0] or (0, [])
+    return begin + first, images
+
+
 def fit_spans(spans: tuple[Span, ...], start_s: float, length_s: float) -> tuple[Span, ...]:
     """What lies within a stretch of a file, in seconds from its start.
 
@@ -74,7 +96,7 @@ def fit_spans(spans: tuple[Span, ...], start_s: float, length_s: float) -> tuple
     return tuple((start, end) for start, end in moved if start < end)
 
 
-def _whole(pictures: Iterator[Picture]) -> tuple[int, list[Image]]:
+def _whole(pictures: Iterator[Picture]) -> Seen:
     """The first frame, and each whole picture as a face."""
 
     @functools.lru_cache(maxsize=1)  # one source is shown at several instants where there are fewer than 25 a second
@@ -87,7 +109,7 @@ def _whole(pictures: Iterator[Picture]) -> tuple[int, list[Image]]:
     return 0, [face(picture.source) for picture in pictures]
 
 
-def _longest_track(pictures: Iterator[Picture]) -> tuple[int, list[Image]]:
+def _longest_track(pictures: Iterator[Picture]) -> Seen:
     """The first frame and the faces of the longest face track, the earliest of equals."""
     tracks: dict[int, list[Image]] = {}
     begins: dict[int, int] = {}

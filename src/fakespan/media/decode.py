@@ -107,7 +107,9 @@ def read_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Sound:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-def read_both(path: str | Path, see: Callable[[Iterator[Picture]], T]) -> tuple[T | None, Sound]:
+def read_both(
+    path: str | Path, see: Callable[[Iterator[Picture]], T], *, every_picture: bool = False
+) -> tuple[T | None, Sound]:
     """Pictures and sound of a short clip in one pass, at 25 a second and 16 kHz; takes no thread but the caller's.
 
     The same values as `read_pictures` and `read_sound`, for less: the file is opened and read once.
@@ -115,6 +117,7 @@ def read_both(path: str | Path, see: Callable[[Iterator[Picture]], T]) -> tuple[
     Args:
         path: a local media file.
         see: is given the pictures, in order; what it gives is handed on. It need not take them all.
+        every_picture: show each picture of the file once, whatever its time, instead of those at the clock.
 
     Returns:
         what `see` gave, None where there is no picture stream; and the sound, float32 (n,), empty where there is none.
@@ -140,7 +143,8 @@ def read_both(path: str | Path, see: Callable[[Iterator[Picture]], T]) -> tuple[
         rest, seen = frames(), None
         if video is not None:
             video.codec_context.thread_count = 1
-            shown = at_clock(_placed_pictures(container, video, rest), FPS)
+            placed = _placed_pictures(container, video, rest)
+            shown = enumerate(source for _, _, source in placed) if every_picture else at_clock(placed, FPS)
             seen = see(Picture(index, index / FPS, source) for index, source in shown)
         for _ in rest:  # the sound of pictures that were not asked for
             pass
