@@ -38,8 +38,8 @@ def lavdf(tmp_path_factory) -> Path:
 def test_the_table_is_shown(call, lavdf, tmp_path):
     code, out, err = call("--data", f"lavdf:{lavdf}", "--out", tmp_path / "out", "--workers", 0)
     assert (code, err) == (0, "")
-    assert out.startswith("tiny on lavdf:LAV, test split, 4 clips, aligned decoding (percent)")
-    for word in ("fused", "visual", "audio", "AP@0.95", "AR@100", "AUC", "full 4 clips, 3 spans"):
+    assert out.startswith("tiny on lavdf:LAV, test split, 4 clips, aligned decoding")
+    for word in ("fused", "visual", "audio", "AP@0.95", "AR@100", "AUC", "percent; full: 4 clips, 3 spans"):
         assert word in out
     assert (tmp_path / "out" / "table.md").exists()
 
@@ -59,7 +59,7 @@ def test_what_cannot_be_read_is_one_line_and_the_exit_code(call, tmp_path):
     assert code == 1
     (line,) = err.splitlines()
     assert line.startswith("fakespan: test/000003.mp4: expected a clip that can be read, got ")
-    assert "1 clips could not be read" in out
+    assert "1 clip not readable" in out
     assert "AP@0.5" in out
 
 

@@ -293,7 +293,7 @@ def test_clips_without_sound_or_picture_are_judged_by_what_there_is(tmp_path, ti
     said = evaluate_set(tiny, f"lavdf:{root}", tmp_path / "out", OPTIONS)
     assert {k: said.result["clips"][k] for k in ("all", "without sound", "without picture", "unreadable")} == {
         "all": 4, "without sound": 1, "without picture": 1, "unreadable": 0}  # fmt: skip
-    assert any("1 clips without sound" in note for note in said.notes)
+    assert any("1 clip without sound" in note for note in said.notes)
     found = {name: read_proposals(tmp_path / "out" / f"{name}.json") for name in MAPS}
     assert len(found["audio"]["test/000001.mp4"]) == len(found["visual"]["test/000002.mp4"]) == 0
     for name, other in (("test/000001.mp4", "visual"), ("test/000002.mp4", "audio")):

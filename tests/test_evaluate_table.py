@@ -88,7 +88,7 @@ def test_the_table_of_the_terminal_is_80_columns_wide():
     assert "…" not in text
     assert all(name in text.splitlines()[0] for name in columns)
     assert text.count("100.00") == 2 * 8 * 2
-    assert table.counted == "visual 26100 clips, 30000 spans"
+    assert table.counted == "visual: 26100 clips, 30000 spans"
 
 
 def test_the_terminal_shows_what_is_known():

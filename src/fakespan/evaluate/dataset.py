@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from fakespan.evaluate.predict import Judge, Predicted, Progress, judge_with, pr
 from fakespan.evaluate.proposals import Proposals, read_proposals
 from fakespan.evaluate.rating import Columns, columns_of, rate_kinds, rate_map
 from fakespan.evaluate.run import MAPS, RunFolder, describe
-from fakespan.evaluate.table import Table
+from fakespan.evaluate.table import Table, counted
 from fakespan.localizer import Localizer
 from fakespan.report.files import write_text
 from fakespan.types import Sample
@@ -74,14 +75,14 @@ class Evaluation:
     def title(self) -> str:
         """One line on what was rated."""
         settings = self.result["settings"]
-        words = f"{settings['model']} on {settings['data']}, {settings['split']} split, {settings['clips']} clips"
-        return f"{words}, {settings['decoding']} decoding (percent)"
+        what = f"{settings['model']} on {settings['data']}, {settings['split']} split"
+        return f"{what}, {counted(settings['clips'], 'clip')}, {settings['decoding']} decoding"
 
     def render(self) -> RenderableType:
         """For `Console.print`: the table, what a reader must know, and where the files are."""
         parts: list[RenderableType] = [Text(self.title, style="bold")]
         if self.table is not None:
-            parts += ["", self.table.render(), "", Text(self.table.counted, style="dim")]
+            parts += ["", self.table.render(), "", Text(f"percent; {self.table.counted}", style="dim")]
         parts += [Text(f"note: {note}") for note in self.notes]
         return Group(*parts, Text(f"written to {self.folder}", style="dim"))
 
@@ -138,6 +139,7 @@ def _rated(localizer: Localizer, clips: ClipSet, run: RunFolder, said: Predicted
     counts = _counts(clips.samples, proposals, said, localizer)
     notes = _notes(counts, localizer, n_labelled=len(samples), n_clips=len(clips))
     result: dict[str, Any] = {
+        "command": _command(localizer.name, run.settings, options),
         "settings": dict(run.settings),
         "model": to_mapping(localizer.model),
         "versions": _versions(),
@@ -186,17 +188,26 @@ def _notes(counts: dict[str, int], localizer: Localizer, *, n_labelled: int, n_c
     """What a reader of the table must know."""
     length_s = localizer.model.n_frames / FPS
     told = {
-        "unreadable": "could not be read and count as clips in which nothing was found; run again to try once more",
+        "unreadable": "not readable: counted as if nothing had been found; run again to try once more",
         "without sound": "without sound: judged by the picture alone",
         "without picture": "without a picture to judge: judged by the sound alone",
         "in windows": f"longer than the network's {length_s:.2f} s: judged in windows that overlap",
     }
-    notes = [f"{counts[key]} clips {words}" for key, words in told.items() if counts[key]]
+    notes = [f"{counted(counts[key], 'clip')} {words}" for key, words in told.items() if counts[key]]
     if n_labelled == 0:
         notes.append("the set keeps the labels of this split to itself: proposals were written, nothing is rated")
     elif n_labelled < n_clips:
-        notes.append(f"{n_clips - n_labelled} clips without labels are not rated")
+        notes.append(f"{counted(n_clips - n_labelled, 'clip')} without labels not rated")
     return tuple(notes)
+
+
+def _command(model: str, settings: Mapping[str, Any], options: SetOptions) -> str:
+    """What to call to get this again, with names in place of this machine's paths."""
+    given = {"--data": settings["data"], "--model": model, "--split": settings["split"], "--subset": options.subset,
+             "--limit": options.limit, "--decoding": settings["decoding"], "--faces": options.faces,
+             "--bootstrap": options.n_bootstrap or None}  # fmt: skip
+    words = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None]
+    return " ".join(["fakespan evaluate", *words])
 
 
 def _versions() -> dict[str, str]:

@@ -99,6 +99,7 @@ def predict(
         todo = [batch for batch in plan([s.duration_s for s in clips.samples], batch_size)
                 if any(clips.samples[k].name not in done for k in batch)]  # fmt: skip
         watch = _Watch(said.seconds)
+        _tell(progress, said, total)
         for batch in watch.each("reading", _loaded(clips, todo, n_workers)):
             examples = [e for e in batch if isinstance(e, Example)]
             said.unreadable |= {e.name: e.message for e in batch if isinstance(e, _Unreadable)}
@@ -110,9 +111,7 @@ def predict(
                         tables = map_proposals(maps, example, post)
                     _write(writers, example.name, tables, watch)
                     said.n_clips += 1
-            if progress:
-                gone = said.n_before + said.n_clips + len(said.unreadable)
-                progress(gone, total, f"{gone} of {total} clips")
+            _tell(progress, said, total)
         if said.unreadable:
             _keep_parts(writers)
     return said
@@ -184,6 +183,12 @@ def _write(writers: dict[str, ProposalWriter], name: str, tables: dict[str, Floa
         for map_name, writer in writers.items():
             if name not in writer:  # a kill may have come between two files
                 writer.add(name, tables[map_name])
+
+
+def _tell(progress: Progress | None, said: Predicted, total: int) -> None:
+    if progress:
+        gone = said.n_before + said.n_clips + len(said.unreadable)
+        progress(gone, total, f"{gone} of {total} clips")
 
 
 def _keep_parts(writers: dict[str, ProposalWriter]) -> None:

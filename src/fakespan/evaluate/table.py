@@ -15,7 +15,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-__all__ = ["Row", "Table"]
+__all__ = ["Row", "Table", "counted"]
 
 ABSENT = "-"
 
@@ -64,9 +64,13 @@ class Table:
 
     @property
     def counted(self) -> str:
-        """How many clips and forged spans each subset has."""
-        counts = {row.subset: f"{row.subset} {row.n_clips} clips, {row.n_spans} spans" for row in self.rows}
-        return "; ".join(counts.values())
+        """How many clips and forged spans each subset has.
+
+        >>> Table((), (Row("fused", "full", 2, 1),)).counted
+        'full: 2 clips, 1 span'
+        """
+        rows = {row.subset: row for row in self.rows}.values()
+        return "; ".join(f"{r.subset}: {counted(r.n_clips, 'clip')}, {counted(r.n_spans, 'span')}" for r in rows)
 
     def render(self) -> RichTable:
         """For `Console.print`: 80 columns wide."""
@@ -108,6 +112,15 @@ class Table:
             bounds = [_cell(v) for c in with_ends for v in row.intervals.get(c, (math.nan, math.nan))]
             writer.writerow([row.map_name, row.subset, row.n_clips, row.n_spans, *values, *bounds])
         return file.getvalue()
+
+
+def counted(n: int, word: str) -> str:
+    """So many of these.
+
+    >>> counted(1, "clip"), counted(0, "clip")
+    ('1 clip', '0 clips')
+    """
+    return f"{n} {word}{'s' * (n != 1)}"
 
 
 def _range(low: str, high: str) -> str:
