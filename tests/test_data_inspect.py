@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -283,3 +284,12 @@ def test_a_summary_is_that_of_numpy():
     assert summary is not None
     assert (summary.p05, summary.p95) == pytest.approx(tuple(np.percentile(values, [5, 95])))
     assert Summary.of([]) is None
+
+
+def test_the_document_explains_every_kind_of_problem():
+    root = Path(__file__).parents[1]
+    sources = "".join(p.read_text(encoding="utf-8") for p in (root / "src/fakespan/data").glob("*.py"))
+    kinds = set(re.findall(r'(?:Problem|\.note|Unusable|Look)\(\s*"([a-z ]+)"', sources))
+    document = (root / "docs/data.md").read_text(encoding="utf-8")
+    assert {"span outside", "modality", "missing", "entry"} <= kinds
+    assert {kind for kind in kinds if f"`{kind}`" not in document} == set()

@@ -227,4 +227,4 @@ def _look_alone(path: Path) -> Look:
 
 
 def _words(span: Segment) -> str:
-    return f"the {span.modality} span {span.start_s:g} to {span.end_s:g} s"
+    return f"the span {span.start_s:g} to {span.end_s:g} s ({span.modality})"

@@ -45,7 +45,7 @@ class Manifest:
         Args:
             split: train, validation (or dev, val) or test; None for all.
             subset: "visual" leaves out the clips in which only the sound was forged, "audio" those in which only the
-                picture was (2204.06228, section 5); real clips stay in both.
+                picture was; real clips stay in both.
             limit: at most that many, the first ones.
 
         Raises:
