@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from datasets import make_avdeepfake1m, make_lavdf
 from fakespan import cli, train
@@ -94,6 +96,15 @@ def test_bad_input_is_told_in_one_line(call, lavdf, tmp_path, monkeypatch, *, ar
     assert (found, out) == (code, "")
     assert said in " ".join(err.split())
     assert "Traceback" not in err
+
+
+def test_every_command_of_the_document_is_understood():
+    text = (Path(__file__).parent.parent / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("fakespan evaluate")]
+    command = typer.main.get_command(cli.app).commands["evaluate"]
+    assert len(lines) > 4
+    for line in lines:
+        assert command.make_context("evaluate", shlex.split(line, comments=True)[2:]).params["data"]
 
 
 def test_practice_takes_the_config_that_the_model_was_trained_with(call, lavdf, tmp_path, tiny_path, monkeypatch):

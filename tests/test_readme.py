@@ -21,6 +21,7 @@ DOCUMENTS = [
     "ARCHITECTURE.md",
     "benchmarks/README.md",
     "docs/results.md",
+    "docs/evaluation.md",
 ]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
