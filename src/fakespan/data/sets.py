@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import get_args
 
 from torch.utils.data import Dataset
 
 from fakespan.data.clip import Faces, read_example
 from fakespan.data.dataset import Example
-from fakespan.data.manifest import Subset, load_manifest
+from fakespan.data.manifest import Manifest, Subset, load_manifest
+from fakespan.data.store import Store
 from fakespan.errors import UsageError
 from fakespan.types import Sample
 
@@ -72,12 +74,19 @@ def open_set(
         UsageError: unknown kind, or faces that a store does not hold.
         DataError: the folder holds no such set.
     """
-    kind, separator, _ = source.partition(":")
+    kind, separator, place = source.partition(":")
     if kind not in KINDS or not separator:
         expected = " or ".join(f"{known}:FOLDER" for known in KINDS)
         raise UsageError("--data", expected=expected, got=repr(source), remedy="name the kind before the folder")
     if faces is not None and faces not in get_args(Faces):
         raise UsageError("--faces", expected="auto or whole", got=repr(faces), remedy="choose one of them")
+    if kind == "store":
+        store = Store(Path(place))
+        if faces not in {None, store.header.faces}:
+            remedy = "leave --faces out, or prepare another store"
+            raise UsageError("--faces", expected=f"{store.header.faces}, as in the store", got=faces, remedy=remedy)
+        manifest = Manifest(source, kind, Path(place), store.samples)
+        return ClipSet(source, manifest.choose(split, subset, limit), store.read)
     samples = load_manifest(source).choose(split, subset, limit)
     return ClipSet(source, samples, functools.partial(read_example, faces=faces or default_faces(kind)))
 

@@ -1,0 +1,142 @@
+"""Faces and sound of a clip <-> the bytes that a prepared store keeps.
+
+Faces: YCrCb of full range (ITU-R BT.601), luma rounded to multiples of 3; a colour difference is taken anew, rounded in
+the same way, where it strays by more than 2 from what is held, so that noise of camera and codec costs nothing. What
+changed since the frame before (mod 256), as planes (n, 3, 96, 96), goes through Zstandard. No RGB value is more than
+`MAX_ERROR` of 255 levels off; benchmarks/README.md has the mean, the size, and what JPEG, H.264 and FFV1 give instead.
+
+Sound: a WAV file of 16 bits and 16 kHz; a sample is at most 1/65536 off.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.config import SAMPLE_RATE
+from fakespan.errors import MissingExtraError
+from fakespan.media.features import FACE_SIZE
+
+__all__ = [
+    "MAX_ERROR",
+    "MAX_FRAMES",
+    "PARAMETERS",
+    "SOUND_HEADER",
+    "need_zstd",
+    "pack_faces",
+    "pack_sound",
+    "unpack_faces",
+    "unpack_sound",
+]
+
+MAX_ERROR = 6
+"""Levels of 255 by which an RGB value may be off; docs/store.md has the sum."""
+MAX_FRAMES = 90_000
+"""Of one clip, an hour; more is not believed."""
+
+_STEP = 3  # levels
+_HOLD = 2  # levels by which a colour difference may stray
+_LEVEL = 1  # of Zstandard; higher ones make these data no smaller
+_GROUP = 7  # frames: they fit the cache, and OpenCV starts no threads for so few, which a forked worker would wait for
+_AREA = FACE_SIZE * FACE_SIZE
+_FRAME = 3 * _AREA
+PARAMETERS = {"faces": "ycrcb-delta-zstd", "step": _STEP, "hold": _HOLD, "sound": "wav-s16-16000"}
+"""What a store's header says of all this; a store with others is of another format."""
+
+_WAV = struct.Struct("<4sI4s4sIHHIIHH4sI")
+SOUND_HEADER = _WAV.size
+
+Bytes = NDArray[np.uint8]
+
+
+def need_zstd() -> None:
+    """Raises MissingExtraError where pyarrow, which brings Zstandard along, is not installed."""
+    _codec()
+
+
+def pack_faces(faces: Bytes) -> bytes:
+    """Faces (n, 96, 96, 3) RGB -> one Zstandard frame."""
+    change = np.empty((len(faces), 3, _AREA), np.uint8)
+    planes = np.empty((3, _GROUP, _AREA), np.uint8)
+    kept = np.zeros((_GROUP + 1, 3, _AREA), np.uint8)  # the frame before the group, and the group
+    for start in range(0, len(faces), _GROUP):
+        group = faces[start : start + _GROUP]
+        n = len(group)
+        ycc = cv2.cvtColor(group.reshape(-1, FACE_SIZE, 3), cv2.COLOR_RGB2YCrCb)
+        cv2.split(ycc, [plane[:n].reshape(-1, FACE_SIZE) for plane in planes])
+        exact = planes[:, :n].swapaxes(0, 1)
+        thirds = (np.minimum(exact, 254) + np.uint8(_STEP // 2)) // np.uint8(_STEP)
+        np.add(thirds, thirds + thirds, out=kept[1 : n + 1])  # times 3; NumPy multiplies bytes one by one
+        if start == 0:
+            kept[0] = kept[1]
+        for k in range(n):
+            _hold(np.ascontiguousarray(exact[k, 1:]), kept[k, 1:], kept[k + 1, 1:])
+        np.subtract(kept[1 : n + 1], kept[:n], out=change[start : start + n])
+        if start == 0:
+            change[0] = kept[1]
+        kept[0] = kept[n]
+    return bytes(_codec().compress(change, asbytes=True))
+
+
+def unpack_faces(packed: bytes | memoryview, n_frames: int) -> Bytes:
+    """The inverse: (n_frames, 96, 96, 3) uint8.
+
+    Raises:
+        ValueError: not what `pack_faces` gives for that many frames.
+    """
+    if not 0 < n_frames <= MAX_FRAMES:
+        raise ValueError(f"{n_frames} frames")
+    try:
+        raw = _codec().decompress(packed, n_frames * _FRAME)
+    except (OSError, ValueError, MemoryError) as error:  # pyarrow's errors are of these
+        raise ValueError(str(error)) from error
+    change = np.frombuffer(raw, np.uint8).reshape(n_frames, 3, _AREA)
+    faces = np.empty((n_frames, FACE_SIZE, FACE_SIZE, 3), np.uint8)
+    planes = np.empty((3, _GROUP, _AREA), np.uint8)
+    held = np.zeros((3, _AREA), np.uint8)
+    for start in range(0, n_frames, _GROUP):
+        group = change[start : start + _GROUP]
+        for k in range(len(group)):
+            held = np.add(group[k], held, out=planes[:, k])
+        ycc = cv2.merge([plane[: len(group)].reshape(-1, FACE_SIZE) for plane in planes])
+        cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB, dst=faces[start : start + len(group)].reshape(-1, FACE_SIZE, 3))
+    return faces
+
+
+def pack_sound(sound: NDArray[np.float32]) -> bytes:
+    """Sound (n,) in -1..1 at 16 kHz -> a WAV file, mono, 16 bits."""
+    samples = np.clip(np.rint(sound * 32768), -32768, 32767).astype("<i2").tobytes()
+    n = len(samples)
+    head = _WAV.pack(
+        b"RIFF", n + 36, b"WAVE", b"fmt ", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16, b"data", n
+    )  # fmt: skip
+    return head + samples
+
+
+def unpack_sound(packed: bytes | memoryview, n_samples: int) -> NDArray[np.float32]:
+    """The inverse: (n_samples,) float32. Raises ValueError when it holds another number of samples."""
+    if len(packed) != SOUND_HEADER + 2 * n_samples:
+        raise ValueError(f"{len(packed)} bytes of sound for {n_samples} samples")
+    sound = np.frombuffer(packed, "<i2", offset=SOUND_HEADER).astype(np.float32)
+    sound *= np.float32(1 / 32768)
+    return sound
+
+
+def _hold(exact: Bytes, before: Bytes, rounded: Bytes) -> None:
+    """Puts what was held before into `rounded` wherever it is still near enough to the exact values."""
+    is_near = cv2.compare(cv2.absdiff(exact, before), float(_HOLD), cv2.CMP_LE)  # type: ignore[call-overload]
+    cv2.copyTo(before, is_near, rounded)
+
+
+@functools.cache
+def _codec() -> Any:
+    try:
+        import pyarrow  # noqa: PLC0415 - optional, and takes a while
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "train") from error
+    return pyarrow.Codec("zstd", compression_level=_LEVEL)

@@ -1,0 +1,281 @@
+"""A data set -> a prepared store: every clip is decoded once, by several processes that write a shard each at a time.
+
+Contract: which clip goes into which shard depends on the data set alone, so that it does not matter how many processes
+worked, and how often they were stopped: calling it again goes on where it stopped, and the store is the same. A store
+is only continued from the same clips with the same parameters. Clips that cannot be read are named in `problems.json`,
+do not stop the others, and are tried again the next time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal
+
+from fakespan.data.clip import Faces, read_example
+from fakespan.data.manifest import Subset, load_manifest
+from fakespan.data.packing import MAX_FRAMES, need_zstd
+from fakespan.data.sets import default_faces
+from fakespan.data.shards import ShardWriter, index_path, sample_record, shard_name, shard_numbers, tar_path
+from fakespan.data.store import Header, check_store, read_header, write_json
+from fakespan.errors import DataError, FakespanError, UsageError
+from fakespan.types import Sample
+
+__all__ = ["Prepared", "Progress", "prepare"]
+
+MAX_PER_SHARD = 256  # clips; about 300 MB
+N_SHARDS = 16  # at least, of a set that has so many clips, so that there is work for several processes
+Progress = Callable[[int, int, int, int], None]
+"""Called with clips done, clips in all, those of them that this call has decoded, and those that could not be read."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What came of it."""
+
+    folder: Path
+    n_clips: int  # in the store
+    n_new: int  # of them by this call
+    n_frames: int  # in the new ones
+    problems: tuple[dict[str, str], ...]  # name and message of each clip that could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A shard to write."""
+
+    folder: Path
+    number: int
+    first: int  # position of its first clip
+    samples: tuple[Sample, ...]
+    faces: Faces
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What a process has to say."""
+
+    kind: Literal["kept", "new", "problem"]
+    n: int = 0  # clips that were there, or frames of a new one
+    name: str = ""
+    message: str = ""
+
+
+def prepare(
+    source: str,
+    folder: Path,
+    *,
+    split: str | None = None,
+    subset: Subset = "full",
+    limit: int | None = None,
+    faces: Faces | None = None,
+    workers: int = 1,
+    redo: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Prepared:
+    """Makes a store, goes on with it, or makes some of its shards anew.
+
+    Args:
+        source: KIND:ROOT of a data set.
+        folder: of the store; made if missing.
+        split: train, validation or test; None for all, as in `Manifest.choose`.
+        subset: full, visual or audio.
+        limit: the first so many clips.
+        faces: how faces are found; None for what the set needs.
+        workers: processes; with 1 it is done in this one.
+        redo: names of shards to make anew, as errors and `check_store` name them; "damaged" finds them itself.
+        progress: see `Progress`.
+
+    Raises:
+        UsageError: a wrong option, or a folder that cannot be written to.
+        DataError: the set cannot be used, the store was made from other clips or with other parameters, the disk is
+            full, or a process was killed.
+        MissingExtraError: pyarrow is not installed.
+    """
+    need_zstd()
+    if workers < 1:
+        raise UsageError("--workers", expected="at least 1", got=str(workers), remedy="leave it out")
+    manifest = load_manifest(source)
+    samples = manifest.choose(split, subset, limit)
+    if not samples:
+        raise DataError(source, expected="clips to prepare", got="none of that split", remedy="choose another split")
+    header = Header(
+        kind=manifest.kind,
+        split=samples[0].split if split is not None else None,
+        subset=subset,
+        limit=limit,
+        faces=faces or default_faces(manifest.kind),
+        n_clips=len(samples),
+        clips_per_shard=max(1, min(MAX_PER_SHARD, -(-len(samples) // N_SHARDS))),
+        digest=_digest(samples),
+    )
+    _begin(folder, header)
+    _remove(folder, header, redo)
+    size = header.clips_per_shard
+    tasks = [
+        _Task(folder, k, k * size, samples[k * size : (k + 1) * size], header.faces) for k in range(header.n_shards)
+    ]
+    events = _write_all(tasks) if workers == 1 else _in_processes(tasks, min(workers, len(tasks)))
+    with _told_of_disk(folder):
+        return _followed(events, folder, len(samples), progress)
+
+
+def _followed(events: Iterator[_Event], folder: Path, n_clips: int, progress: Progress | None) -> Prepared:
+    """Counts what happens, and keeps the list of problems."""
+    n_kept = n_new = n_frames = 0
+    problems: list[dict[str, str]] = []
+    for event in events:
+        if event.kind == "kept":
+            n_kept += event.n
+        elif event.kind == "new":
+            n_new, n_frames = n_new + 1, n_frames + event.n
+        else:
+            problems.append({"name": event.name, "message": event.message})
+        if progress is not None:
+            progress(n_kept + n_new + len(problems), n_clips, n_new, len(problems))
+    problems.sort(key=lambda problem: problem["name"])
+    write_json(folder / "problems.json", problems)
+    return Prepared(folder, n_kept + n_new, n_new, n_frames, tuple(problems))
+
+
+def _digest(samples: Sequence[Sample]) -> str:
+    """Of the names and truth of all clips."""
+    digest = hashlib.blake2b(digest_size=16)
+    for sample in samples:
+        digest.update(json.dumps(sample_record(sample), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _begin(folder: Path, header: Header) -> None:
+    """Writes the header of a new store; raises DataError where there is a store of other clips or parameters."""
+    if (folder / "store.json").is_file():
+        given, found = asdict(header), asdict(read_header(folder))
+        for key, value in given.items():
+            if found[key] != value and key != "clips_per_shard":
+                words = {"digest": "the data set's metadata as it was", "n_clips": f"{found[key]} clips"}
+                expected = words.get(key, f"{key} {found[key]}, with which this store was begun")
+                got = "metadata that have changed" if key == "digest" else str(value)
+                raise DataError(folder, expected=expected, got=got, remedy="give another --out, or remove this store")
+        return
+    with _told_of_disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if shard_numbers(folder):
+            remedy = "give another --out"
+            raise DataError(folder, expected="an empty folder", got="shards without store.json", remedy=remedy)
+        write_json(folder / "store.json", header.record())
+
+
+def _remove(folder: Path, header: Header, redo: Sequence[str]) -> None:
+    """Removes the shards that are to be made anew."""
+    names = {shard_name(k): k for k in range(header.n_shards)}
+    wanted = {*redo} - {"damaged"} | ({*check_store(folder)} if "damaged" in redo else set())
+    for name in sorted(wanted):
+        if name not in names:
+            expected = f"damaged, or a shard from {shard_name(0)} to {shard_name(header.n_shards - 1)}"
+            raise UsageError("--redo", expected=expected, got=repr(name), remedy="see fakespan prepare --check")
+    with _told_of_disk(folder):
+        for name in wanted:
+            index_path(folder, names[name]).unlink(missing_ok=True)  # first: without it the data do not count
+            tar_path(folder, names[name]).unlink(missing_ok=True)
+
+
+def _write_all(tasks: Sequence[_Task]) -> Iterator[_Event]:
+    """Writes these shards, one after the other."""
+    for task in tasks:
+        with ShardWriter(task.folder, task.number, len(task.samples)) as writer:
+            yield _Event("kept", len(writer.rows))
+            there = {row.position for row in writer.rows}
+            for position, sample in enumerate(task.samples, start=task.first):
+                if position not in there:
+                    yield _added(writer, position, sample, task.faces)
+            writer.finish()
+
+
+def _added(writer: ShardWriter, position: int, sample: Sample, faces: Faces) -> _Event:
+    """Decodes a clip and adds it, or says why not."""
+    try:
+        example = read_example(sample, faces)
+    except FakespanError as error:
+        return _Event("problem", name=sample.name, message=str(error))
+    except Exception as error:  # whatever a damaged file did to a decoder, the others go on
+        return _Event("problem", name=sample.name, message=f"{sample.path}: {type(error).__name__}: {error}")
+    if len(example.faces) > MAX_FRAMES:
+        return _Event("problem", name=sample.name, message=f"{sample.path}: longer than {MAX_FRAMES} frames")
+    writer.add(position, sample, example)
+    return _Event("new", len(example.faces))
+
+
+def _in_processes(tasks: Sequence[_Task], workers: int) -> Iterator[_Event]:
+    """The same by several processes, each with every so-manyth shard; they end when this one does."""
+    context = multiprocessing.get_context("spawn")
+    open_ends: list[Any] = []
+    for k in range(workers):
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_serve, args=(theirs, tasks[k::workers]), daemon=True)
+        process.start()
+        theirs.close()
+        open_ends.append(ours)
+    with contextlib.ExitStack() as stack:
+        for end in open_ends:
+            stack.enter_context(end)
+        while open_ends:
+            for end in wait(open_ends):
+                message = _received(end)
+                if isinstance(message, _Event):
+                    yield message
+                else:
+                    open_ends.remove(end)
+
+
+def _received(end: Any) -> Any:
+    """What a process says: an event, or None when it is done. Raises the error that stopped it."""
+    try:
+        message = end.recv()
+    except EOFError:
+        got, remedy = "one that was killed", "run the same again, with fewer --workers if memory was short"
+        raise DataError("fakespan prepare", expected="a worker process that lasts", got=got, remedy=remedy) from None
+    if isinstance(message, dict):
+        raise DataError(**message)
+    if isinstance(message, OSError):
+        raise message
+    return message
+
+
+def _serve(end: Connection, tasks: Sequence[_Task]) -> None:
+    """A worker process: sends its events, then None; an error as its parts."""
+    import cv2  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is stopped, and this process notices at the next clip
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    with contextlib.suppress(BrokenPipeError):  # the parent has gone
+        try:
+            for event in _write_all(tasks):
+                end.send(event)
+            end.send(None)
+        except FakespanError as error:
+            names = ("subject", "expected", "got", "remedy")
+            end.send({name: getattr(error, name) for name in names})
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            end.send(error)
+
+
+@contextlib.contextmanager
+def _told_of_disk(folder: Path) -> Iterator[None]:
+    """An error of the system while the store is written, in the user's words."""
+    try:
+        yield
+    except OSError as error:
+        got = str(error.strerror or error).lower()
+        remedy = "make room or choose another --out; the same command goes on where it stopped"
+        raise DataError(folder, expected="a folder with room to write to", got=got, remedy=remedy) from error

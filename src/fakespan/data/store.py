@@ -1,0 +1,188 @@
+"""A prepared store: a folder of shards from which training reads clips many times faster than from the data set.
+
+`store.json` says what is in it and how it was made, `problems.json` which clips could not be prepared; the clips are in
+shards (see `shards`), their faces and sound packed (see `packing`). docs/store.md describes the format for others.
+Nothing but the folder is needed: the clips' truth is in the index. Nothing is unpickled, no path is taken from a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fakespan.config import FPS
+from fakespan.data.clip import Faces, fit_spans
+from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
+from fakespan.data.entries import Unusable, read_json
+from fakespan.data.packing import PARAMETERS, need_zstd, unpack_faces, unpack_sound
+from fakespan.data.shards import Row, damaged, read_index, read_part, shard_name, shard_numbers, tar_path
+from fakespan.errors import DataError
+from fakespan.media.features import FACE_SIZE
+from fakespan.types import Sample
+
+__all__ = ["FORMAT", "Header", "Store", "check_store", "read_header", "read_problems", "write_json"]
+
+FORMAT = "fakespan.store/1"
+"""Name and version; the number grows when a reader of the former one would fail."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a store holds and how it was made."""
+
+    kind: str  # of the data set, for instance lavdf
+    split: str | None
+    subset: str
+    limit: int | None
+    faces: Faces
+    n_clips: int  # that are in it once it is finished, with those that could not be read
+    clips_per_shard: int
+    digest: str  # of names and truth of all clips
+
+    @property
+    def n_shards(self) -> int:
+        """How many shards that makes."""
+        return -(-self.n_clips // self.clips_per_shard)
+
+    def record(self) -> dict[str, Any]:
+        """What `store.json` says."""
+        clock = {"fps": 25, "sample_rate": 16_000, "face_size": FACE_SIZE}
+        return {"format": FORMAT, **asdict(self), **clock, "packing": PARAMETERS}
+
+
+class Store:
+    """The clips of a finished store; travels to other processes, and opens a shard only while it reads a clip.
+
+    Attributes:
+        header: what it holds.
+        samples: in the order of the data set.
+
+    Raises:
+        DataError: no store, an unfinished one, or one whose index is damaged.
+        MissingExtraError: pyarrow is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        need_zstd()
+        self.folder, self.header = folder, read_header(folder)
+        rows = [(row, k) for k in shard_numbers(folder) for row in read_index(folder, k)]
+        rows.sort(key=lambda entry: entry[0].position)
+        self._rows = {row.sample.name: (row, k) for row, k in rows}
+        self.samples: tuple[Sample, ...] = tuple(row.sample for row, _ in rows)
+        n_missing = self.header.n_clips - len(self._rows) - len(read_problems(folder))
+        if len(rows) != len(self._rows):
+            raise DataError(folder, expected="each clip once", got="a clip in two places", remedy="prepare it anew")
+        if n_missing or not rows:
+            got = f"{len(rows)} of {self.header.n_clips} clips"
+            remedy = "run the same fakespan prepare again; it goes on where it stopped"
+            raise DataError(folder, expected="a finished store", got=got, remedy=remedy)
+
+    def read(self, sample: Sample) -> Example:
+        """The clip of one of `samples`. Raises DataError, which names the shard, when it is damaged."""
+        row, shard = self._rows[sample.name]
+        try:
+            return _example(row, sample, tar_path(self.folder, shard))
+        except Unusable as reason:
+            raise damaged(self.folder, shard, f"{sample.name}: {reason.message}") from None
+        except OSError as error:
+            raise damaged(self.folder, shard, str(error.strerror).lower()) from error
+
+
+def check_store(folder: Path, progress: Callable[[int, int], None] | None = None) -> dict[str, str]:
+    """Reads everything and compares it with its checksums.
+
+    Returns:
+        what is wrong, by the shard's name; empty when all is well.
+
+    Raises:
+        DataError: no store.
+    """
+    header, wrong = read_header(folder), {}
+    for k in range(header.n_shards):
+        try:
+            rows = read_index(folder, k)
+            with tar_path(folder, k).open("rb") as file:
+                for row in rows:
+                    for part in row.parts:
+                        read_part(file, part)
+        except Unusable as reason:
+            wrong[shard_name(k)] = f"{row.sample.name}: {reason.message}"
+        except (DataError, OSError) as error:
+            wrong[shard_name(k)] = error.got if isinstance(error, DataError) else str(error.strerror).lower()
+        if progress is not None:
+            progress(k + 1, header.n_shards)
+    return wrong
+
+
+def read_header(folder: Path) -> Header:
+    """What `store.json` says. Raises DataError when it is missing, damaged or of another format."""
+    path = folder / "store.json"
+    if not path.is_file():
+        remedy = "make one: fakespan prepare --data KIND:ROOT --out FOLDER"
+        raise DataError(folder, expected="a prepared store", got="a folder without store.json", remedy=remedy)
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("packing") != PARAMETERS:
+        got = repr(record.get("format")) if isinstance(record, dict) else "no object"
+        expected = f"a store of format {FORMAT} with the packing of this version"
+        raise DataError(path, expected=expected, got=got, remedy="prepare it anew with this version of fakespan")
+    try:
+        header = Header(**{name: record[name] for name in Header.__dataclass_fields__})
+    except KeyError as error:
+        raise DataError(path, expected=f"the entry {error}", got="none", remedy="prepare it anew") from error
+    counts = (header.n_clips, header.clips_per_shard)
+    if not all(isinstance(n, int) and 0 < n < 1 << 32 for n in counts) or header.faces not in {"auto", "whole"}:
+        raise DataError(path, expected="counts from 1 on", got=repr(counts), remedy="prepare it anew")
+    return header
+
+
+def read_problems(folder: Path) -> list[dict[str, str]]:
+    """The clips that could not be prepared: their names and why. Raises DataError when the list is damaged."""
+    path = folder / "problems.json"
+    record = read_json(path) if path.is_file() else []
+    if not isinstance(record, list) or not all(isinstance(entry, dict) for entry in record):
+        raise DataError(path, expected="a list of problems", got="something else", remedy="prepare it anew")
+    return record
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Writes it whole or not at all. Raises OSError."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(record, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _example(row: Row, sample: Sample, tar: Path) -> Example:
+    """The clip of a row; raises Unusable or OSError."""
+    n, method = row.n_frames, sample.facts.get("method", "")
+    with tar.open("rb") as file:
+        faces, sound = (None if part is None else read_part(file, part) for part in (row.faces, row.sound))
+    try:
+        return Example(
+            name=sample.name,
+            faces=np.zeros((n, FACE_SIZE, FACE_SIZE, 3), np.uint8) if faces is None else unpack_faces(faces, n),
+            sound=_silence(n) if sound is None else unpack_sound(sound, n * SAMPLES_PER_FRAME),
+            audio_spans=fit_spans(sample.audio_spans, row.start_s, n / FPS),
+            visual_spans=fit_spans(sample.visual_spans, row.start_s, n / FPS),
+            method=method if isinstance(method, str) else "",
+            has_picture=faces is not None,
+            has_sound=sound is not None,
+            start_s=row.start_s,
+        )
+    except ValueError as error:
+        raise Unusable("damage", str(error)) from error
+
+
+def _silence(n_frames: int) -> Any:
+    return np.zeros(n_frames * SAMPLES_PER_FRAME, np.float32)
