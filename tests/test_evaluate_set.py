@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +16,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset
 
 from clips import tone, write_clip
 from datasets import make_avdeepfake1m, make_forgerynet, make_lavdf, write_json, write_test_clip
 from fakespan.boundary_map import iou_map_target
 from fakespan.data.manifest import load_manifest
+from fakespan.data.sets import open_set
 from fakespan.errors import DataError, UsageError
-from fakespan.evaluate import proposal_writer
+from fakespan.evaluate import dataset, proposal_writer
 from fakespan.evaluate.dataset import SetOptions, evaluate_set
 from fakespan.evaluate.proposals import read_proposals
 from fakespan.evaluate.run import MAPS, weights_digest
@@ -355,6 +358,28 @@ def test_nan_from_the_network_names_the_clip(tmp_path, tiny, lavdf):
 
     with pytest.raises(DataError, match=r"test/00000\d.mp4: expected numbers from the network, got NaN"):
         evaluate_set(tiny, f"lavdf:{lavdf}", tmp_path / "out", OPTIONS, judge=broken)
+
+
+class Deadly(Dataset):
+    """A set of which one clip kills whoever decodes it."""
+
+    def __init__(self, clips):
+        self.clips, self.samples, self.source = clips, clips.samples, clips.source
+
+    def __len__(self):
+        return len(self.clips)
+
+    def __getitem__(self, k):
+        return self.clips[k] if k != 5 else os._exit(1)
+
+
+def test_a_decoder_that_dies_is_told_and_what_was_done_is_kept(tmp_path, tiny, lavdf, monkeypatch):
+    monkeypatch.setattr(dataset, "open_set", lambda *args, **options: Deadly(open_set(*args, **options)))
+    with pytest.raises(DataError, match=r"expected decoders that live, got one that died after \d clips"):
+        evaluate_set(tiny, f"lavdf:{lavdf}", tmp_path / "out", SetOptions(n_workers=1))
+    monkeypatch.undo()
+    said = evaluate_set(tiny, f"lavdf:{lavdf}", tmp_path / "out", OPTIONS)
+    assert said.result["clips"]["predicted in this run"] <= N_TEST
 
 
 @pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("n_workers", -1), ("n_bootstrap", -5)])

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,7 +92,7 @@ def predict(
         UsageError: the folder cannot be written to.
     """
     said, total = Predicted(), len(clips)
-    with ExitStack() as stack:
+    with ExitStack() as stack, _decoders(clips.source, said):
         writers = {name: stack.enter_context(_writer(folder, name)) for name in MAPS if not _is_finished(folder, name)}
         done = {s.name for s in clips.samples if all(s.name in writer for writer in writers.values())}
         said.n_before = len(done)
@@ -227,6 +227,19 @@ def _loaded(clips: ClipSet, batches: list[list[int]], n_workers: int) -> Iterato
     yield from DataLoader(
         _Readable(clips), batch_sampler=batches, num_workers=n_workers, collate_fn=_as_they_are, **options
     )
+
+
+@contextmanager
+def _decoders(source: str, said: Predicted) -> Iterator[None]:
+    """A loader's worker that dies (memory, a file that breaks the decoder) is told; torch interrupts whatever runs."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        got = f"one that died after {said.n_before + said.n_clips} clips"
+        remedy = "run again to go on; with fewer --workers if memory ran out"
+        raise DataError(source, expected="decoders that live", got=got, remedy=remedy) from error
 
 
 def _as_they_are(examples: list[Example | _Unreadable]) -> list[Example | _Unreadable]:
