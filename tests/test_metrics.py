@@ -32,7 +32,7 @@ def slow_iou(a, b) -> np.float32:
     """In float32, which decides where an IoU equals a threshold."""
     (a_begin, a_end), (b_begin, b_end) = np.asarray(a, np.float32), np.asarray(b, np.float32)
     shared = max(np.float32(0), min(a_end, b_end) - max(a_begin, b_begin))
-    union = (a_end - a_begin) + (b_end - b_begin) - shared
+    union = max(a_end, b_end) - min(a_begin, b_begin)
     return shared / union if union > 0 else np.float32(0)
 
 
@@ -128,14 +128,14 @@ def test_a_claimed_proposal_is_not_claimed_again():
     labels = {"a": [[1.0, 2.0], [1.0, 2.0], [5.0, 6.0]]}
     proposals = {"a": [[0.9, 1.0, 2.0], [0.8, 5.0, 6.0]]}
     matches = match_proposals(proposals, labels, [0.5])
-    assert matches.hits[0.5].tolist() == [True, True]
+    assert matches.hits(0.5).tolist() == [True, True]
     assert matches.average_precision(0.5) == pytest.approx(1 / 3)
 
 
 def test_labels_claim_in_the_order_of_the_list_not_of_the_score():
     labels = {"a": [[1.0, 2.0]], "b": [[0.0, 1.0]]}
     proposals = {"a": [[0.1, 1.0, 2.0], [0.9, 1.0, 2.0]], "b": []}
-    assert match_proposals(proposals, labels, [0.5]).hits[0.5].tolist() == [False, True]
+    assert match_proposals(proposals, labels, [0.5]).hits(0.5).tolist() == [False, True]
 
 
 def test_an_iou_that_equals_the_threshold_does_not_count():

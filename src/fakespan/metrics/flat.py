@@ -1,7 +1,8 @@
-"""The proposals of many videos laid end to end: what the readers give and the metrics take, without a list per video.
+"""Proposals and labels of many videos laid end to end: what readers give and metrics take, without a list per video.
 
-Contract: seconds, float32. It is a mapping from a video's name to (n, 3) score, start, end, so whatever takes a dict of
-arrays takes it too. Why float32: the published evaluators compute in it, so that their ties are ties here.
+Contract: seconds, float32. Each is a mapping from a video's name to its (n, 3) score, start, end or (m, 2) start, end,
+so whatever takes a dict of arrays takes it too. Why float32: the published evaluators compute in it, so that their ties
+are ties here.
 """
 
 from __future__ import annotations
@@ -15,16 +16,59 @@ from numpy.typing import ArrayLike, NDArray
 
 from fakespan.errors import DataError
 
-__all__ = ["Proposals", "lay_out"]
+__all__ = ["Labels", "Proposals", "lay_out"]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Proposals(Mapping[str, Singles]):
-    """Proposals of V videos, P in all, each video's in the order of its list.
+class _Flat(Mapping[str, Singles]):
+    """What both have in common: V names, each with a run of the columns."""
+
+    names: tuple[str, ...]
+    offsets: Ints
+
+    @property
+    def columns(self) -> tuple[Singles, ...]:
+        """All values, column by column."""
+        raise NotImplementedError
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Name -> its place in `names`."""
+        return {name: k for k, name in enumerate(self.names)}
+
+    def __getitem__(self, name: str) -> Singles:
+        k = self.index[name]
+        part = slice(int(self.offsets[k]), int(self.offsets[k + 1]))
+        return np.stack([column[part] for column in self.columns], axis=1)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.index
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.names)} videos, {int(self.offsets[-1])} rows)"
+
+    def taken(self, names: tuple[str, ...]) -> tuple[Ints, list[Singles]]:
+        """Offsets and columns for these names in their order; an unknown one has no rows."""
+        places = np.array([self.index.get(name, -1) for name in names], dtype=np.int64)
+        begins = self.offsets[places] * (places >= 0)
+        lengths = np.where(places >= 0, np.diff(self.offsets, append=0)[places], 0)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        rows = np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths)
+        return offsets, [column[rows] for column in self.columns]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Proposals(_Flat):
+    """Proposals of V videos, P in all, each video's in the order of its list; [name] gives (n, 3).
 
     >>> found = Proposals.of({"a": [[0.9, 1, 2], [0.8, 4, 5]], "b": []})
     >>> found["a"].shape, found["b"].shape, found.n_proposals
@@ -47,36 +91,60 @@ class Proposals(Mapping[str, Singles]):
         if isinstance(tables, Proposals):
             return tables
         table, offsets = lay_out(tables, 3, "proposals")
-        score, start_s, end_s = np.ascontiguousarray(table.T, dtype=np.float32)
-        return cls(tuple(tables), offsets, score, start_s, end_s)
+        return cls(tuple(tables), offsets, *_singles(table))
+
+    @property
+    def columns(self) -> tuple[Singles, ...]:
+        """Score, start and end of all."""
+        return self.score, self.start_s, self.end_s
 
     @property
     def n_proposals(self) -> int:
         """Of all videos."""
         return len(self.score)
 
-    @cached_property
-    def index(self) -> dict[str, int]:
-        """Name -> its place in `names`."""
-        return {name: k for k, name in enumerate(self.names)}
+    def ordered(self, names: tuple[str, ...]) -> Proposals:
+        """Those of these videos, in this order; a video without proposals has none."""
+        if names == self.names:
+            return self
+        offsets, columns = self.taken(names)
+        return Proposals(names, offsets, *columns)
 
-    def __getitem__(self, name: str) -> Singles:
-        """(n, 3) score, start, end in seconds of one video."""
-        k = self.index[name]
-        part = slice(int(self.offsets[k]), int(self.offsets[k + 1]))
-        return np.stack([self.score[part], self.start_s[part], self.end_s[part]], axis=1)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.index
+@dataclass(frozen=True, eq=False, repr=False)
+class Labels(_Flat):
+    """Forged spans of V videos, L in all, in the order of the metadata; [name] gives (m, 2).
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+    >>> Labels.of({"a": [[1, 2], [4, 5]], "b": []})
+    Labels(2 videos, 2 rows)
+    """
 
-    def __len__(self) -> int:
-        return len(self.names)
+    names: tuple[str, ...]  # (V,) each once
+    offsets: Ints  # (V + 1,) where each video's begin
+    start_s: Singles  # (L,)
+    end_s: Singles  # (L,)
 
-    def __repr__(self) -> str:
-        return f"Proposals({len(self.names)} videos, {self.n_proposals} proposals)"
+    @classmethod
+    def of(cls, tables: Mapping[str, ArrayLike]) -> Labels:
+        """Lays (m, 2) tables of start and end in seconds end to end.
+
+        Raises:
+            DataError: a table is not of that shape.
+        """
+        if isinstance(tables, Labels):
+            return tables
+        table, offsets = lay_out(tables, 2, "labels")
+        return cls(tuple(tables), offsets, *_singles(table))
+
+    @property
+    def columns(self) -> tuple[Singles, ...]:
+        """Start and end of all."""
+        return self.start_s, self.end_s
+
+    @property
+    def n_labels(self) -> int:
+        """Of all videos."""
+        return len(self.start_s)
 
 
 def lay_out(tables: Mapping[str, ArrayLike], n_columns: int, what: str) -> tuple[Floats, Ints]:
@@ -103,3 +171,9 @@ def _table(name: str, values: ArrayLike, n_columns: int, what: str) -> Floats:
     if table.ndim != 2 or table.shape[1] != n_columns:
         raise DataError(f"{what} of {name}", expected=f"numbers (n, {n_columns})", got=f"{table.shape}", remedy=remedy)
     return table
+
+
+def _singles(table: Floats) -> Singles:
+    """Its columns one after the other, in float32; what that cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(table.T, dtype=np.float32)

@@ -1,0 +1,61 @@
+"""`fakespan score`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fakespan.cli.shared import bar
+
+Missing = Literal["error", "zero"]
+
+
+def score(
+    proposals: Annotated[Path, typer.Argument(help="{file: [[score, begin, end], ...]} as .json, or .parquet.")],
+    metadata: Annotated[Path, typer.Argument(help="The metadata file of LAV-DF or AV-Deepfake1M.")],
+    fps: Annotated[
+        float, typer.Option(help="Begin and end in a JSON file: 25 for frames, 1 for seconds. Parquet holds seconds.")
+    ] = 25.0,
+    split: Annotated[
+        str | None, typer.Option(help="train, validation or test; the splits that the proposals are of, if not given.")
+    ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Resample the videos so often for 95 % intervals, for instance 1000.")
+    ] = 0,
+    missing: Annotated[
+        Missing, typer.Option(help="A video without proposals: error, or zero (nothing found).")
+    ] = "error",
+    preset: Annotated[
+        str | None, typer.Option(help="lavdf or avdeepfake1m: whose IoUs and counts; the metadata's own by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file too.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Draw precision, recall and scores into this folder.")] = None,
+) -> None:
+    """Rate a proposals file: AP, AR and AUC as published, per subset and per length of the forged spans."""
+    from fakespan.evaluate.proposals import read_proposals
+    from fakespan.evaluate.score import score as rate
+    from fakespan.evaluate.score_table import draw, render
+    from fakespan.evaluate.truth import read_truth
+
+    found = read_proposals(proposals, fps)
+    truth = read_truth(metadata).prepared(found, split, preset)
+    with bar("resampling") as progress:
+        result = rate(found, truth, n_bootstrap=bootstrap, missing=missing, seed=seed, progress=progress)
+    text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
+    if as_json:
+        print(text)
+    else:
+        from rich.console import Console
+
+        Console().print(render(result, proposals.name))
+    if out is not None:
+        from fakespan.report.files import write_text
+
+        write_text(out, text + "\n", sources=(str(proposals), str(metadata)))
+    if plots is not None:
+        draw(result, plots)

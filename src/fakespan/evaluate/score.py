@@ -1,0 +1,139 @@
+"""Rates anybody's proposals against the truth of a published data set.
+
+Contract: `score` gives every number: AP and AR as both published evaluators compute them, AP the ActivityNet way, AUC
+of whole videos, for each subset and each length of forged spans, with intervals over videos. Overlaps are computed
+once; a subset and a resample of the videos are weights on them. docs/scoring.md explains each number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fakespan.errors import UsageError
+from fakespan.evaluate.score_notes import Missing, check
+from fakespan.evaluate.score_parts import Group, Progress, Rated, resampled
+from fakespan.evaluate.truth import KINDS, Truth
+from fakespan.metrics import Pairs, Proposals
+
+__all__ = ["BUCKETS_S", "SUBSETS", "USUAL", "Group", "Score", "check", "score"]
+
+USUAL: dict[str, tuple[tuple[float, ...], tuple[int, ...]]] = {
+    "lavdf": ((0.5, 0.75, 0.95), (100, 50, 20, 10)),
+    "avdeepfake1m": ((0.5, 0.75, 0.9, 0.95), (50, 30, 20, 10, 5)),
+}
+"""Preset -> IoUs of AP and numbers of proposals of AR in its published table."""
+
+SUBSETS = {"full": None, "visual": "audio", "audio": "visual"}
+"""Subset -> the fakes that it drops: those in which only this was forged."""
+
+BUCKETS_S = (0.0, 0.4, 0.8, 1.2, math.inf)
+"""Lengths of forged spans at which the buckets part: a bucket holds low <= length < high."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """All numbers of one proposals file."""
+
+    preset: str
+    subsets: tuple[Group, ...]
+    buckets: tuple[Group, ...]  # of the full set
+    notes: tuple[str, ...]
+    n_bootstrap: int
+    seed: int
+    level: float = 0.95
+    rated: Rated | None = field(default=None, repr=False, compare=False)  # what plots are made from
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dicts and numbers, ready for JSON; None for what is undefined."""
+        bootstrap = {"resamples": self.n_bootstrap, "seed": self.seed, "level": self.level}
+        return {
+            "format": "fakespan.score/1",
+            "preset": self.preset,
+            "subsets": [group.to_dict() for group in self.subsets],
+            "buckets": [group.to_dict() for group in self.buckets],
+            "bootstrap": bootstrap if self.n_bootstrap else None,
+            "notes": list(self.notes),
+        }
+
+
+def score(
+    proposals: Mapping[str, ArrayLike],
+    truth: Truth,
+    *,
+    iou_thresholds: Sequence[float] | None = None,
+    n_proposals: Sequence[int] | None = None,
+    subsets: Sequence[str] = tuple(SUBSETS),
+    buckets: Sequence[float] = BUCKETS_S,
+    n_bootstrap: int = 0,
+    missing: Missing = "error",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Score:
+    """Every number of these proposals.
+
+    Args:
+        proposals: name -> (n, 3) score, begin, end in seconds; see `read_proposals`.
+        truth: the videos that are rated; see `read_truth`.
+        iou_thresholds: IoUs of AP; those usual for the truth's preset if None.
+        n_proposals: numbers of proposals of AR; those usual for the truth's preset if None.
+        subsets: of "full", "visual" (without audio-only fakes), "audio" (without visual-only fakes).
+        buckets: increasing lengths in seconds that part the forged spans; fewer than two for no buckets.
+        n_bootstrap: resamples of the videos behind the intervals; 0 for none.
+        missing: what a video of the truth without proposals is: an error, or one in which nothing was found ("zero").
+        seed: of the resamples.
+        progress: called with resamples done and wanted.
+
+    Raises:
+        DataError: what `check` finds, or no forged span to find.
+        UsageError: an option that cannot be.
+    """
+    usual_ious, usual_counts = USUAL[truth.preset]
+    ious, counts = tuple(iou_thresholds or usual_ious), tuple(n_proposals or usual_counts)
+    _refuse("IoU thresholds", "above 0 and below 1", ious, all(0 < iou < 1 for iou in ious))
+    _refuse("numbers of proposals", "1 or more", counts, all(n >= 1 for n in counts))
+    _refuse("subsets", f"of {', '.join(SUBSETS)}", subsets, set(subsets) <= set(SUBSETS))
+    _refuse("buckets", "increasing lengths", buckets, all(a < b for a, b in pairwise(buckets)))
+    _refuse("bootstrap", "0 or more", n_bootstrap, n_bootstrap >= 0)
+    _refuse("missing", "error or zero", missing, missing in ("error", "zero"))
+    found, notes = check(Proposals.of(proposals), truth, missing)
+    rated = Rated(truth, Pairs.of(found, truth.labels, min(0.5, *ious)), ious, counts)
+    chosen = [_videos(truth, name) for name in subsets]
+    edges = list(pairwise(buckets))
+    groups = [rated.subset(name, videos) for name, videos in zip(subsets, chosen, strict=True)]
+    parts = [rated.bucket(bucket_name(low, high), low, high) for low, high in edges]
+    if n_bootstrap:
+        labels = [rated.in_bucket(low, high) for low, high in edges]
+        of_groups, of_parts = list(zip(groups, chosen, strict=True)), list(zip(parts, labels, strict=True))
+        groups, parts = resampled(
+            rated, of_groups, of_parts, n_resamples=n_bootstrap, seed=seed, level=Score.level, progress=progress
+        )
+    return Score(truth.preset, tuple(groups), tuple(parts), tuple(notes), n_bootstrap, seed, rated=rated)
+
+
+def bucket_name(low_s: float, high_s: float) -> str:
+    """Words for a range of lengths.
+
+    >>> bucket_name(0, 0.4), bucket_name(0.4, 0.8), bucket_name(1.2, math.inf)
+    ('under 0.4 s', '0.4 to 0.8 s', '1.2 s and more')
+    """
+    if high_s == math.inf:
+        return f"{low_s:g} s and more"
+    return f"{low_s:g} to {high_s:g} s" if low_s > 0 else f"under {high_s:g} s"
+
+
+def _videos(truth: Truth, subset: str) -> NDArray[np.bool_]:
+    """(V,) the videos of a subset."""
+    dropped = SUBSETS[subset]
+    return np.asarray(truth.kinds != (-1 if dropped is None else KINDS.index(dropped)))
+
+
+def _refuse(name: str, expected: str, got: object, is_fine: bool) -> None:
+    if not is_fine:
+        raise UsageError(name, expected=expected, got=str(got), remedy="change it")

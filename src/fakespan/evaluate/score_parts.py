@@ -1,0 +1,205 @@
+"""The numbers of `score`, for any subset of the videos, any range of span lengths and any resample.
+
+Contract: overlaps and matches in, values by name out. A subset and a resample are both counts: how often each video is
+taken. What takes long is done once; a resample costs one pass over the proposals for each subset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.evaluate.truth import Truth
+from fakespan.metrics import Pairs
+from fakespan.metrics.bootstrap import draws, interval
+from fakespan.metrics.precision import Matches, match_activitynet, match_pairs, weigh
+from fakespan.metrics.recall import best_shares, found_shares
+
+__all__ = ["Group", "Rated", "resampled"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Values = dict[str, float]
+Progress = Callable[[float, float], None]
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The numbers of one subset of the videos, or of the forged spans of one range of lengths."""
+
+    name: str
+    n_videos: int
+    n_fakes: int
+    n_spans: int
+    values: Mapping[str, float] = field(default_factory=dict)  # "AP@0.5", "AR@100", "AUC" ...; NaN where undefined
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of those that were resampled
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, None for what is undefined."""
+        counts = {"videos": self.n_videos, "fakes": self.n_fakes, "spans": self.n_spans}
+        intervals = {name: [_plain(low), _plain(high)] for name, (low, high) in self.intervals.items()}
+        values = {name: _plain(value) for name, value in self.values.items()}
+        return {"name": self.name, **counts, "values": values, "intervals": intervals}
+
+
+@dataclass(frozen=True, eq=False)
+class Rated:
+    """Everything about a file that no subset changes."""
+
+    truth: Truth
+    pairs: Pairs
+    ious: tuple[float, ...]
+    n_proposals: tuple[int, ...]
+
+    @cached_property
+    def matches(self) -> Matches:
+        """Right proposals, the published way."""
+        return match_pairs(self.pairs, self.ious)
+
+    @cached_property
+    def activitynet(self) -> Matches:
+        """Right proposals, the way of ActivityNet."""
+        return match_activitynet(self.pairs, self.ious)
+
+    @cached_property
+    def found(self) -> Floats:
+        """(L, K) for each label and number of proposals the share of IoUs at which it is found."""
+        best = best_shares(self.pairs, self.n_proposals)
+        return np.stack([found_shares(best[n]) for n in self.n_proposals], axis=1)
+
+    @cached_property
+    def label_video(self) -> Ints:
+        """(L,) video of each label."""
+        counts = np.diff(self.truth.labels.offsets)
+        return np.repeat(np.arange(len(counts)), counts)
+
+    @cached_property
+    def forged(self) -> Flags:
+        """(V,) whether a video holds a forged span."""
+        return np.diff(self.truth.labels.offsets) > 0
+
+    @cached_property
+    def places(self) -> Ints:
+        """(V,) rank of each video by its best score, equal ones alike; one without proposals comes last."""
+        found = self.pairs.proposals
+        best = np.full(len(found.names), -np.inf)
+        filled = np.flatnonzero(np.diff(found.offsets))
+        if len(filled):
+            best[filled] = np.maximum.reduceat(found.score, found.offsets[filled])
+        return np.unique(best, return_inverse=True)[1]
+
+    def sums(self, labels: Flags) -> Floats:
+        """(V, 1 + K) of some labels: how many each video has, and how much of them is found."""
+        columns = [labels.astype(np.float64), *(self.found * labels[:, None]).T]
+        n = len(self.forged)
+        return np.stack([np.bincount(self.label_video, column, minlength=n) for column in columns], axis=1)
+
+    def recalls(self, sums: Floats, counts: Ints) -> Values:
+        """AR of a draw of the videos."""
+        n_labels, *found = counts @ sums
+        return {
+            f"AR@{n}": float(f / n_labels) if n_labels else NAN for n, f in zip(self.n_proposals, found, strict=True)
+        }
+
+    def precisions(self, counts: Ints) -> Values:
+        """AP of a draw of the videos, both ways."""
+        weights = np.take(counts.astype(np.int32), self.pairs.video_by_score)
+        n_labels = int(np.diff(self.truth.labels.offsets) @ counts)
+        values = {}
+        for name, matches in (("AP", self.matches), ("ActivityNet AP", self.activitynet)):
+            for iou, (found, seen) in weigh(weights, matches.ranks).items():
+                values[f"{name}@{iou:g}"] = matches.area(found, seen, n_labels)
+        return values
+
+    def auc(self, counts: Ints) -> float:
+        """AUC of a draw of the videos by their best scores; NaN where only one kind is left."""
+        n = int(self.places.max(initial=0)) + 1
+        forged = np.bincount(self.places, counts * self.forged, minlength=n)
+        real = np.bincount(self.places, counts * ~self.forged, minlength=n)
+        n_pairs = forged.sum() * real.sum()
+        return float(forged @ (np.cumsum(real) - real / 2) / n_pairs) if n_pairs else NAN
+
+    def values(self, counts: Ints, sums: Floats) -> Values:
+        """All numbers of a draw of the videos."""
+        return {**self.precisions(counts), **self.recalls(sums, counts), "AUC": self.auc(counts)}
+
+    def in_bucket(self, low_s: float, high_s: float) -> Flags:
+        """(L,) the labels of these lengths. Half a millisecond of rounding does not push one over the edge."""
+        lengths = np.round(self.truth.labels.end_s.astype(np.float64) - self.truth.labels.start_s, 3)
+        return (lengths >= low_s) & (lengths < high_s)
+
+    def bucket_precisions(self, labels: Flags, low_s: float, high_s: float) -> Values:
+        """AP for some labels: proposals right about others are left out, wrong ones count by their own length."""
+        found = self.pairs.proposals
+        lengths = np.round(found.end_s.astype(np.float64) - found.start_s, 3)
+        is_near = (lengths >= low_s) & (lengths < high_s)
+        values = {}
+        for iou in self.ious:
+            weights = is_near.astype(np.int32)
+            weights[self.matches.right[iou]] = labels[self.matches.labels[iou]]
+            steps = weigh(weights[self.pairs.order], {iou: self.matches.ranks[iou]})
+            values[f"AP@{iou:g}"] = self.matches.area(*steps[iou], int(labels.sum()))
+        return values
+
+    def subset(self, name: str, videos: Flags) -> Group:
+        """The numbers of some videos."""
+        counts, sums = videos.astype(np.int64), self.sums(np.ones(len(self.label_video), dtype=bool))
+        n_spans = int(np.diff(self.truth.labels.offsets)[videos].sum())
+        return Group(name, int(videos.sum()), int(self.forged[videos].sum()), n_spans, self.values(counts, sums))
+
+    def bucket(self, name: str, low_s: float, high_s: float) -> Group:
+        """The numbers of the labels of these lengths, over all videos."""
+        labels = self.in_bucket(low_s, high_s)
+        n_videos = len(np.unique(self.label_video[labels]))
+        once = np.ones(len(self.forged), dtype=np.int64)
+        values = self.bucket_precisions(labels, low_s, high_s) | self.recalls(self.sums(labels), once)
+        return Group(name, n_videos, n_videos, int(labels.sum()), values)
+
+
+def resampled(
+    rated: Rated,
+    subsets: list[tuple[Group, Flags]],
+    buckets: list[tuple[Group, Flags]],
+    *,
+    n_resamples: int,
+    seed: int,
+    level: float,
+    progress: Progress | None,
+) -> tuple[list[Group], list[Group]]:
+    """The groups with intervals. The same resamples serve all: a subset is what a resample holds of it.
+
+    Args:
+        rated: the file.
+        subsets: each with its videos (V,).
+        buckets: each with its labels (L,); recall alone is resampled.
+        n_resamples: how many.
+        seed: of the resamples.
+        level: share of them within an interval.
+        progress: called with resamples done and wanted.
+    """
+    everything = rated.sums(np.ones(len(rated.label_video), dtype=bool))
+    of_bucket = [rated.sums(labels) for _, labels in buckets]
+    rows: list[list[Values]] = [[] for _ in (*subsets, *buckets)]
+    for k, counts in enumerate(draws(len(rated.forged), n_resamples, seed)):
+        drawn = [rated.values(counts * videos, everything) for _, videos in subsets]
+        drawn += [rated.recalls(sums, counts) for sums in of_bucket]
+        for values, row in zip(rows, drawn, strict=True):
+            values.append(row)
+        if progress is not None:
+            progress(k + 1, n_resamples)
+    groups = [
+        replace(group, intervals={name: interval([v[name] for v in values], level) for name in values[0]})
+        for (group, _), values in zip((*subsets, *buckets), rows, strict=True)
+    ]
+    return groups[: len(subsets)], groups[len(subsets) :]
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else value

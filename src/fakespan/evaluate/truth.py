@@ -1,0 +1,202 @@
+"""What is forged in which video, by the metadata of a published data set or by its Samples.
+
+Contract: a `Truth` in the order of the metadata, seconds, whatever was read: LAV-DF's list (file, fake_periods,
+modify_audio, modify_video, duration, split) or AV-Deepfake1M's (file, fake_segments, modify_type, video_frames, split).
+Fields that it does not need are passed over. Media files are not looked at.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.config import FPS
+from fakespan.errors import DataError, UsageError
+from fakespan.metrics import Labels, Proposals
+from fakespan.types import Sample
+
+__all__ = ["KINDS", "PRESETS", "Preset", "Truth", "read_truth"]
+
+Preset = Literal["lavdf", "avdeepfake1m"]
+PRESETS: tuple[Preset, ...] = ("lavdf", "avdeepfake1m")
+KINDS = ("real", "audio", "visual", "both")
+SPLITS = {"dev": "validation", "val": "validation"}
+_SPANS = {"lavdf": "fake_periods", "avdeepfake1m": "fake_segments"}
+_MODIFY_TYPES = {"audio_modified": "audio", "visual_modified": "visual", "both_modified": "both"}
+_REMEDY = "give the metadata of LAV-DF or AV-Deepfake1M"
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """V videos and their forged spans."""
+
+    preset: Preset  # whose thresholds are usual
+    labels: Labels  # names, and spans in seconds
+    kinds: NDArray[np.int8]  # (V,) what was forged, an index into KINDS
+    splits: tuple[str, ...]  # (V,) train, validation, test; "" where the metadata does not say
+    durations_s: NDArray[np.float32]  # (V,) NaN where the metadata does not say
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(V,) with forward slashes."""
+        return self.labels.names
+
+    @classmethod
+    def of_samples(cls, samples: Iterable[Sample], preset: Preset = "lavdf") -> Truth:
+        """Of the samples of a data set (see `fakespan.data.sets`)."""
+        chosen = tuple(samples)
+        labels = Labels.of({s.name: s.spans for s in chosen})
+        kinds = np.array([KINDS.index(s.kind) for s in chosen], dtype=np.int8)
+        durations = np.array([s.duration_s for s in chosen], dtype=np.float32)
+        return cls(preset, labels, kinds, tuple(s.split for s in chosen), durations)
+
+    def prepared(self, proposals: Proposals, split: str | None = None, preset: str | None = None) -> Truth:
+        """What a proposals file is rated by: the videos of one split, or of those splits that its videos are of.
+
+        Args:
+            proposals: of the file.
+            split: train, validation (dev, val) or test.
+            preset: whose thresholds are taken; its own if None.
+
+        Raises:
+            UsageError: no such preset.
+            DataError: no video of that split.
+        """
+        if preset is not None and preset not in PRESETS:
+            raise UsageError("--preset", expected=" or ".join(PRESETS), got=repr(preset), remedy="change --preset")
+        named = {name.replace("\\", "/") for name in proposals.names}
+        splits = {split} if split else {s for name, s in zip(self.names, self.splits, strict=True) if name in named}
+        chosen = self if not splits or splits == set(self.splits) else self.only(splits)
+        return chosen if preset is None else replace(chosen, preset=preset)
+
+    def only(self, splits: Iterable[str]) -> Truth:
+        """The videos of these splits; "dev" and "val" are words for validation.
+
+        Raises:
+            DataError: there is none.
+        """
+        wanted = {SPLITS.get(split, split) for split in splits}
+        keep = np.flatnonzero([split in wanted for split in self.splits])
+        if not len(keep):
+            known = ", ".join(sorted(set(self.splits))) or "no split"
+            raise DataError(
+                "metadata", expected=f"videos of {', '.join(sorted(wanted))}", got=known, remedy="change --split"
+            )
+        names = tuple(self.names[k] for k in keep)
+        offsets, (start_s, end_s) = self.labels.taken(names)
+        splits = tuple(self.splits[k] for k in keep)
+        return Truth(
+            self.preset, Labels(names, offsets, start_s, end_s), self.kinds[keep], splits, self.durations_s[keep]
+        )
+
+
+def read_truth(path: str | Path) -> Truth:
+    """Reads the metadata of LAV-DF or AV-Deepfake1M, whichever it is.
+
+    Raises:
+        DataError: the file cannot be read, is neither of the two, names a video twice, or has a span that is none.
+    """
+    entries = _entries(Path(path))
+    preset = next((p for p in PRESETS if any(_SPANS[p] in e for e in entries[:1])), None)
+    if preset is None:
+        got = f"neither in the first of {len(entries)} entries" if entries else "an empty list"
+        raise DataError(path, expected="fake_periods or fake_segments", got=got, remedy=_REMEDY)
+    try:
+        names = tuple(e["file"].replace("\\", "/") for e in entries)
+        spans = [e[_SPANS[preset]] for e in entries]
+        labels = _labels(names, spans, path)
+        splits = tuple(SPLITS.get(s, s) for s in [e.get("split") or "" for e in entries])
+        durations = np.array([_duration_s(e) for e in entries], dtype=np.float32)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        got = f"{_first_odd(entries, _SPANS[preset])} without"
+        raise DataError(path, expected=f"file and {_SPANS[preset]}", got=got, remedy=_REMEDY) from error
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise DataError(path, expected="each video once", got=f"{twice} more than once", remedy="remove one entry")
+    return Truth(preset, labels, _kinds(entries, spans), splits, durations)
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        got = str(error.strerror or error).lower()
+        raise DataError(path, expected="a metadata file", got=got, remedy="check the path") from error
+    try:
+        entries = _parsed(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(path, expected="JSON", got=str(error)[:80], remedy=_REMEDY) from error
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise DataError(path, expected="a list of videos", got=type(entries).__name__, remedy=_REMEDY)
+    return entries
+
+
+def _parsed(text: bytes) -> Any:
+    loads: Callable[[bytes], Any] = json.loads
+    with suppress(ImportError):
+        import orjson  # noqa: PLC0415  optional, and faster
+
+        loads = orjson.loads
+    collects = gc.isenabled()
+    gc.disable()  # a collector that looks at every new list takes longer than the parser
+    try:
+        return loads(text)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _labels(names: tuple[str, ...], spans: Sequence[Any], path: str | Path) -> Labels:
+    flat = list(chain.from_iterable(spans))
+    counts = np.fromiter(map(len, spans), dtype=np.int64, count=len(spans))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    if any(len(span) != 2 for span in flat):
+        raise ValueError
+    values = np.array(list(chain.from_iterable(flat)), dtype=np.float64).reshape(-1, 2)
+    bad = np.flatnonzero(~(np.isfinite(values).all(axis=1) & (values[:, 0] <= values[:, 1])))
+    if len(bad):
+        name = names[int(np.searchsorted(offsets, bad[0], side="right")) - 1]
+        got = f"{values[bad[0]].tolist()} in {name} ({len(bad)} such)"
+        raise DataError(path, expected="spans that end after they start", got=got, remedy="mend the metadata")
+    start_s, end_s = np.ascontiguousarray(values.T, dtype=np.float32)
+    return Labels(names, offsets, start_s, end_s)
+
+
+def _kinds(entries: list[dict[str, Any]], spans: Sequence[Any]) -> NDArray[np.int8]:
+    """What was forged: as modify_type or modify_audio and modify_video say; both where nothing says it."""
+    return np.array([KINDS.index(_kind(e)) if s else 0 for e, s in zip(entries, spans, strict=True)], dtype=np.int8)
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    if "modify_type" in entry:
+        return _MODIFY_TYPES.get(str(entry["modify_type"]), "both")
+    sound, picture = entry.get("modify_audio", True), entry.get("modify_video", True)
+    return "both" if bool(sound) == bool(picture) else "audio" if sound else "visual"
+
+
+def _duration_s(entry: dict[str, Any]) -> float:
+    if isinstance(entry.get("duration"), int | float):
+        return float(entry["duration"])
+    frames = entry.get("video_frames")
+    return frames / FPS if isinstance(frames, int | float) and frames > 0 else float("nan")
+
+
+def _first_odd(entries: list[dict[str, Any]], key: str) -> str:
+    """Words for the first entry that has no name or no list of spans."""
+    for k, entry in enumerate(entries, 1):
+        spans = entry.get(key)
+        if not isinstance(entry.get("file"), str) or not isinstance(spans, list):
+            return f"entry {k}"
+        if not all(isinstance(s, list) and len(s) == 2 and all(isinstance(v, int | float) for v in s) for s in spans):
+            return f"entry {k} ({entry['file']})"
+    return "an entry"

@@ -1,0 +1,143 @@
+"""Which proposals overlap which labels enough to matter: computed once, read by every metric.
+
+Contract: `Pairs.of` gives each (label, proposal) of one video whose IoU reaches a floor, in the order of the labels and
+within a label in the order of its video's list. All in float32: where an IoU equals a threshold, rounding decides on
+which side it falls, and only float32 rounds the published way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fakespan.errors import DataError
+from fakespan.metrics.flat import Ints, Labels, Proposals, Singles
+
+__all__ = ["Pairs", "best_first", "claim"]
+
+BLOCK = 1 << 16
+"""Overlaps computed at a time: what an operation leaves is still in the processor's cache for the next one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Labels of V videos, their proposals, and the M pairs of the two that overlap enough."""
+
+    proposals: Proposals  # of the labels' videos, in their order
+    labels: Labels
+    video: Ints  # (M,) index of its video, ascending
+    label: Ints  # (M,) index into the labels, ascending
+    proposal: Ints  # (M,) index into the proposals, ascending for equal labels
+    share: Singles  # (M,) IoU
+
+    @classmethod
+    def of(cls, proposals: Mapping[str, ArrayLike], labels: Mapping[str, ArrayLike], floor: float = 0.5) -> Pairs:
+        """Finds the pairs whose IoU is at least `floor`.
+
+        Args:
+            proposals: name -> (n, 3) score, begin, end in seconds; best as `Proposals`. Videos that `labels` does not
+                name are left out, and one that it names without proposals has none.
+            labels: name -> (m, 2) start and end in seconds; best as `Labels`.
+            floor: above 0.
+
+        Raises:
+            DataError: a wrong shape or NaN, no label at all, or no video of `labels` has proposals.
+        """
+        truth = Labels.of(labels)
+        if truth.names and not any(name in proposals for name in truth.names):
+            remedy = "use the names that the labels use"
+            raise DataError("proposals", expected="proposals of the labelled videos", got="none of them", remedy=remedy)
+        found = Proposals.of(proposals).ordered(truth.names)
+        for what, values in (("proposals", found.columns), ("labels", truth.columns)):
+            if any(np.isnan(column).any() for column in values):
+                raise DataError(what, expected="numbers", got="NaN", remedy="leave out what has no score or time")
+        if truth.n_labels == 0:
+            raise DataError("labels", expected="at least one forged span", got="none", remedy="rate fakes as well")
+        video = np.repeat(np.arange(len(truth.names)), np.diff(truth.offsets))
+        blocks = [_overlaps(found, truth, video, part, max(floor, 1e-9)) for part in _blocks(found, video)]
+        label, proposal, share = (np.concatenate(column) for column in zip(*blocks, strict=True))
+        return cls(found, truth, video[label], label, proposal, share)
+
+    @property
+    def rank(self) -> Ints:
+        """(M,) the proposal's place in its video's list, from 0."""
+        return self.proposal - self.proposals.offsets[self.video]
+
+    @cached_property
+    def order(self) -> Ints:
+        """(P,) proposals, best score first; equal ones in the order given."""
+        return best_first(self.proposals.score)
+
+    @cached_property
+    def video_by_score(self) -> NDArray[np.int32]:
+        """(P,) index of the video of each proposal, best score first."""
+        lengths = np.diff(self.proposals.offsets)
+        return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[self.order]
+
+
+def _blocks(found: Proposals, video: Ints) -> Iterator[slice]:
+    """Labels in runs of about BLOCK pairs with all their videos' proposals."""
+    ends = np.cumsum(np.diff(found.offsets)[video])
+    first = 0
+    while first < len(ends):
+        target = (ends[first - 1] if first else 0) + BLOCK
+        last = max(int(np.searchsorted(ends, target, side="right")), first + 1)
+        yield slice(first, last)
+        first = last
+
+
+def _overlaps(found: Proposals, truth: Labels, video: Ints, part: slice, floor: float) -> tuple[Ints, Ints, Singles]:
+    """Label, proposal and IoU of the pairs of some labels that reach the floor."""
+    begins = found.offsets[video[part]]
+    lengths = found.offsets[video[part] + 1] - begins
+    ends = np.cumsum(lengths)
+    proposal = np.arange(ends[-1]) + np.repeat(begins - (ends - lengths), lengths)
+    start_s, end_s = np.repeat(truth.start_s[part], lengths), np.repeat(truth.end_s[part], lengths)
+    share = _shares(found.start_s[proposal], found.end_s[proposal], start_s, end_s)
+    near = np.flatnonzero(share >= np.float32(floor))
+    return part.start + np.searchsorted(ends, near, side="right"), proposal[near], share[near]
+
+
+def _shares(start_a: Singles, end_a: Singles, start_b: Singles, end_b: Singles) -> Singles:
+    """IoU of overlapping spans, 0 of others. The union is taken from end to end, as published: it rounds otherwise."""
+    shared = np.maximum(np.minimum(end_a, end_b) - np.maximum(start_a, start_b), 0)
+    union = np.maximum(end_a, end_b) - np.minimum(start_a, start_b)
+    shares: Singles = shared / np.maximum(union, np.finfo(np.float32).tiny)
+    return shares
+
+
+def claim(pairs: Pairs, chosen: Ints) -> tuple[Ints, Ints]:
+    """In each video the first pair is made, then the first of those left whose label and proposal are both free ...
+
+    Args:
+        pairs: of which some may be made.
+        chosen: (n,) their indices, in the order in which they may be made; a video's stand together.
+
+    Returns:
+        Labels and proposals of the pairs made, (k,) each.
+    """
+    is_free_label = np.ones(pairs.labels.n_labels, dtype=bool)
+    is_free_proposal = np.ones(pairs.proposals.n_proposals, dtype=bool)
+    video, label, proposal = pairs.video[chosen], pairs.label[chosen], pairs.proposal[chosen]
+    labels, proposals = [label[:0]], [proposal[:0]]
+    while len(video):
+        first = np.flatnonzero(np.diff(video, prepend=-1))
+        labels.append(label[first])
+        proposals.append(proposal[first])
+        is_free_label[label[first]] = is_free_proposal[proposal[first]] = False
+        left = is_free_label[label] & is_free_proposal[proposal]
+        video, label, proposal = video[left], label[left], proposal[left]
+    return np.concatenate(labels), np.concatenate(proposals)
+
+
+def best_first(scores: Singles) -> Ints:
+    """Indices, best score first, equal ones in the order given: a stable sort as one of unique whole numbers."""
+    bits = (scores + np.float32(0)).view(np.uint32)  # + 0: -0 counts as 0
+    descending = np.where(bits >> np.uint32(31), bits, ~(bits | np.uint32(0x80000000)))
+    keys = (descending.astype(np.uint64) << np.uint64(32)) | np.arange(len(scores), dtype=np.uint64)
+    keys.sort()
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)

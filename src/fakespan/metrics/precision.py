@@ -1,0 +1,205 @@
+"""AP at an IoU: as the published evaluators of LAV-DF and AV-Deepfake1M compute it, and the ActivityNet way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fakespan.metrics.flat import Floats, Ints, Singles
+from fakespan.metrics.pairs import Pairs, best_first, claim
+
+__all__ = ["IOU_THRESHOLDS", "Matches", "activitynet_average_precision", "average_precision", "match_proposals"]
+
+Flags = NDArray[np.bool_]
+IOU_THRESHOLDS = (0.5, 0.75, 0.95)
+FINE = 1 << 22
+"""Steps of `_places`: several for each proposal of the largest set."""
+
+
+def average_precision(
+    proposals: Mapping[str, ArrayLike],
+    labels: Mapping[str, ArrayLike],
+    iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
+) -> dict[float, float]:
+    """AP@IoU: area under the interpolated precision-recall curve of all videos' proposals, best first.
+
+    Within a video the labels, in their order, each claim the first proposal, in the order of its list, that is not yet
+    claimed and whose IoU is strictly above the threshold. Proposals of equal score (in float32) keep the order of the
+    videos in `labels`. As in the published evaluator the curve begins at the first proposal, not at recall 0: a right
+    first proposal adds no area of its own, and a perfect result of n labels gets 1 - 1/n.
+
+    Args:
+        proposals: name -> (n, 3) score, begin, end in seconds.
+        labels: name -> (m, 2) start and end in seconds.
+        iou_thresholds: the IoUs asked for (AV-Deepfake1M adds 0.9).
+
+    Returns:
+        Threshold -> AP in 0..1.
+
+    Raises:
+        DataError: an array has the wrong shape, there is no label, or no video of `labels` has proposals.
+
+    >>> average_precision({"a": [[0.9, 1, 2], [0.8, 4, 5]]}, {"a": [[1, 2], [4, 5]]}, [0.5])
+    {0.5: 0.5}
+    """
+    matches = match_proposals(proposals, labels, iou_thresholds)
+    return {threshold: matches.average_precision(threshold) for threshold in iou_thresholds}
+
+
+def activitynet_average_precision(
+    proposals: Mapping[str, ArrayLike],
+    labels: Mapping[str, ArrayLike],
+    iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
+) -> dict[float, float]:
+    """AP@IoU the way of the ActivityNet detection benchmark (arXiv 1808.03766), for one class.
+
+    The proposals of all videos, best score first, each take the free label of their video that they overlap most, if
+    that IoU is at least the threshold; those that get none are wrong. Precision is interpolated and the area begins at
+    recall 0, so a perfect result gets 1. Deviation: float32 as everywhere here, and equal scores keep their order.
+
+    Args, Returns and Raises as `average_precision`.
+
+    >>> activitynet_average_precision({"a": [[0.9, 1, 2], [0.8, 4, 5]]}, {"a": [[1, 2], [4, 5]]}, [0.5])
+    {0.5: 1.0}
+    """
+    matches = match_activitynet(Pairs.of(proposals, labels, min(iou_thresholds, default=0.5)), iou_thresholds)
+    return {threshold: matches.average_precision(threshold) for threshold in iou_thresholds}
+
+
+def match_proposals(
+    proposals: Mapping[str, ArrayLike], labels: Mapping[str, ArrayLike], iou_thresholds: Sequence[float]
+) -> Matches:
+    """Lets the labels claim their proposals at every threshold (see `average_precision`).
+
+    Raises:
+        DataError: as `average_precision`.
+    """
+    return match_pairs(Pairs.of(proposals, labels, min(iou_thresholds, default=0.5)), iou_thresholds)
+
+
+def match_pairs(pairs: Pairs, iou_thresholds: Sequence[float]) -> Matches:
+    """The same with the overlaps at hand, which must reach down to the lowest threshold."""
+    made = {t: claim(pairs, np.flatnonzero(pairs.share > np.float32(t))) for t in iou_thresholds}
+    return Matches(pairs, *_apart(made))
+
+
+def match_activitynet(pairs: Pairs, iou_thresholds: Sequence[float]) -> Matches:
+    """Lets the proposals, best first, take their labels (see `activitynet_average_precision`)."""
+    order = np.lexsort((pairs.label, -pairs.share, pairs.proposal, -pairs.proposals.score[pairs.proposal], pairs.video))
+    made = {t: claim(pairs, order[pairs.share[order] >= np.float32(t)]) for t in iou_thresholds}
+    return Matches(pairs, *_apart(made), from_zero=True)
+
+
+def _apart(made: Mapping[float, tuple[Ints, Ints]]) -> tuple[dict[float, Ints], dict[float, Ints]]:
+    return {t: labels for t, (labels, _) in made.items()}, {t: proposals for t, (_, proposals) in made.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Which proposals are right at each IoU; made once, read by AP, its curve and its bootstrap."""
+
+    pairs: Pairs
+    labels: dict[float, Ints]  # IoU threshold -> labels that were found
+    right: dict[float, Ints]  # IoU threshold -> the proposals that found them, in the same order
+    from_zero: bool = False  # the area begins at recall 0, not at the first proposal
+
+    @cached_property
+    def n_labels(self) -> Ints:
+        """(V,) labels of each video."""
+        return np.diff(self.pairs.labels.offsets)
+
+    @cached_property
+    def ranks(self) -> dict[float, Ints]:
+        """IoU threshold -> how many proposals score better than each right one, ascending."""
+        together = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *self.right.values()]))
+        places = _places(self.pairs.proposals.score, together)
+        return {t: np.sort(places[np.searchsorted(together, right)]) for t, right in self.right.items()}
+
+    def hits(self, threshold: float) -> Flags:
+        """(P,) whether each proposal is right, best score first."""
+        flags = np.zeros(self.pairs.proposals.n_proposals, dtype=bool)
+        flags[self.ranks[threshold]] = True
+        return flags
+
+    def average_precision(self, threshold: float, counts: ArrayLike | None = None) -> float:
+        """AP at one of the thresholds matched; `counts` (V,) says how often each video is taken (default: once).
+
+        NaN when the videos taken have no label.
+        """
+        found, seen = self._steps(threshold) if counts is None else self.drawn(counts)[threshold]
+        n_labels = self.n_labels.sum() if counts is None else self.n_labels @ np.asarray(counts)
+        return self.area(found, seen, int(n_labels))
+
+    def drawn(self, counts: ArrayLike) -> dict[float, tuple[Ints, Ints]]:
+        """For a draw of videos: threshold -> right proposals, and all, up to and with each right one."""
+        weights = np.take(np.asarray(counts, dtype=np.int32), self.pairs.video_by_score)
+        return weigh(weights, self.ranks)
+
+    def curve(self, threshold: float) -> tuple[Floats, Floats]:
+        """Recall and precision after each right proposal, best score first."""
+        found, seen = self._steps(threshold)
+        return found / max(int(self.n_labels.sum()), 1), found / seen
+
+    def area(self, found: Ints, seen: Ints, n_labels: int) -> float:
+        """Area under the interpolated precision over recall.
+
+        Args:
+            found: right proposals up to and with each right one.
+            seen: proposals up to and with each right one. Precision only falls from there to the next right one, so
+                that these points hold every maximum.
+            n_labels: recall 1; NaN is returned for 0.
+        """
+        if not n_labels:
+            return float("nan")
+        if len(found) == 0:
+            return 0.0
+        best_later = np.maximum.accumulate((found / seen)[::-1])[::-1]
+        area = np.diff(found, prepend=0) @ best_later
+        if not self.from_zero and found[0] == seen[0]:
+            area -= best_later[0]  # right from the start: the published curve begins at the first proposal
+        return float(area / n_labels)
+
+    def _steps(self, threshold: float) -> tuple[Ints, Ints]:
+        ranks = self.ranks[threshold]
+        return np.arange(1, len(ranks) + 1), ranks + 1
+
+
+def weigh(weights: NDArray[np.int32], ranks: Mapping[float, Ints]) -> dict[float, tuple[Ints, Ints]]:
+    """Right proposals, and all, up to and with each right one, when each (best first) counts so often."""
+    seen = np.cumsum(weights, dtype=np.int64)
+    steps = {}
+    for threshold, places in ranks.items():
+        taken = places[weights[places] > 0]
+        steps[threshold] = (np.cumsum(weights[taken], dtype=np.int64), seen[taken])
+    return steps
+
+
+def _places(scores: Singles, chosen: Ints) -> Ints:
+    """How many scores come before each chosen one, best first, equal ones in the order given; without sorting them all.
+
+    Scores are counted in FINE equal steps; only those that share a step with a chosen one are sorted.
+    """
+    if not len(chosen):
+        return chosen
+    low, high = scores.min(), scores.max()
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = (high - low) or np.float32(1)
+    if not np.isfinite(width):
+        return np.argsort(best_first(scores))[chosen]
+    steps = ((high - scores) / width * np.float32(FINE - 1)).astype(np.int32)
+    is_wanted = np.zeros(FINE, dtype=bool)
+    is_wanted[steps[chosen]] = True
+    near = np.flatnonzero(is_wanted[steps])
+    near = near[best_first(scores[near])]
+    ends = np.cumsum(np.bincount(steps, minlength=FINE))
+    of_near = steps[near]
+    firsts = np.flatnonzero(np.diff(of_near, prepend=-1))  # where each step begins among the near ones
+    before = ends[of_near[firsts]] - np.diff(firsts, append=len(near))
+    places = np.arange(len(near)) + np.repeat(before - firsts, np.diff(firsts, append=len(near)))
+    found = np.empty(len(scores), dtype=np.int64)
+    found[near] = places
+    return found[chosen]

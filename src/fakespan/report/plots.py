@@ -1,0 +1,104 @@
+"""Pictures of an evaluation: arrays in, a PNG out. Needs matplotlib (the extra `train`), and no screen."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fakespan.errors import MissingExtraError, UsageError
+
+__all__ = ["plot_precision_recall", "plot_recall", "plot_scores"]
+
+COLOURS = ("#1b6ca8", "#d1720d", "#3a8f4d", "#a03d8f", "#7a6a58")
+
+
+def plot_precision_recall(path: Path, curves: Mapping[float, tuple[ArrayLike, ArrayLike]]) -> Path:
+    """Precision over recall, a line for each IoU.
+
+    Args:
+        path: the PNG to write.
+        curves: IoU -> recall and precision after each right proposal, best score first.
+
+    Raises:
+        UsageError: the file cannot be written.
+        MissingExtraError: matplotlib is missing.
+    """
+    figure, axes = _axes("Precision over recall", "recall", "precision")
+    for colour, (iou, (recall, precision)) in zip(_colours(len(curves)), curves.items(), strict=True):
+        seen = np.asarray(recall, dtype=np.float64)
+        axes.plot(seen, np.asarray(precision), color=colour, linewidth=1.6, label=f"IoU {iou:g}")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    axes.legend(frameon=False)
+    return _saved(figure, path)
+
+
+def plot_recall(path: Path, counts: Sequence[int], recalls: Sequence[float]) -> Path:
+    """AR over the number of proposals of a video; errors as `plot_precision_recall`."""
+    figure, axes = _axes("Recall of the first proposals", "proposals of a video", "AR (IoU 0.5 to 0.95)")
+    axes.plot(counts, recalls, color=COLOURS[0], linewidth=1.6, marker="o", markersize=3.5)
+    axes.set_xscale("log")
+    ticks = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500) if n <= max(counts)]
+    axes.set_xticks(ticks, [str(n) for n in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(0, 1.02)
+    return _saved(figure, path)
+
+
+def plot_scores(path: Path, real: ArrayLike, forged: ArrayLike) -> Path:
+    """How the best scores of real and of forged videos lie; errors as `plot_precision_recall`."""
+    figure, axes = _axes("Best score of each video", "score", "share of its kind")
+    parts = {"real": np.asarray(real, dtype=np.float64), "forged": np.asarray(forged, dtype=np.float64)}
+    everything = np.concatenate([*parts.values(), [0.0, 1.0]])
+    edges = np.linspace(everything.min(), everything.max(), 51)
+    for colour, (name, values) in zip(COLOURS, parts.items(), strict=False):
+        if len(values):
+            shares = np.histogram(values, edges)[0] / len(values)
+            axes.stairs(shares, edges, fill=True, alpha=0.45, color=colour, label=f"{name} ({len(values)})")
+            axes.stairs(shares, edges, color=colour)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    return _saved(figure, path)
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  a heavy optional library
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "train") from error
+    figure = Figure(figsize=(6, 4), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)  # no pyplot: no global state, no screen
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left", fontweight="bold")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _colours(n: int) -> list[str]:
+    return [COLOURS[k % len(COLOURS)] for k in range(n)]
+
+
+def _saved(figure: Any, path: Path) -> Path:
+    """Writes the picture beside its place, then moves it there."""
+    path = Path(path)
+    part = path.with_name(f".fakespan-{secrets.token_hex(6)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(part, format="png")
+        part.replace(path)
+    except OSError as error:
+        got, remedy = str(error.strerror or error).lower(), "choose a folder that may be written to"
+        raise UsageError(path, expected="a file that can be written", got=got, remedy=remedy) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
