@@ -17,13 +17,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Self, get_args
 
 from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
 from fakespan.data.entries import Unusable, count, number, segment, split_of, tidy_name
 from fakespan.data.packing import MAX_FRAMES, SOUND_HEADER, pack_faces, pack_sound
 from fakespan.errors import DataError
-from fakespan.types import Sample
+from fakespan.types import Modality, Sample
 
 __all__ = [
     "Part",
@@ -324,6 +324,6 @@ def _segments(value: Any) -> Iterator[Any]:
     if not isinstance(value, list):
         raise Unusable("span", "expected a list of segments")
     for entry in value:
-        if not isinstance(entry, list) or len(entry) != 3 or entry[2] not in {"audio", "visual", "both"}:
+        if not isinstance(entry, list) or len(entry) != 3 or entry[2] not in get_args(Modality):
             raise Unusable("span", "expected segments of begin, end and modality")
         yield segment(number(entry[0], "begin"), number(entry[1], "end"), entry[2])

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -136,7 +136,7 @@ def read_header(folder: Path) -> Header:
     except KeyError as error:
         raise DataError(path, expected=f"the entry {error}", got="none", remedy="prepare it anew") from error
     counts = (header.n_clips, header.clips_per_shard)
-    if not all(isinstance(n, int) and 0 < n < 1 << 32 for n in counts) or header.faces not in {"auto", "whole"}:
+    if not all(isinstance(n, int) and 0 < n < 1 << 32 for n in counts) or header.faces not in get_args(Faces):
         raise DataError(path, expected="counts from 1 on", got=repr(counts), remedy="prepare it anew")
     return header
 
