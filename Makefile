@@ -46,7 +46,7 @@ small: export OMP_NUM_THREADS = 1
 small: export MALLOC_MMAP_MAX_ = 0
 small: export MALLOC_TRIM_THRESHOLD_ = 17179869184
 small: setup  ## train the shipped model anew from the real clips in CLIPS, rate it, put it in place
-	$(BIN)/fakespan train configs/small.toml --data practice:$(CLIPS) --out runs/small
+	$(BIN)/fakespan train configs/small.toml --data practice:$(CLIPS) --out runs/small --overwrite
 	$(BIN)/fakespan evaluate --config configs/small.toml --data practice:$(CLIPS) --model runs/small/small.safetensors --out runs/small/test.json
 	mkdir -p src/fakespan/weights && cp runs/small/small.safetensors src/fakespan/weights/small.safetensors
 

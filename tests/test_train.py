@@ -1,9 +1,15 @@
-"""Training on a few made clips: it runs, it repeats itself, and it stops where it must."""
+"""Training: it runs and repeats itself, goes on after a kill as if nothing had been, and stops where it must."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
+import json
+import math
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,42 +18,13 @@ import torch
 
 from fakespan.checkpoint import load_checkpoint
 from fakespan.config import ModelConfig, PostConfig, from_mapping
-from fakespan.data.dataset import Example
-from fakespan.errors import ConfigError, DataError, FakespanError
-from fakespan.forge.bank import Clip
-from fakespan.forge.practice import PracticeConfig
-from fakespan.train import (
-    ClipsConfig,
-    PracticeSet,
-    RunConfig,
-    TrainConfig,
-    find_clips,
-    fit_threshold,
-    load_clips,
-    load_run_config,
-    train,
-)
-from fakespan.train import practice as practice_module
+from fakespan.errors import CheckpointError, ConfigError, DataError, FakespanError, UsageError
+from fakespan.models.outputs import Output
+from fakespan.train import RunConfig, fit_threshold, load_run_config, train
 from fakespan.train import run as run_module
+from tiny_training import BATFD, PLUS, SMALL, TinySet, changed, losses, rows, tiny_data, tiny_run
 
-N_STEPS = 6
-RUN = RunConfig(
-    name="tiny",
-    model=ModelConfig(
-        family="small",
-        video_encoder="frames",
-        audio_encoder="mel",
-        n_frames=32,
-        max_duration=8,
-        n_samples=4,
-        n_features=8,
-        video_widths=(8, 8, 8),
-        audio_widths=(8, 8, 8),
-        boundary_widths=(8, 8),
-    ),
-    practice=PracticeConfig(n_frames=16, mean_span_s=0.25, std_span_s=0.05),
-    train=TrainConfig(n_steps=N_STEPS, batch_size=2, warmup_steps=2, n_workers=0),
-)
+STOPPED_AT = 5  # steps; states are saved every second one, epochs are three steps
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,167 +35,368 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def clip(k: int) -> Clip:
-    rng = np.random.default_rng(k)
-    faces = np.repeat(rng.integers(60, 200, (1, 32, 32, 3), np.uint8), 24, axis=0)
-    return Clip(f"folder{k % 2}/{k}.mp4", str(k), faces, (0.1 * rng.standard_normal(24 * 640)).astype(np.float32))
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path).network.state_dict()
 
 
-CLIPS = [clip(0), clip(1), clip(2)]
+def same_weights(one: Path, other: Path) -> bool:
+    ours, theirs = weights(one), weights(other)
+    return all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
-def losses(folder: Path) -> np.ndarray:
-    with (folder / "log.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == list(range(1, len(rows) + 1))
-    return np.array([[float(row[name]) for name in ("total", "fused", "visual", "audio")] for row in rows])
+# --- a run ---
 
 
-@pytest.mark.slow
-def test_a_run_logs_every_step_and_can_be_repeated(tmp_path):
-    told = []
-    path = train(RUN, CLIPS, tmp_path / "a", lambda *what: told.append(what))
+def test_a_run_leaves_a_folder_that_explains_itself(tmp_path):
+    run, told = tiny_run(clips_per_epoch=4), []
+    path = train(run, tiny_data(validation=TinySet(3)), tmp_path / "a", lambda *what: told.append(what))
     assert path == tmp_path / "a" / "tiny.safetensors"
-    assert [(step, total) for step, total, _ in told] == [(k, N_STEPS) for k in range(1, N_STEPS + 1)]
-    first = losses(tmp_path / "a")
-    assert first.shape == (N_STEPS, 4)
-    assert np.isfinite(first).all()
-
-    train(RUN, CLIPS, tmp_path / "again")
-    np.testing.assert_array_equal(losses(tmp_path / "again"), first)
-    other = dataclasses.replace(RUN, train=dataclasses.replace(RUN.train, seed=2, n_steps=2))
-    train(other, CLIPS, tmp_path / "other")
-    assert not np.array_equal(losses(tmp_path / "other"), first[:2])
-
+    assert [(step, total) for step, total, _ in told] == [(k, 6) for k in range(1, 7)]
+    assert {p.name for p in path.parent.iterdir()} == {
+        *("config.toml", "log.csv", "epochs.csv", "tensorboard", "loss.png", "learning_rate.png"),
+        *("last.ckpt", "best.ckpt", "last.safetensors", "best.safetensors", "tiny.safetensors"),
+    }
+    assert load_run_config(path.parent / "config.toml") == run
+    assert np.isfinite(losses(path.parent)).all()
+    assert [row["epoch"] for row in rows(path.parent)] == [1, 1, 2, 2, 3, 3]
+    epochs = rows(path.parent, "epochs.csv")
+    assert [(row["epoch"], row["step"]) for row in epochs] == [(1, 2), (2, 4), (3, 6)]
+    means = losses(path.parent)[:, 0].reshape(3, 2).mean(1)
+    np.testing.assert_allclose([row["train_loss"] for row in epochs], means, rtol=1e-6)
+    assert all(math.isfinite(row["validation_loss"]) for row in epochs)
+    assert next((path.parent / "tensorboard").glob("events*")).stat().st_size > 500
+    assert (path.parent / "loss.png").read_bytes().startswith(b"\x89PNG")
     checkpoint = load_checkpoint(path)
-    assert (checkpoint.name, checkpoint.model, checkpoint.notes["step"]) == ("tiny", RUN.model, N_STEPS)
-    assert from_mapping(RunConfig, checkpoint.notes["config"]) == RUN
+    assert (checkpoint.name, checkpoint.model, checkpoint.notes["step"]) == ("tiny", run.model, 6)
+    assert checkpoint.notes["data"] == "tiny"
+    assert from_mapping(RunConfig, checkpoint.notes["config"]) == run
 
 
-@pytest.mark.slow
+def test_a_run_can_be_repeated_and_depends_on_its_seed(tmp_path):
+    for name, options in (("a", {}), ("again", {"n_workers": 1}), ("other", {"seed": 2})):
+        train(tiny_run(n_steps=3, **options), tiny_data(), tmp_path / name)
+    np.testing.assert_array_equal(losses(tmp_path / "again"), losses(tmp_path / "a"))
+    assert not np.array_equal(losses(tmp_path / "other"), losses(tmp_path / "a"))
+    assert same_weights(tmp_path / "a" / "last.safetensors", tmp_path / "again" / "tiny.safetensors")
+
+
 def test_time_that_runs_out_ends_a_run_with_a_checkpoint(tmp_path):
-    hurried = dataclasses.replace(RUN, train=dataclasses.replace(RUN.train, time_limit_min=1e-6))
-    path = train(hurried, CLIPS, tmp_path)
+    path = train(tiny_run(time_limit_min=1e-6), tiny_data(), tmp_path)
     assert len(losses(tmp_path)) == 1
+    assert rows(tmp_path)[0]["learning_rate"] == pytest.approx(0, abs=1e-12)  # the schedule still reached its end
     assert load_checkpoint(path).notes["step"] == 1
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_clips(tmp_path, monkeypatch):
-    def broken(clips, which, practice, rng):
-        return Example(clips[which].name, np.zeros((16, 96, 96, 3), np.uint8), np.full(16 * 640, np.nan, np.float32))
+def test_a_second_run_does_not_replace_the_first_unless_told_to(tmp_path):
+    run = tiny_run(n_steps=1)
+    train(run, tiny_data(), tmp_path)
+    before = (tmp_path / "log.csv").read_bytes()
+    with pytest.raises(UsageError, match="expected a new folder for this run, got the folder of another"):
+        train(run, tiny_data(), tmp_path)
+    assert (tmp_path / "log.csv").read_bytes() == before
+    (tmp_path / "mine.txt").touch()
+    train(changed(run, seed=2), tiny_data(), tmp_path, overwrite=True)
+    assert (tmp_path / "log.csv").read_bytes() != before
+    assert (tmp_path / "mine.txt").exists()
 
-    monkeypatch.setattr(practice_module, "make_example", broken)
-    with pytest.raises(FakespanError, match=r"step 1: expected a finite loss, got nan on folder\d/\d.mp4, folder"):
-        train(RUN, CLIPS, tmp_path)
-    assert not list(tmp_path.glob("*.safetensors"))
+
+def test_the_best_weights_are_kept_when_asked_for(tmp_path, monkeypatch):
+    from fakespan.train.module import TrainingModule
+
+    told = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(TrainingModule, "_validate", lambda self: next(told))
+    path = train(tiny_run(clips_per_epoch=4, keep="best"), tiny_data(validation=TinySet(2)), tmp_path)
+    assert load_checkpoint(path).notes["step"] == load_checkpoint(tmp_path / "best.safetensors").notes["step"] == 4
+    assert load_checkpoint(tmp_path / "last.safetensors").notes["step"] == 6
+
+
+def test_what_the_validation_loss_says_is_the_mean_over_its_clips(tmp_path):
+    """Three clips in batches of two and one: each clip counts the same; the weights are those that are kept."""
+    path = train(tiny_run(BATFD, n_steps=2), tiny_data(validation=TinySet(3)), tmp_path)
+    network = load_checkpoint(path).network
+    from fakespan.losses import Targets, localization_loss
+    from fakespan.train.feed import Feed
+
+    totals = []
+    for k in range(3):
+        batch = Feed(TinySet(3), BATFD)[[k]].batch
+        truth = {f.name: getattr(batch, f.name) for f in dataclasses.fields(Targets)}
+        with torch.no_grad():
+            totals.append(float(localization_loss(network(batch.video, batch.audio), Targets(**truth)).total))
+    assert rows(tmp_path, "epochs.csv")[-1]["validation_loss"] == pytest.approx(np.mean(totals), rel=1e-4)
+
+
+# --- stopping early ---
+
+
+@pytest.mark.parametrize(
+    ("options", "last"),
+    [
+        ({"stop_patience": 2, "schedule": "constant"}, 8),  # the loss is best after the second epoch
+        ({"schedule": "plateau", "lr_patience": 0, "lr_factor": 0.1, "min_learning_rate": 2e-4}, 6),
+        ({"schedule": "exponential", "lr_factor": 0.5, "min_learning_rate": 2e-4}, 6),
+    ],
+)
+def test_a_run_ends_when_it_no_longer_learns(tmp_path, monkeypatch, options, last):
+    from fakespan.train.module import TrainingModule
+
+    told = iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0])
+    monkeypatch.setattr(TrainingModule, "_validate", lambda self: next(told))
+    run = tiny_run(n_steps=0, n_epochs=6, clips_per_epoch=4, **options)
+    train(run, tiny_data(validation=TinySet(2)), tmp_path)
+    assert len(rows(tmp_path)) == last
+    log = (tmp_path / "log.csv").read_bytes()
+    train(run, tiny_data(validation=TinySet(2)), tmp_path, resume=True)  # there is nothing left to do
+    assert (tmp_path / "log.csv").read_bytes() == log
+
+
+def test_the_plateau_schedule_needs_validation_clips(tmp_path):
+    with pytest.raises(ConfigError, match="validation clips for the plateau schedule"):
+        train(tiny_run(schedule="plateau"), tiny_data(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# --- kill and resume ---
+
+SCHEDULES = {
+    "small-cosine": tiny_run(n_steps=9, clips_per_epoch=6, accumulate=1),
+    "batfd-plateau": tiny_run(
+        BATFD, n_steps=9, clips_per_epoch=8, batch_size=1, accumulate=2, schedule="plateau", lr_patience=0, average=0.0
+    ),
+}
+
+
+def killed(run: RunConfig, folder: Path) -> None:
+    """A process of its own, forked, that trains and is killed in the middle of a step."""
+
+    def die(step: int, total: int, note: str) -> None:
+        if step == STOPPED_AT:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    data = tiny_data(TinySet(7), TinySet(3))
+    process = multiprocessing.get_context("fork").Process(target=train, args=(run, data, folder, die))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path, name):
+    run, data = SCHEDULES[name], tiny_data(TinySet(7), TinySet(3))
+    whole = train(run, data, tmp_path / "whole")
+    killed(run, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "tiny.safetensors").exists()
+    steps = []
+    resumed = train(run, data, tmp_path / "killed", lambda step, *_: steps.append(step), resume=True)
+    assert steps == list(range(STOPPED_AT, 10))  # the last state was that of step 4
+    np.testing.assert_array_equal(losses(tmp_path / "killed"), losses(tmp_path / "whole"))
+    columns = ("step", "epoch", "learning_rate", "train_loss", "validation_loss")
+    before, after = (
+        [[row[c] for c in columns] for row in rows(tmp_path / f, "epochs.csv")] for f in ("whole", "killed")
+    )
+    assert after == before
+    assert same_weights(whole, resumed)
+
+
+def test_a_run_goes_on_when_it_is_given_more_steps(tmp_path):
+    run = tiny_run(n_steps=2, schedule="constant")
+    train(run, tiny_data(), tmp_path / "a")
+    train(changed(run, n_steps=4), tiny_data(), tmp_path / "a", resume=True)
+    train(changed(run, n_steps=4), tiny_data(), tmp_path / "b")
+    np.testing.assert_array_equal(losses(tmp_path / "a"), losses(tmp_path / "b"))
+
+
+def test_only_the_same_run_is_gone_on_with(tmp_path):
+    run = tiny_run(n_steps=2)
+    train(run, tiny_data(), tmp_path)
+    for other, said in (
+        (changed(run, learning_rate=0.5), "train.learning_rate: expected 0.001, as in"),
+        (dataclasses.replace(run, model=BATFD), "model.family: expected 'small'"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            train(other, tiny_data(), tmp_path, resume=True)
+    with pytest.raises(UsageError, match="--data: expected tiny, as before"):
+        train(run, dataclasses.replace(tiny_data(), source="lavdf:x"), tmp_path, resume=True)
+    with pytest.raises(ConfigError, match="expected 2 clips a step"):
+        train(run, tiny_data(), tmp_path, resume=True, device="cpu", n_devices=2)
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"PK\x03\x04"])
+def test_a_damaged_state_is_told(tmp_path, content):
+    train(tiny_run(n_steps=1), tiny_data(), tmp_path)
+    (tmp_path / "last.ckpt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: expected a training state"):
+        train(tiny_run(n_steps=3), tiny_data(), tmp_path, resume=True)
+
+
+# --- numbers ---
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_accumulated_batches_learn_as_one_big_batch(tmp_path, batch_size):
+    """Without norms over the batch; the learning rate follows the clips of a step."""
+    options = {"n_steps": 3, "average": 0.0, "optimizer": "adam", "lr_per_batch": 4, "schedule": "constant"}
+    run = tiny_run(BATFD, batch_size=4, **options)
+    train(run, tiny_data(), tmp_path / "big")
+    train(changed(run, batch_size=batch_size, accumulate=4 // batch_size), tiny_data(), tmp_path / "parts")
+    np.testing.assert_allclose(losses(tmp_path / "parts"), losses(tmp_path / "big"), rtol=2e-4)
+    assert {row["learning_rate"] for row in rows(tmp_path / "parts")} == {1e-3}
+    ours, theirs = weights(tmp_path / "parts" / "tiny.safetensors"), weights(tmp_path / "big" / "tiny.safetensors")
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("precision", "sampling"), [("bf16", "bmn"), ("bf16", "reference"), ("32", "bmn")])
+def test_a_tiny_ba_tfd_plus_with_boundary_generator_trains(tmp_path, precision, sampling):
+    model = dataclasses.replace(PLUS, sampling=sampling)
+    train(tiny_run(model, n_steps=3, precision=precision, average=0.0), tiny_data(), tmp_path)
+    assert np.isfinite(losses(tmp_path)).all()
+    assert all(torch.isfinite(value).all() for value in weights(tmp_path / "tiny.safetensors").values())
+
+
+def test_gradients_are_clipped(tmp_path):
+    """The optimiser is plain enough to show it: with next to no gradient left, next to nothing is learnt."""
+    options = {"n_steps": 2, "average": 0.0, "optimizer": "adam", "weight_decay": 0.0, "schedule": "constant"}
+    train(tiny_run(BATFD, clip_norm=1e-12, **options), tiny_data(), tmp_path / "clipped")
+    train(tiny_run(BATFD, clip_norm=0.0, **options), tiny_data(), tmp_path / "free")
+    start = tiny_run(BATFD, **{**options, "learning_rate": 1e-30})
+    before = weights(train(start, tiny_data(), tmp_path / "start"))
+
+    def moved(name):
+        after = weights(tmp_path / name / "tiny.safetensors")
+        return max(float((after[key] - value).abs().max()) for key, value in before.items())
+
+    assert moved("clipped") < 0.1 * moved("free")
+
+
+def test_half_precision_needs_a_gpu(tmp_path):
+    with pytest.raises(UsageError, match="--precision: expected a GPU for 16"):
+        train(tiny_run(precision="16"), tiny_data(), tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize(("device", "n"), [("abacus", 1), ("cuda:x", 1), ("cuda:99", 1), ("cuda", 99)])
+def test_a_device_that_is_not_there_is_told(tmp_path, device, n):
+    with pytest.raises(UsageError, match="--device"):
+        train(tiny_run(), tiny_data(), tmp_path, device=device, n_devices=n)
+
+
+# --- trouble ---
+
+
+def test_a_loss_that_is_no_number_stops_the_run_names_the_clips_and_leaves_a_good_state(tmp_path):
+    run, clips = tiny_run(sampling="epoch", save_every=100), TinySet(12, nan=(3,))
+    with pytest.raises(FakespanError, match=r"step \d: expected a finite loss, got nan on .*clip3\.mp4") as caught:
+        train(run, tiny_data(clips), tmp_path)
+    stopped_at = int(caught.value.subject.split()[1])
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert state["counters"]["step"] == stopped_at - 1
+    assert all(torch.isfinite(value).all() for value in state["network"].values())
+    assert not list(tmp_path.glob("*.safetensors"))
+    train(run, tiny_data(), tmp_path / "healthy")
+    train(run, tiny_data(), tmp_path, resume=True)  # the clip was mended
+    np.testing.assert_array_equal(losses(tmp_path), losses(tmp_path / "healthy"))
+
+
+def test_a_gradient_that_is_no_number_stops_the_run_too(tmp_path, monkeypatch):
+    class Spoilt(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * float("inf")
+
+    from fakespan.models.small import Small
+
+    fuse = Small.fuse
+
+    def spoilt(self, seen, heard) -> Output:
+        output = fuse(self, seen, heard)
+        return dataclasses.replace(output, fused=Spoilt.apply(output.fused))
+
+    monkeypatch.setattr(Small, "fuse", spoilt)
+    with pytest.raises(FakespanError, match=r"step 1: expected a finite gradient, got (nan|inf) on clip\d+\.mp4, clip"):
+        train(tiny_run(), tiny_data(), tmp_path)
+
+
+def test_a_few_damaged_clips_are_passed_over_and_counted(tmp_path):
+    train(tiny_run(clips_per_epoch=12), tiny_data(TinySet(12, damaged=(2, 7)), TinySet(4, damaged=(0,))), tmp_path)
+    (epoch,) = rows(tmp_path, "epochs.csv")
+    assert epoch["damaged_clips"] == 3
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert "got rubbish" in state["counters"]["damaged"]["clip 2"]
+
+
+def test_too_many_damaged_clips_stop_the_run(tmp_path):
+    clips = TinySet(40, damaged=range(0, 40, 3))
+    with pytest.raises(DataError, match=r"the training set: expected clips that can be read, got 1\d damaged of about"):
+        train(tiny_run(n_steps=50), tiny_data(clips), tmp_path)
+    with pytest.raises(DataError, match=r"12 damaged of about 2 \(the first: clip0\.mp4: expected a clip, got rubbish"):
+        train(tiny_run(), tiny_data(TinySet(40, damaged=range(40))), tmp_path / "all")
+
+
+# --- the threshold ---
+
+
 def test_the_threshold_is_fitted_and_written_into_the_file(tmp_path, monkeypatch):
-    short = dataclasses.replace(RUN, train=dataclasses.replace(RUN.train, n_steps=1))
-    path = train(short, CLIPS, tmp_path)
+    run = tiny_run(n_steps=1)
+    path = train(run, tiny_data(), tmp_path)
     before = load_checkpoint(path)
-    monkeypatch.setattr(run_module, "N_VALIDATION", 8)
     monkeypatch.setattr(run_module, "pick_threshold", lambda localizer, examples: len(examples) / 100)
-    after = fit_threshold(path, short, CLIPS)
+    after = fit_threshold(path, run, [TinySet()[k] for k in range(8)])
     assert before.post.threshold == PostConfig().threshold
-    assert load_checkpoint(path).post == after.post == dataclasses.replace(RUN.post, threshold=0.08)
+    assert load_checkpoint(path).post == after.post == dataclasses.replace(run.post, threshold=0.08)
     assert after.notes == before.notes
     for name, value in before.network.state_dict().items():
         assert torch.equal(after.network.state_dict()[name], value)
 
 
-def test_an_example_depends_on_the_seed_and_its_number_alone():
-    examples = PracticeSet(CLIPS, RUN.practice, 1, 10)
-    later = PracticeSet(CLIPS, RUN.practice, 1, 99)
-    assert (len(examples), len(later)) == (10, 99)
-    other = PracticeSet(CLIPS, RUN.practice, 2, 10)
-    _ = later[7]
-    np.testing.assert_array_equal(examples[3].faces, later[3].faces)
-    np.testing.assert_array_equal(examples[3].sound, later[3].sound)
-    assert not np.array_equal(examples[3].sound, other[3].sound)
+# --- several processes ---
+
+TOGETHER = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+torch.set_num_threads(1)
+from pathlib import Path
+from fakespan.train import train
+from tiny_training import *
+from fakespan.train.feed import Feed
+
+seen, read = [], Feed.__getitem__
+def noted(self, clips):
+    seen.append(list(clips))
+    return read(self, clips)
+Feed.__getitem__ = noted
+run = tiny_run(BATFD, n_steps=3, batch_size=1, average=0.0, clips_per_epoch=4)
+out = Path({out!r})
+train(run, tiny_data(TinySet(8), TinySet(3)), out, device="cpu", n_devices=2)
+import json, os
+(out / f"seen-{{os.environ['LOCAL_RANK']}}.json").write_text(json.dumps(seen))
+"""
 
 
-def test_folders_are_drawn_with_equal_chance(monkeypatch):
-    monkeypatch.setattr(practice_module, "make_example", lambda clips, which, practice, rng: clips[which].name)
-    names = [Clip(f"many/{k}", "", np.zeros(0), np.zeros(0)) for k in range(9)]
-    drawn = PracticeSet([*names, Clip("few/0", "", np.zeros(0), np.zeros(0))], RUN.practice, 0, 400)
-    share = np.mean([drawn[k].startswith("few") for k in range(400)])
-    assert 0.4 < share < 0.6
+@pytest.mark.slow
+def test_two_processes_learn_as_one_and_share_the_clips_out(tmp_path):
+    program = tmp_path / "together.py"
+    program.write_text(TOGETHER.format(tests=str(Path(__file__).parent), out=str(tmp_path / "two")))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    train(
+        tiny_run(BATFD, n_steps=3, average=0.0, clips_per_epoch=4), tiny_data(TinySet(8), TinySet(3)), tmp_path / "one"
+    )
+    np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-4)
+    both = [[row["validation_loss"] for row in rows(tmp_path / name, "epochs.csv")] for name in ("one", "two")]
+    np.testing.assert_allclose(*both, rtol=1e-4)
+    seen = [json.loads((tmp_path / "two" / f"seen-{rank}.json").read_text()) for rank in (0, 1)]
+    trained = [[batch for batch in part if len(batch) == 1][:2] for part in seen]
+    assert not {k for batch in trained[0] for k in batch} & {k for batch in trained[1] for k in batch}
+    assert not [line for line in done.stderr.splitlines() if line.strip()], done.stderr
 
 
-# --- clips ---
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name in ("a/1.mp4", "a/2.mp4", "a/3.mp4", "b/4.mpg", "b/4.align", "b/notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    return tmp_path
-
-
-def found(root: Path, **patterns) -> dict[str, list[str]]:
-    splits = find_clips(root, ClipsConfig(**patterns))
-    return {split: [p.relative_to(root).as_posix() for p in paths] for split, paths in splits.items()}
-
-
-def test_what_later_splits_name_is_not_trained_on(folder):
-    splits = found(folder, train=("a/*", "b/*"), validation=("a/2*",), test=("a/3*",))
-    assert splits == {"train": ["a/1.mp4", "b/4.mpg"], "validation": ["a/2.mp4"], "test": ["a/3.mp4"]}
-
-
-def test_folders_and_label_files_are_no_clips(folder):
-    assert found(folder, train=("**/*",))["train"] == ["a/1.mp4", "a/2.mp4", "a/3.mp4", "b/4.mpg"]
-
-
-@pytest.mark.parametrize("pattern", ["c/*", "b/*.txt"])
-def test_a_pattern_without_clips_is_refused(folder, pattern):
-    with pytest.raises(DataError, match=r"fit .* \(train\)"):
-        found(folder, train=("a/*", pattern))
-
-
-def test_a_clip_in_validation_and_test_is_refused(folder):
-    with pytest.raises(DataError, match=r"2\.mp4: expected a clip in one split only"):
-        found(folder, train=("a/*",), validation=("a/2*",), test=("a/[23]*",))
-
-
-def test_a_split_without_clips_is_named(folder, tmp_path):
-    run = dataclasses.replace(RUN, clips=ClipsConfig(train=("a/*",)))
-    with pytest.raises(DataError, match="clips for validation"):
-        load_clips(run, folder, tmp_path / "cache", ("train", "validation"))
-
-
-def test_clips_are_loaded_split_by_split_with_progress(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(practice_module, "load_bank", lambda files, cache, told: [path.name for path in told(files)])
-    run = dataclasses.replace(RUN, clips=ClipsConfig(train=("a/*",), validation=("b/*",)))
-    told = []
-    clips = load_clips(run, folder, tmp_path, ("train", "validation"), lambda *what: told.append(what))
-    assert clips == {"train": ["1.mp4", "2.mp4", "3.mp4"], "validation": ["4.mpg"]}
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-
-
-# --- config ---
-
-
-@pytest.mark.parametrize(
-    "options", [{"n_steps": 0}, {"batch_size": 0}, {"n_workers": -1}, {"learning_rate": 0.0}, {"average": 1.0}]
-)
-def test_impossible_options_are_refused(options):
-    with pytest.raises(ConfigError, match="train." + next(iter(options))):
-        TrainConfig(**options)
-
-
-def test_a_config_file_is_read_and_a_misspelt_key_named(tmp_path):
-    path = tmp_path / "run.toml"
-    path.write_text('name = "x"\n[train]\nn_steps = 3\n[practice]\nkinds = [1, 1, 0, 0]\n')
-    run = load_run_config(path)
-    assert (run.name, run.train.n_steps, run.practice.kinds) == ("x", 3, (1, 1, 0, 0))
-    path.write_text("[train]\nn_step = 3\n")
-    with pytest.raises(ConfigError, match="n_steps"):
-        load_run_config(path)
-
-
-def test_the_shipped_config_can_be_loaded():
-    run = load_run_config(Path(__file__).parent.parent / "configs" / "small.toml")
-    assert run.model.family == "small"
+def test_a_set_of_clips_of_any_length_trains(tmp_path):
+    model = ModelConfig(**{**dataclasses.asdict(SMALL), "n_frames": 7})
+    train(tiny_run(model, n_steps=2), tiny_data(TinySet(6, lengths=(3, 5, 8))), tmp_path)
+    assert np.isfinite(losses(tmp_path)).all()

@@ -3,36 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from fakespan.cli.shared import bar
-from fakespan.errors import UsageError
 
-DataFolder = Annotated[str, typer.Option(help="practice:FOLDER, a folder of real clips to forge practice clips from.")]
+Data = Annotated[
+    str,
+    typer.Option(help="lavdf:, avdeepfake1m:, dfdc: or forgerynet:FOLDER, store:FOLDER, or practice:FOLDER of clips."),
+]
+Changes = Annotated[list[str], typer.Option("--set", help="Change a key: table.key=value, again and again.")]
+Subset = Annotated[
+    Literal["full", "visual", "audio"], typer.Option(help="visual: no fakes of the sound alone; audio: of the picture.")
+]
+Precision = Annotated[Literal["32", "bf16", "16"] | None, typer.Option(help="The config's unless given.")]
 
 
 def train(
     config: Annotated[Path, typer.Argument(help="A TOML file, see configs/.")],
-    data: DataFolder,
-    out: Annotated[Path, typer.Option(help="Folder of the run: log and checkpoints.")] = Path("runs/small"),
+    data: Data,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME of the config unless given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in this folder was.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in this folder.")] = False,
+    changes: Changes = [],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="How many devices train together.")] = 1,
+    precision: Precision = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many clips of each split.")] = None,
+    subset: Subset = "full",
 ) -> None:
-    """Train a network on practice forgeries, then fit its threshold on validation clips."""
+    """Train a network on a data set or on practice forgeries, then fit its threshold on validation clips."""
     from fakespan import train as training
 
-    run, root_folder = training.load_run_config(config), practice_folder(data)
-    with bar("decoding clips") as progress:
-        clips = training.load_clips(run, root_folder, out.parent / "practice-cache", ("train", "validation"), progress)
+    run = training.load_run_config(config, [*changes, *([f'train.precision="{precision}"'] if precision else [])])
+    folder = out or Path("runs") / run.name
+    with bar("reading the clips") as progress:
+        cache = folder.parent / "practice-cache"
+        clips = training.open_data(data, run, cache, subset=subset, limit=limit, progress=progress)
     with bar("training") as progress:
-        path = training.train(run, clips["train"], out, progress)
-    checkpoint = training.fit_threshold(path, run, clips["validation"])
+        path = training.train(
+            run, clips, folder, progress, device=device, n_devices=devices, resume=resume, overwrite=overwrite
+        )
+    if not training.is_first_process():
+        return
+    if not len(clips.threshold):
+        print(f"{path}: threshold {run.post.threshold}, not fitted: no real clip to validate on")
+        return
+    with bar("fitting the threshold"):
+        checkpoint = training.fit_threshold(path, run, clips.threshold)
     print(f"{path}: threshold {checkpoint.post.threshold}")
-
-
-def practice_folder(data: str) -> Path:
-    """The folder of practice:FOLDER."""
-    kind, _, folder = data.partition(":")
-    if kind != "practice" or not Path(folder).is_dir():
-        raise UsageError("--data", expected="practice:FOLDER of real clips", got=repr(data), remedy="change --data")
-    return Path(folder)

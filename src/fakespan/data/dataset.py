@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,6 +66,19 @@ class Batch:
     fused_boundaries: Tensor | None = None  # (B, 2, T) start and end, for a network with a boundary generator
     visual_boundaries: Tensor | None = None
     audio_boundaries: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same in memory from which a GPU copies fast."""
+        return self._with(lambda tensor: tensor.pin_memory())
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values.update({name: change(v) for name, v in values.items() if isinstance(v, Tensor)})
+        return Batch(**values)
 
 
 def collate(examples: Sequence[Example], n_padded: int, max_duration: int, *, boundaries: bool = False) -> Batch:

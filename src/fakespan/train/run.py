@@ -1,162 +1,281 @@
-"""The workflow of training: clips and a config -> a checkpoint with a fitted threshold."""
+"""The workflow of training: a config and clips -> a folder with models, logs and plots, and a fitted threshold."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import dataclasses
+import importlib.util
+import logging
 import math
-import time
+import os
+import shutil
+import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import torch
-from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fakespan.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fakespan.config import to_mapping
-from fakespan.data.dataset import Batch, Example, collate
-from fakespan.errors import FakespanError
+from fakespan.data.dataset import Example
+from fakespan.errors import ConfigError, FakespanError, MissingExtraError, UsageError
 from fakespan.evaluate import pick_threshold
-from fakespan.forge.bank import Clip
 from fakespan.localizer import Localizer
-from fakespan.losses import Targets, localization_loss
 from fakespan.models import build_model
+from fakespan.report.training_plots import plot_run
 from fakespan.train.config import RunConfig
-from fakespan.train.practice import PracticeSet, Progress
+from fakespan.train.data import TrainingData
+from fakespan.train.feed import Fed, Feed, make_loader
+from fakespan.train.folder import RunFolder
+from fakespan.train.keeper import Keeper
+from fakespan.train.order import Order, Shard, TrainSampler, ValidationSampler
+from fakespan.train.practice import Progress
 
-__all__ = ["fit_threshold", "train"]
+if TYPE_CHECKING:
+    from fakespan.train.module import Plan, TrainingModule
 
-N_VALIDATION = 320  # practice clips that the threshold is fitted on
+__all__ = ["fit_threshold", "is_first_process", "train"]
+
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
-def train(run: RunConfig, clips: Sequence[Clip], out: Path, progress: Progress | None = None) -> Path:
-    """Train by the config on practice forgeries of these clips; the checkpoint's path.
+def train(
+    run: RunConfig,
+    data: TrainingData,
+    out: Path,
+    progress: Progress | None = None,
+    *,
+    device: str = "auto",
+    n_devices: int = 1,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Train by the config; the path of the model that came out.
 
     Args:
         run: the config.
-        clips: real clips of the train split.
-        out: the run's folder, made if missing.
+        data: the clips, see `fakespan.train.data`.
+        out: the run's folder (see `fakespan.train.folder`), made if missing.
         progress: called with the step, the number of steps, and the mean loss of late.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        n_devices: processes that train together, each on its device; the program is started anew for each.
+        resume: go on from the folder's last state, if there is one.
+        overwrite: replace another run in this folder.
 
     Raises:
-        FakespanError: the loss is not finite.
+        UsageError: the folder holds another run, or the machine has no such device.
+        DataError: too many clips are damaged.
+        FakespanError: a loss is not finite; the state from before that step is kept.
+        MissingExtraError: lightning is not installed.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(run.train.seed)
-    examples = PracticeSet(clips, run.practice, run.train.seed, run.train.n_steps * run.train.batch_size)
-    network = build_model(run.model)
-    average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_Averaging(run.train.average), use_buffers=True)
-    steps = _steps(network, examples, run)
-    with (out / "log.csv").open("w", newline="", encoding="utf-8") as file:
-        log = csv.writer(file)
-        log.writerow(["step", "minutes", "learning_rate", "total", "fused", "visual", "audio", "vframes", "aframes"])
-        begin, late = time.monotonic(), 0.0
-        for step, (rate, numbers) in enumerate(steps, 1):
-            average.update_parameters(network)
-            late = numbers[0] if step == 1 else 0.98 * late + 0.02 * numbers[0]
-            minutes = (time.monotonic() - begin) / 60
-            log.writerow([step, f"{minutes:.2f}", f"{rate:.2e}", *(f"{v:.5f}" for v in numbers)])
-            if step % 200 == 0:
-                file.flush()
-                _save(average.module, run, out / "last.safetensors", step)
-            if progress:
-                progress(step, run.train.n_steps, f"loss {late:.3f}")
-    return _save(average.module, run, out / f"{run.name}.safetensors", step)
+    _check(run, data, device)
+    machine = _machine(run, device, n_devices)
+    folder, plan = RunFolder(out), make_plan(run, data, n_devices)
+    if is_first_process():
+        folder.claim(run, resume=resume, overwrite=overwrite)
+    state = _state_to_resume(folder, run, data, plan) if resume else None
+    if state is None or not _is_over(state, run, plan):
+        _fit(_Job(run, data, folder, plan), state, progress, machine)
+    path = folder.model_path(run.name)
+    if is_first_process():
+        _finish(run, folder, path)
+    return path
 
 
-def fit_threshold(path: Path, run: RunConfig, clips: Sequence[Clip]) -> Checkpoint:
-    """Set a checkpoint's threshold by practice clips of the validation split; the file is replaced."""
+def fit_threshold(path: Path, run: RunConfig, examples: Sequence[Example]) -> Checkpoint:
+    """Set a checkpoint's threshold by the real ones of these clips; the file is replaced."""
     checkpoint = load_checkpoint(path)
-    examples = PracticeSet(clips, run.practice, run.train.seed + 1, N_VALIDATION)
-    threshold = pick_threshold(Localizer(checkpoint, "cpu"), [examples[k] for k in range(N_VALIDATION)])
+    threshold = pick_threshold(Localizer(checkpoint, "cpu"), examples)
     post = dataclasses.replace(run.post, threshold=threshold)
     save_checkpoint(path, checkpoint.network, name=run.name, model=run.model, post=post, notes=checkpoint.notes)
     return load_checkpoint(path)
 
 
-def _steps(network: nn.Module, examples: PracticeSet, run: RunConfig) -> Iterator[tuple[float, list[float]]]:
-    """Take the training steps; the learning rate and the loss terms of each."""
+def make_plan(run: RunConfig, data: TrainingData, n_devices: int) -> Plan:
+    """Steps of the run and of an epoch. Epochs are whole steps: what is left over comes first in the next one."""
+    from fakespan.train.module import Plan  # noqa: PLC0415
+
     options = run.train
-    optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
-    begin = time.monotonic()
-    loader = DataLoader(
-        examples,
-        batch_size=options.batch_size,
-        num_workers=options.n_workers,
-        collate_fn=_Collate(run.practice.n_frames, run.model.max_duration),
-        worker_init_fn=_one_thread,
-        prefetch_factor=4 if options.n_workers else None,
-    )
-    network.train()
-    for step, batch in enumerate(loader, 1):
-        share = max(step / options.n_steps, (time.monotonic() - begin) / 60 / options.time_limit_min)
-        rate = (
-            options.learning_rate
-            * min(1.0, step / options.warmup_steps)
-            * (0.5 + 0.5 * math.cos(math.pi * min(share, 1)))
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        output = network(batch.video, batch.audio)
-        terms = localization_loss(output, _targets(batch), run.loss)
-        if not torch.isfinite(terms.total):
-            raise FakespanError(
-                f"step {step}",
-                expected="a finite loss",
-                got=f"{float(terms.total.detach())} on {', '.join(batch.names)}",
-                remedy="lower learning_rate, or look at these clips",
-            )
-        optimizer.zero_grad(set_to_none=True)
-        terms.total.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
-        values = (
-            terms.total,
-            terms.fused.map,
-            terms.visual.map,
-            terms.audio.map,
-            terms.visual_frames,
-            terms.audio_frames,
-        )
-        yield rate, [float(v.detach()) for v in values]
-        if share >= 1:
-            return
+    total = options.batch_size * options.accumulate * n_devices
+    epoch_steps = max(1, (options.clips_per_epoch or len(data.train)) // total)
+    by_epochs = options.n_epochs * epoch_steps
+    n_steps = min(limit for limit in (options.n_steps, by_epochs) if limit)
+    return Plan(n_steps, epoch_steps, total, 0 if data.is_endless else len(data.train))
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes; of several that train together there is one."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 @dataclass(frozen=True)
-class _Averaging:
-    """A running average that forgets the untrained network soon: its decay grows to `most`."""
+class _Job:
+    """What is to be done, and where."""
 
-    most: float
-
-    def __call__(self, average: Tensor, new: Tensor, n_averaged: Tensor | int) -> Tensor:
-        decay = min(self.most, (1 + int(n_averaged)) / (10 + int(n_averaged)))
-        return average + (new - average) * (1 - decay)
+    run: RunConfig
+    data: TrainingData
+    folder: RunFolder
+    plan: Plan
 
 
 @dataclass(frozen=True)
-class _Collate:
-    n_frames: int
-    max_duration: int
+class _Loaders:
+    """Batches of a process."""
 
-    def __call__(self, examples: list[Example]) -> Batch:
-        return collate(examples, self.n_frames, self.max_duration)
+    run: RunConfig
+    data: TrainingData
+    plan: Plan
+    pin_memory: bool
+
+    def training(self, shard: Shard, first_step: int) -> DataLoader[Fed]:
+        options = self.run.train
+        order = Order(len(self.data.train), options.seed, "endless" if self.data.is_endless else options.sampling)
+        steps = first_step, self.plan.n_steps
+        sampler = TrainSampler(order, options.batch_size, options.accumulate, steps, shard)
+        feed = Feed(self.data.train, self.run.model)
+        return make_loader(feed, sampler, options.n_workers, pin_memory=self.pin_memory)
+
+    def validation(self, shard: Shard) -> DataLoader[Fed] | None:
+        if self.data.validation is None:
+            return None
+        options, clips = self.run.train, self.data.validation
+        sampler = ValidationSampler(len(clips), options.validation_clips, options.batch_size, shard)
+        return make_loader(Feed(clips, self.run.model), sampler, options.n_workers, pin_memory=self.pin_memory)
 
 
-def _targets(batch: Batch) -> Targets:
-    named = {f.name for f in dataclasses.fields(Targets)}
-    return Targets(**{f.name: getattr(batch, f.name) for f in dataclasses.fields(batch) if f.name in named})
+def _fit(job: _Job, state: dict[str, Any] | None, progress: Progress | None, machine: dict[str, Any]) -> None:
+    """Train from the state, or from fresh weights."""
+    from lightning.pytorch import Trainer  # noqa: PLC0415
+
+    from fakespan.train.module import TrainingModule  # noqa: PLC0415
+
+    run, step = job.run, state["counters"]["step"] if state else 0
+    torch.manual_seed(run.train.seed)
+    keeper = Keeper(job.folder, run, job.data.source, step)
+    loaders = _Loaders(run, job.data, job.plan, machine["accelerator"] == "gpu")
+    network = build_model(run.model)
+    module = TrainingModule(run, network, job.plan, keeper, loaders, state=state, progress=progress)
+    with _quiet(), contextlib.closing(keeper):
+        trainer = Trainer(
+            **machine,
+            accumulate_grad_batches=run.train.accumulate,
+            max_epochs=1,  # the loader gives the whole run as one row
+            min_epochs=0,
+            limit_val_batches=0,  # validation is the module's own, at the ends of its epochs
+            use_distributed_sampler=False,
+            default_root_dir=job.folder.path,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        _run(trainer, module)
 
 
-def _one_thread(worker: int) -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+def _run(trainer: Any, module: TrainingModule) -> None:
+    """Fit; an interruption is one, and of several processes only the first tells what went wrong."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module)
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    except FakespanError as error:
+        if not is_first_process():
+            raise SystemExit(error.exit_code) from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning ignores it from an interruption on
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
-def _save(network: nn.Module, run: RunConfig, path: Path, step: int) -> Path:
-    notes = {"step": step, "config": to_mapping(run)}
-    save_checkpoint(path, network, name=run.name, model=run.model, post=run.post, notes=notes)
-    return path
+def _finish(run: RunConfig, folder: RunFolder, path: Path) -> None:
+    """The model that came out, and the plots."""
+    best, last = folder.model_path("best"), folder.model_path("last")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.copyfile(best if run.train.keep == "best" and best.is_file() else last, part)
+    os.replace(part, path)
+    plot_run(folder.path)
+
+
+def _state_to_resume(folder: RunFolder, run: RunConfig, data: TrainingData, plan: Plan) -> dict[str, Any] | None:
+    """The last state, if it is one of this run. Raises ConfigError or UsageError where it cannot be gone on from."""
+    state = folder.load_state()
+    if state is None:
+        return None
+    if state["total_batch"] != plan.total_batch:
+        got, expected = f"{plan.total_batch}", f"{state['total_batch']} clips a step, as before"
+        remedy = "keep batch_size x accumulate x devices as it was"
+        raise ConfigError("the run to resume", expected=expected, got=got, remedy=remedy)
+    if state["source"] != data.source:
+        remedy = "give the same --data, or begin anew with another --out"
+        raise UsageError("--data", expected=f"{state['source']}, as before", got=data.source, remedy=remedy)
+    return state
+
+
+def _is_over(state: dict[str, Any], run: RunConfig, plan: Plan) -> bool:
+    """Whether nothing is left to do; a run that was given other limits goes on."""
+    is_same = state["limits"] == to_mapping(run)["train"]
+    counters: dict[str, Any] = state["counters"]
+    return bool(counters["step"] >= plan.n_steps or (counters["is_over"] and is_same))
+
+
+def _check(run: RunConfig, data: TrainingData, device: str) -> None:
+    """What would otherwise fail late."""
+    for library in ("lightning", "tensorboard", "matplotlib"):
+        if importlib.util.find_spec(library) is None:
+            raise MissingExtraError(library, "train")
+    if run.train.schedule == "plateau" and data.validation is None:
+        raise ConfigError(
+            "train.schedule",
+            expected="validation clips for the plateau schedule",
+            got="none",
+            remedy="give the set a validation split, or choose another schedule",
+        )
+    if run.train.precision == "16" and not _is_gpu(device):
+        remedy = "use --precision bf16 or 32"
+        raise UsageError("--precision", expected="a GPU for 16", got="a CPU", remedy=remedy)
+
+
+def _is_gpu(device: str) -> bool:
+    return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+
+
+def _machine(run: RunConfig, device: str, n_devices: int) -> dict[str, Any]:
+    """The trainer's arguments for these devices. Raises UsageError when the machine has fewer."""
+    kind, _, number = device.partition(":")
+    n_there = torch.cuda.device_count() if _is_gpu(device) else math.inf
+    if kind not in ("auto", "cpu", "cuda") or (number and not number.isdigit()) or (number and n_devices > 1):
+        expected = "auto, cpu, cuda or, for one device, cuda:NUMBER"
+        raise UsageError("--device", expected=expected, got=repr(device), remedy="choose one of them")
+    if max(n_devices, int(number or 0) + 1) > n_there:
+        got, remedy = f"{n_there:.0f} GPUs", "use --device cpu or fewer --devices"
+        raise UsageError("--device", expected="devices that this machine has", got=got, remedy=remedy)
+    return {
+        "precision": PRECISIONS[run.train.precision],
+        "accelerator": "gpu" if _is_gpu(device) else "cpu",
+        "devices": [int(number)] if number else n_devices,
+        "strategy": "ddp" if n_devices > 1 else "auto",
+    }
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice: what a user must know is said by this package."""
+    loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\.|torch\.")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,94 @@
+"""The clips of a run: those of a published set or a prepared store, or practice forgeries of a folder of real clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fakespan.data.dataset import Example
+from fakespan.data.manifest import Subset
+from fakespan.data.sets import KINDS, open_set
+from fakespan.errors import DataError, UsageError
+from fakespan.forge.bank import Clip
+from fakespan.train.config import RunConfig
+from fakespan.train.feed import Examples, IntactClips
+from fakespan.train.practice import PracticeSet, Progress, load_clips
+
+__all__ = ["TrainingData", "open_data", "practice_data", "set_data"]
+
+N_THRESHOLD = 320  # clips at most that the threshold is fitted on
+PRACTICE_EPOCH, PRACTICE_VALIDATION = 1600, 64  # practice forgeries of an epoch, of a validation
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from."""
+
+    source: str  # as the user named it
+    train: Examples
+    validation: Examples | None  # None: nothing is validated
+    threshold: Sequence[Example]  # the threshold is fitted on the real ones of these
+    is_endless: bool = False  # practice forgeries: any number exists
+
+
+def open_data(
+    source: str,
+    run: RunConfig,
+    cache: Path,
+    *,
+    subset: Subset = "full",
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> TrainingData:
+    """The clips that --data names: practice:FOLDER, store:FOLDER or a published set, for instance lavdf:FOLDER.
+
+    Args:
+        source: KIND:FOLDER.
+        run: the config.
+        cache: a folder where decoded clips are kept (practice forgeries).
+        subset: leaves out fakes of the sound alone ("visual") or of the picture alone ("audio"); sets only.
+        limit: the first so many clips of each split; sets only.
+        progress: of decoding, called with clips done and clips in all.
+
+    Raises:
+        UsageError: an unknown kind.
+        DataError: a folder that holds no such set, or no clip to train on.
+    """
+    kind, _, folder = source.partition(":")
+    if kind != "practice":
+        if kind not in KINDS:
+            expected = " or ".join(f"{known}:FOLDER" for known in (*KINDS, "practice"))
+            raise UsageError("--data", expected=expected, got=repr(source), remedy="name the kind before the folder")
+        return set_data(source, run, subset=subset, limit=limit)
+    if not Path(folder).is_dir():
+        raise UsageError("--data", expected="a folder of real clips", got=repr(folder), remedy="check the path")
+    clips = load_clips(run, Path(folder), cache, ("train", "validation"), progress)
+    return practice_data(run, clips["train"], clips["validation"], source)
+
+
+def practice_data(
+    run: RunConfig, train: Sequence[Clip], validation: Sequence[Clip] = (), source: str = "practice"
+) -> TrainingData:
+    """Forgeries of decoded real clips."""
+    seed = run.train.seed
+    told = PracticeSet(validation, run.practice, seed + 1, N_THRESHOLD) if validation else None
+    return TrainingData(
+        source,
+        PracticeSet(train, run.practice, seed, PRACTICE_EPOCH),
+        PracticeSet(validation, run.practice, seed + 1, PRACTICE_VALIDATION) if validation else None,
+        IntactClips(told, range(N_THRESHOLD), run.model) if told else (),
+        is_endless=True,
+    )
+
+
+def set_data(source: str, run: RunConfig, *, subset: Subset = "full", limit: int | None = None) -> TrainingData:
+    """Train and validation split of a set. Raises DataError when there is nothing to train on."""
+    train = open_set(source, "train", subset=subset, limit=limit)
+    validation = open_set(source, "validation", subset=subset, limit=limit)
+    if not len(train):
+        remedy = "check the folder, --subset and --limit"
+        raise DataError(source, expected="clips in the train split", got="none", remedy=remedy)
+    reals = [k for k, sample in enumerate(validation.samples) if not sample.is_fake][:N_THRESHOLD]
+    told = IntactClips(validation, reals, run.model)
+    return TrainingData(source, train, validation if len(validation) else None, told)

@@ -1,0 +1,124 @@
+"""From clips to batches, in loader workers: clips are read, brought to the network's clock and put together.
+
+A clip that cannot be read is passed over: the next one of the set takes its place, and its name travels with the batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fakespan.config import ModelConfig
+from fakespan.data.clock import fit_clock
+from fakespan.data.dataset import Batch, Example, collate
+from fakespan.errors import InputError
+
+__all__ = ["Examples", "Fed", "Feed", "IntactClips", "make_loader"]
+
+MAX_TRIES = 8  # clips in a row that may be damaged
+
+
+class Examples(Sized, Protocol):
+    """A map-style set of clips: practice forgeries, or what `fakespan.data.sets.open_set` gives."""
+
+    def __getitem__(self, k: int, /) -> Example: ...
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What a worker sends."""
+
+    batch: Batch | None  # None: no clip could be read
+    longest: int = 0  # frames of the longest clip; the rest is padding
+    damaged: dict[str, str] = dataclasses.field(default_factory=dict)  # a clip -> what is wrong with it
+
+    def to(self, device: torch.device) -> Fed:
+        """The same on another device."""
+        return dataclasses.replace(self, batch=self.batch and self.batch.to(device))
+
+    def pin_memory(self) -> Fed:
+        """The same in memory from which a GPU copies fast; a DataLoader calls it."""
+        return dataclasses.replace(self, batch=self.batch and self.batch.pin_memory())
+
+
+class Feed(Dataset[Fed]):
+    """Batches by the numbers of their clips.
+
+    Args:
+        examples: the set of clips.
+        model: the network that will see them: its T, D, clock and whether it has a boundary generator. Networks of
+            fixed length get clips padded to T, `small` gets them padded to the longest of the batch.
+    """
+
+    def __init__(self, examples: Examples, model: ModelConfig) -> None:
+        self.examples, self.model = examples, model
+
+    def __getitem__(self, clips: list[int]) -> Fed:
+        damaged: dict[str, str] = {}
+        chosen = [self._read(k, damaged) for k in clips]
+        examples = [example for example in chosen if example is not None]
+        if len(examples) < len(clips):
+            return Fed(None, damaged=damaged)
+        longest = max(len(e.faces) for e in examples)
+        n_padded = longest if self.model.family == "small" else self.model.n_frames
+        batch = collate(examples, n_padded, self.model.max_duration, boundaries=self.model.boundary_generator)
+        return Fed(batch, longest, damaged)
+
+    def _read(self, k: int, damaged: dict[str, str]) -> Example | None:
+        """Clip k, or the next one that can be read."""
+        for number in (k, *((k + n) % len(self.examples) for n in range(1, MAX_TRIES))):
+            try:
+                return fit_clock(self.examples[number], self.model.clock, self.model.n_frames)
+            except InputError as error:
+                damaged[_name(self.examples, number)] = str(error)
+        return None
+
+
+class IntactClips(Sequence[Example]):
+    """Chosen clips of a set at a network's clock, read one by one; walking over them passes over damaged ones."""
+
+    def __init__(self, examples: Examples, clips: Sequence[int], model: ModelConfig) -> None:
+        self.examples, self.clips, self.model = examples, clips, model
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, k: int) -> Example:  # type: ignore[override]  # no slices
+        return fit_clock(self.examples[self.clips[k]], self.model.clock, self.model.n_frames)
+
+    def __iter__(self) -> Iterator[Example]:
+        for k in range(len(self)):
+            try:
+                yield self[k]
+            except InputError:
+                continue
+
+
+def make_loader(feed: Feed, sampler: Sampler[list[int]], n_workers: int, *, pin_memory: bool) -> DataLoader[Fed]:
+    """Batches in the sampler's order; workers keep four batches each ready."""
+    return DataLoader(
+        feed,
+        batch_size=None,  # the feed makes whole batches
+        sampler=sampler,
+        num_workers=n_workers,
+        worker_init_fn=_one_thread,
+        prefetch_factor=4 if n_workers else None,
+        pin_memory=pin_memory,
+        generator=torch.Generator(),  # or else it would draw from the one that networks use
+    )
+
+
+def _name(examples: Examples, k: int) -> str:
+    samples = getattr(examples, "samples", None)
+    return str(samples[k].name) if samples is not None else f"clip {k}"
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -1,0 +1,138 @@
+"""A run's folder: what lies in it, who may write to it, and the state from which a run goes on.
+
+    config.toml          the run, every key
+    log.csv epochs.csv   numbers of every step and every epoch; tensorboard/ holds the same
+    NAME.safetensors     the model that came out (`fakespan scan --model`), once the run is over
+    last.safetensors     the model of the last saved state; best.safetensors: of the best validation loss
+    last.ckpt best.ckpt  the states that belong to them: weights, optimiser, schedule, average, counters
+    loss.png learning_rate.png
+
+Every file appears whole or not at all. States hold tensors and plain values; nothing in them is ever run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fakespan.config import from_mapping, load_toml, to_mapping
+from fakespan.errors import CheckpointError, ConfigError, UsageError
+from fakespan.train.config import RunConfig, config_text
+
+__all__ = ["RunFolder"]
+
+STATE_FORMAT = 1
+OWN_FILES = ("config.toml", "log.csv", "epochs.csv", "last.ckpt", "best.ckpt", "last.safetensors", "best.safetensors",
+             "loss.png", "learning_rate.png")  # fmt: skip
+MAY_CHANGE = (  # keys of [train] that a resumed run may have otherwise: they do not change what was learned so far
+    "n_steps",
+    "n_epochs",
+    "time_limit_min",
+    "min_learning_rate",
+    "stop_patience",
+    "keep",
+    "save_every",
+    "n_workers",
+)
+
+
+class RunFolder:
+    """The files of one run; `claim` makes the folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def claim(self, run: RunConfig, *, resume: bool, overwrite: bool) -> None:
+        """Make the folder and write the config.
+
+        Raises:
+            UsageError: another run lies there, and neither is it to be resumed nor overwritten; or the folder cannot
+                be written to.
+            ConfigError: the run to resume had another config.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if resume and self.state_path("last").is_file():
+                self._check_same(run)
+            else:
+                self._make_room(self.model_path(run.name), overwrite or resume)
+            part = self.path / f".config.toml.{os.getpid()}.part"
+            part.write_text(config_text(run), encoding="utf-8")
+            os.replace(part, self.path / "config.toml")
+        except OSError as error:
+            got = (error.strerror or str(error)).lower()
+            raise UsageError(self.path, expected="a folder to write to", got=got, remedy="change --out") from error
+
+    def state_path(self, name: str) -> Path:
+        """Of the state "last" or "best"."""
+        return self.path / f"{name}.ckpt"
+
+    def model_path(self, name: str) -> Path:
+        """Of the model "last" or "best", or of the run's name."""
+        return self.path / f"{name}.safetensors"
+
+    def save_state(self, name: str, state: dict[str, Any]) -> None:
+        """Replace a state."""
+        path = self.state_path(name)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            torch.save({"format": STATE_FORMAT, **state}, part)
+            os.replace(part, path)
+        except OSError as error:
+            got = (error.strerror or str(error)).lower()
+            raise UsageError(path, expected="room for a training state", got=got, remedy="free some space") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def load_state(self, name: str = "last") -> dict[str, Any] | None:
+        """A saved state, on the CPU; None when there is none. Raises CheckpointError when it is damaged or not ours."""
+        path = self.state_path(name)
+        if not path.is_file():
+            return None
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged pickle can raise anything
+            raise _bad_state(path, f"a damaged or foreign file ({type(error).__name__})") from error
+        if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
+            raise _bad_state(path, "another format")
+        return state
+
+    def _make_room(self, model: Path, may_clear: bool) -> None:
+        there = [path for path in (model, *(self.path / name for name in OWN_FILES)) if path.exists()]
+        if there and not may_clear:
+            raise UsageError(
+                self.path,
+                expected="a new folder for this run",
+                got=f"the folder of another ({there[0].name})",
+                remedy="give --resume to go on with it, --overwrite to begin anew, or another --out",
+            )
+        for path in there:
+            path.unlink()
+        shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
+
+    def _check_same(self, run: RunConfig) -> None:
+        """The config lying here is that of the run, but for what may change."""
+        path = self.path / "config.toml"
+        before, now = to_mapping(from_mapping(RunConfig, load_toml(path), str(path))), to_mapping(run)
+        for table in (before, now):
+            for key in MAY_CHANGE:
+                table["train"].pop(key)
+        for where, here in _flat(now).items():
+            there = _flat(before).get(where)
+            if there != here:
+                remedy = "resume with the same config, or begin anew with --overwrite or another --out"
+                raise ConfigError(where, expected=f"{there!r}, as in {path}", got=repr(here), remedy=remedy)
+
+
+def _flat(tables: dict[str, Any]) -> dict[str, Any]:
+    rows = {f"{name}.{key}": v for name, t in tables.items() if isinstance(t, dict) for key, v in t.items()}
+    return rows | {name: value for name, value in tables.items() if not isinstance(value, dict)}
+
+
+def _bad_state(path: Path, got: str) -> CheckpointError:
+    remedy = "delete it and resume: the run begins anew"
+    return CheckpointError(path, expected="a training state of fakespan", got=got, remedy=remedy)

@@ -1,0 +1,100 @@
+"""The numbers of a run: log.csv (each step), epochs.csv (each epoch), TensorBoard files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from fakespan.errors import MissingExtraError, UsageError
+
+__all__ = ["EPOCH_COLUMNS", "STEP_COLUMNS", "RunLog"]
+
+LOSSES = ("total", "fused", "visual", "audio", "vframes", "aframes")
+STEP_COLUMNS = ("step", "epoch", "minutes", "learning_rate", *LOSSES, "gradient")
+EPOCH_COLUMNS = ("epoch", "step", "minutes", "learning_rate", "train_loss", "validation_loss", "damaged_clips")
+
+
+class RunLog:
+    """The logs of a run, from a step on; what they held of later steps is taken out.
+
+    Args:
+        folder: of the run.
+        step: steps that are done; 0 begins anew.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._steps = _open(folder / "log.csv", STEP_COLUMNS, step)
+        self._epochs = _open(folder / "epochs.csv", EPOCH_COLUMNS, step)
+        self._board = _board(folder / "tensorboard", step)
+
+    def step(self, numbers: Mapping[str, float]) -> None:
+        """One step: a number for each of STEP_COLUMNS."""
+        _write(self._steps, STEP_COLUMNS, numbers)
+        self._show("train", numbers, ("learning_rate", *LOSSES, "gradient"))
+
+    def epoch(self, numbers: Mapping[str, float]) -> None:
+        """The end of an epoch: a number for each of EPOCH_COLUMNS."""
+        _write(self._epochs, EPOCH_COLUMNS, numbers)
+        self._show("epoch", numbers, ("train_loss", "validation_loss", "damaged_clips"))
+
+    def flush(self) -> None:
+        """What was logged is in the files."""
+        self._steps.flush()
+        self._epochs.flush()
+        self._board.flush()
+
+    def close(self) -> None:
+        """Flush and close."""
+        for file in (self._steps, self._epochs, self._board):
+            file.close()
+
+    def _show(self, group: str, numbers: Mapping[str, float], names: Sequence[str]) -> None:
+        for name in names:
+            self._board.add_scalar(f"{group}/{name}", numbers[name], int(numbers["step"]))
+
+
+def _open(path: Path, columns: Sequence[str], step: int) -> TextIO:
+    """The file, to go on writing after the row of this step."""
+    rows = _rows_until(path, step) if step else []
+    text = io.StringIO()
+    csv.writer(text).writerows([columns, *rows])
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text.getvalue(), encoding="utf-8", newline="")
+        os.replace(part, path)
+        return path.open("a", newline="", encoding="utf-8")
+    except OSError as error:
+        got = (error.strerror or str(error)).lower()
+        raise UsageError(path, expected="a log to write to", got=got, remedy="change --out") from error
+
+
+def _rows_until(path: Path, step: int) -> list[list[str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            columns, *rows = csv.reader(file)
+            at = columns.index("step")
+            return [row for row in rows if len(row) == len(columns) and row[at].isdigit() and int(row[at]) <= step]
+    except (OSError, ValueError, UnicodeDecodeError, csv.Error):
+        return []  # the log is for people: a run goes on without it
+
+
+def _write(file: TextIO, columns: Sequence[str], numbers: Mapping[str, float]) -> None:
+    csv.writer(file).writerow([_text(name, numbers[name]) for name in columns])
+
+
+def _text(name: str, number: float) -> str:
+    if name in ("step", "epoch", "damaged_clips"):
+        return str(int(number))
+    return f"{number:.2f}" if name == "minutes" else f"{number:.9g}"  # nine digits are a float32, whole
+
+
+def _board(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to import
+    except ImportError as error:
+        raise MissingExtraError("tensorboard", "train") from error
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

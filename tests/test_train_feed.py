@@ -1,0 +1,99 @@
+"""From clips to batches: padding by family, damaged clips, boundary targets, devices."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from fakespan.config import ModelConfig
+from fakespan.data.clock import fit_clock
+from fakespan.data.dataset import Batch, Example, collate
+from fakespan.train.feed import Fed, Feed, IntactClips, make_loader
+from fakespan.train.order import Order, TrainSampler
+from tiny_training import BATFD, PLUS, SMALL, D, T, TinySet
+
+
+def tensors(batch: Batch) -> dict[str, torch.Tensor]:
+    found = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+
+def test_small_pads_to_the_longest_of_the_batch_and_others_to_their_length():
+    clips = TinySet(lengths=(5, 7, 3))
+    for model, n_padded in ((SMALL, 7), (BATFD, T)):
+        fed = Feed(clips, model)[[0, 1, 2]]
+        assert fed.longest == 7
+        assert fed.batch.video.shape == (3, 3, n_padded, 96, 96)
+        assert fed.batch.fused_map.shape == (3, D, n_padded)
+        assert fed.batch.n_frames.tolist() == [5, 7, 3]
+
+
+@pytest.mark.parametrize("clock", ["pad", "stretch"])
+def test_clips_come_at_the_clock_of_the_network(clock):
+    model, clips = dataclasses.replace(BATFD, clock=clock), TinySet(lengths=(T + 9,))
+    fed, clip = Feed(clips, model)[[1]], fit_clock(clips[1], clock, T)
+    expected = collate([clip], T, D)
+    assert fed.batch.n_frames.tolist() == [T]
+    for name, value in tensors(expected).items():
+        assert torch.equal(getattr(fed.batch, name), value), name
+
+
+def test_a_boundary_generator_gets_its_targets():
+    clips = TinySet()
+    assert Feed(clips, PLUS)[[0, 1]].batch.fused_boundaries.shape == (2, 2, T)
+    assert Feed(clips, BATFD)[[0, 1]].batch.fused_boundaries is None
+
+
+def test_the_next_clip_takes_the_place_of_a_damaged_one():
+    fed = Feed(TinySet(6, damaged=(2, 3, 5)), SMALL)[[1, 2, 5]]
+    assert fed.batch.names == ("clip1.mp4", "clip4.mp4", "clip0.mp4")
+    assert list(fed.damaged) == ["clip 2", "clip 3", "clip 5"]
+    assert "clip2.mp4: expected a clip, got rubbish" in fed.damaged["clip 2"]
+
+
+def test_a_set_without_a_readable_clip_gives_no_batch():
+    fed = Feed(TinySet(20, damaged=range(20)), SMALL)[[3]]
+    assert fed.batch is None
+    assert len(fed.damaged) == 8  # it does not search for ever
+    assert fed.to(torch.device("cpu")).batch is None
+
+
+def test_other_errors_are_not_hidden():
+    with pytest.raises(IndexError):
+        Feed(TinySet(3), SMALL)[[7]]
+
+
+def test_a_batch_moves_to_a_device_whole():
+    fed = Feed(TinySet(), PLUS)[[0, 1]]
+    moved = fed.to(torch.device("meta"))
+    assert (moved.longest, moved.batch.names) == (fed.longest, fed.batch.names)
+    assert {t.device.type for t in tensors(moved.batch).values()} == {"meta"}
+    assert len(tensors(moved.batch)) == len(tensors(fed.batch)) == 12
+
+
+def test_intact_clips_pass_over_the_damaged():
+    clips = IntactClips(TinySet(6, lengths=(T + 4,), damaged=(2,)), [1, 2, 5], SMALL)
+    assert len(clips) == 3
+    assert [(e.name, len(e.faces)) for e in clips] == [("clip1.mp4", T), ("clip5.mp4", T)]
+
+
+@pytest.mark.parametrize("n_workers", [0, 1])
+def test_workers_change_nothing_and_leave_the_networks_random_numbers_alone(n_workers):
+    sampler = TrainSampler(Order(5, 1, "epoch"), 2, 1, (0, 4))
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    loader = make_loader(Feed(TinySet(5), SMALL), sampler, n_workers, pin_memory=False)
+    names = [fed.batch.names for fed in loader if isinstance(fed, Fed)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert names == [tuple(f"clip{k}.mp4" for k in clips) for clips in sampler]
+
+
+def test_names_of_a_published_set_are_told():
+    class Named(TinySet):
+        samples = tuple(Example(f"train/{k}.mp4", None, None) for k in range(4))
+
+    assert list(Feed(Named(4, damaged=(1,)), ModelConfig(family="small", n_frames=T, max_duration=D))[[1]].damaged) == [
+        "train/1.mp4"
+    ]
