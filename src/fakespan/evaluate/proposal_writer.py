@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -159,7 +160,8 @@ class ProposalWriter:
         except OSError as error:
             raise self._failure(error) from error
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
     def _failure(self, error: OSError) -> UsageError:
         got = str(error.strerror or error).lower()

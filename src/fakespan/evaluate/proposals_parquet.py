@@ -7,6 +7,7 @@ others made are read as well, with any number type and a video's rows anywhere. 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def write_parquet(path: Path, proposals: Proposals) -> None:
         got, remedy = str(error.strerror or error).lower(), "choose a folder that may be written to"
         raise UsageError(path, expected="a file that can be written", got=got, remedy=remedy) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def _pyarrow() -> tuple[Any, Any]:

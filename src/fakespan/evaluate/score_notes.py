@@ -90,7 +90,7 @@ def _oddities(rated: Proposals, truth: Truth, listed: set[str]) -> Iterator[str]
     late = rated.end_s > np.repeat(truth.durations_s, lengths) + SLACK_S  # false where the length is not known
     if late.any():
         n, names = _where(rated, late)
-        yield f"{_many(n, 'proposal')} end after their video, in {_count(names)} (is --fps right?): {_some(names)}"
+        yield f"{_many(n, 'proposal')} past the end of the video, in {_count(names)} (is --fps right?): {_some(names)}"
 
 
 def _where(rated: Proposals, flags: Flags) -> tuple[int, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,5 +101,6 @@ def _saved(figure: Any, path: Path) -> Path:
         got, remedy = str(error.strerror or error).lower(), "choose a folder that may be written to"
         raise UsageError(path, expected="a file that can be written", got=got, remedy=remedy) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
     return path
