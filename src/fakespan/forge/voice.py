@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from fakespan.config import SAMPLE_RATE
 
-__all__ = ["Treatment", "forge_sound", "match_level", "replace_span", "stretch", "through_mel"]
+__all__ = [
+    "Treatment",
+    "forge_sound",
+    "from_spectrum",
+    "match_level",
+    "replace_span",
+    "stretch",
+    "through_mel",
+    "to_spectrum",
+]
 
 Sound = NDArray[np.float32]
 Treatment = Literal["none", "mel", "pitch", "speed", "band"]
@@ -74,7 +83,7 @@ def match_level(span: Sound, like: Sound) -> Sound:
 
 def through_mel(sound: Sound, n_bands: int, n_iterations: int, rng: np.random.Generator) -> Sound:
     """Analysis and re-synthesis through a mel spectrum with phases invented by Griffin and Lim's iteration."""
-    magnitude = _stft(sound).abs()
+    magnitude = to_spectrum(sound).abs()
     bank = _mel_bank(n_bands)
     smooth = torch.linalg.pinv(bank) @ (bank @ magnitude)
     return _griffin_lim(smooth.clamp_min(0), len(sound), n_iterations, rng)
@@ -86,13 +95,13 @@ def stretch(sound: Sound, rate: float) -> Sound:
     >>> len(stretch(np.zeros(16000, np.float32), 2.0))
     8000
     """
-    spectrum = _stft(sound)
+    spectrum = to_spectrum(sound)
     steps = torch.arange(0, spectrum.shape[1] - 1, rate)
     left, share = steps.long(), steps - steps.floor()
     magnitude = (1 - share) * spectrum[:, left].abs() + share * spectrum[:, left + 1].abs()
     advance = spectrum[:, left + 1].angle() - spectrum[:, left].angle()
     phase = torch.cumsum(torch.cat([spectrum[:, :1].angle(), advance[:, :-1]], dim=1), dim=1)
-    return _istft(torch.polar(magnitude, phase), int(len(sound) / rate))
+    return from_spectrum(torch.polar(magnitude, phase), int(len(sound) / rate))
 
 
 def _treat(source: Sound, n: int, treatment: Treatment, rng: np.random.Generator) -> Sound:
@@ -139,16 +148,18 @@ def _resample(sound: Sound, n: int) -> Sound:
 def _griffin_lim(magnitude: torch.Tensor, n: int, n_iterations: int, rng: np.random.Generator) -> Sound:
     phase = torch.from_numpy(rng.uniform(-np.pi, np.pi, magnitude.shape).astype(np.float32))
     for _ in range(n_iterations):
-        phase = _stft(_istft(torch.polar(magnitude, phase), n)).angle()
-    return _istft(torch.polar(magnitude, phase), n)
+        phase = to_spectrum(from_spectrum(torch.polar(magnitude, phase), n)).angle()
+    return from_spectrum(torch.polar(magnitude, phase), n)
 
 
-def _stft(sound: Sound) -> torch.Tensor:
+def to_spectrum(sound: Sound) -> torch.Tensor:
+    """(257, n // 128 + 1) complex; a sound shorter than 512 samples is padded."""
     padded = torch.from_numpy(_fit(sound, max(len(sound), N_FFT)).copy())  # a clip may be mapped read-only
     return torch.stft(padded, N_FFT, HOP, window=torch.hann_window(N_FFT), return_complex=True)
 
 
-def _istft(spectrum: torch.Tensor, n: int) -> Sound:
+def from_spectrum(spectrum: torch.Tensor, n: int) -> Sound:
+    """N samples of what `to_spectrum` took apart."""
     full = torch.istft(spectrum, N_FFT, HOP, window=torch.hann_window(N_FFT))
     return _fit(np.asarray(full.numpy(), dtype=np.float32), n)
 

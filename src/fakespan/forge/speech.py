@@ -1,0 +1,255 @@
+"""Other words in a real clip: cut at quiet places, brought to the voice and the room of the clip, joined unheard.
+
+Mono float32 at 16 kHz; seconds outside, samples inside. This is the sound of a content-driven forgery (LAV-DF,
+2204.06228, section 3): the new words may last longer or shorter than the old, then all that follows moves, and the
+pictures must follow. Outside the swapped span every sample of the clip is kept, bit for bit.
+
+A method says where the words come from and what the forger's tool leaves in them: `donor-mel`, `synthesis-clean`,
+`resynthesis-lpc`; `METHODS` has them all. Words of a "resynthesis" are the clip's own, so nothing is said that was not.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.config import SAMPLE_RATE
+from fakespan.forge.pitch import PitchTrack, change_speech, track_pitch
+from fakespan.forge.tone import Recording, active_level_db, settle
+from fakespan.forge.vocoders import FINGERPRINTS
+
+__all__ = [
+    "MAX_TEMPO",
+    "METHODS",
+    "MIN_TEMPO",
+    "Donor",
+    "Swapped",
+    "cut_points",
+    "join",
+    "matching_cuts",
+    "swap_speech",
+]
+
+Sound = NDArray[np.float32]
+MIN_TEMPO, MAX_TEMPO = 0.7, 1.4  # of the new words, as a multiple of how they were spoken
+MAX_SEMITONES = 4.0
+FADE_S = 0.012
+NEAR_S = 0.3  # speech this near to the span tells the pitch wanted
+
+# family: the fingerprints that its tools may leave; untouched words of the clip itself would be no forgery
+FAMILIES = {
+    "donor": ("clean", "mel", "phase", "images"),
+    "synthesis": ("clean", "mel", "lpc", "images"),
+    "resynthesis": ("mel", "lpc", "phase", "images"),
+}
+METHODS = tuple(f"{family}-{fingerprint}" for family, kinds in FAMILIES.items() for fingerprint in kinds)
+
+
+@dataclass(frozen=True)
+class Donor:
+    """New words, in the sound that they are cut from."""
+
+    sound: Sound
+    start_s: float  # of the words, about
+    end_s: float
+    recording: Sound | None = None  # more of that voice in that room, where `sound` is shorter than a second
+
+    @property
+    def heard(self) -> Recording | None:
+        """How the donor's recording sounds; None when too little of it is there to tell (its timbre is left alone)."""
+        known = self.sound if self.recording is None else self.recording
+        return Recording.of(known) if len(known) >= SAMPLE_RATE else None
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """A clip with other words in it."""
+
+    sound: Sound
+    start_s: float  # of the new words, in the new sound
+    end_s: float
+    old_start_s: float  # of what they stand for, in the old sound; start_s is the same
+    old_end_s: float
+
+
+def cut_points(sound: Sound, start_s: float, end_s: float, reach_s: float = 0.03) -> tuple[int, int]:
+    """The samples at which to cut a word out: each border moves to the quietest place near it, on a zero crossing.
+
+    Args:
+        sound: (n,) the clip.
+        start_s: where the word begins, about.
+        end_s: where it ends.
+        reach_s: how far a border may move; 0 leaves both where they are.
+
+    Returns:
+        Start and end, at least a sixth of the word apart.
+    """
+    n = len(sound)
+    first, last = (min(n, max(0, round(t * SAMPLE_RATE))) for t in (start_s, end_s))
+    reach = min(round(reach_s * SAMPLE_RATE), (last - first) // 3)
+    return _quiet_place(sound, first, reach), _quiet_place(sound, last, reach)
+
+
+def matching_cuts(
+    sound: Sound, span_s: tuple[float, float], donor: Donor, reach_s: float = 0.03
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where to cut the clip and where the donor, so that at both borders the two sound alike and are quiet.
+
+    As in unit selection (Hunt and Black, 1996): of all pairs of places near the borders the one whose spectra are the
+    nearest is taken. Returns (start, end) in the clip and (start, end) in the donor's sound.
+    """
+    reach_s = min(reach_s, (span_s[1] - span_s[0]) / 3, (donor.end_s - donor.start_s) / 3)
+    first = _matching_place(sound, span_s[0], donor.sound, donor.start_s, reach_s)
+    last = _matching_place(sound, span_s[1], donor.sound, donor.end_s, reach_s)
+    return (first[0], last[0]), (first[1], last[1])
+
+
+def swap_speech(
+    sound: Sound,
+    span_s: tuple[float, float],
+    donor: Donor | None,
+    *,
+    method: str = "donor-clean",
+    rng: np.random.Generator,
+    n_wanted: int | None = None,
+    reach_s: float = 0.03,
+) -> Swapped:
+    """A clip in which the words between two times are replaced by others.
+
+    Args:
+        sound: (n,) the clip.
+        span_s: start and end of the words; the cuts may lie up to `reach_s` away.
+        donor: the new words; None for a method of the family "resynthesis".
+        method: one of METHODS.
+        rng: draws what the method leaves open.
+        n_wanted: samples that the new words shall fill; None: as many as they have.
+        reach_s: how far a cut may move (see `cut_points`, `matching_cuts`); 0 leaves all where they are.
+
+    Raises:
+        ValueError: an unknown method, a donor too many or too few, or a donor too long for `n_wanted` (see MAX_TEMPO).
+    """
+    family, _, fingerprint = method.partition("-")
+    if method not in METHODS or (donor is None) != (family == "resynthesis"):
+        raise ValueError(f"no such swap: method {method!r}, donor {donor is not None}; methods are {METHODS}")
+    clip = Recording.of(sound)
+    if donor is None:
+        start, end = cut_points(sound, *span_s, reach_s)
+        words, own = _conform(sound[start:end], n_wanted, None), None
+    else:
+        (start, end), (first, last) = matching_cuts(sound, span_s, donor, reach_s)
+        words = _conform(donor.sound[first:last], n_wanted, _pitch_wanted(track_pitch(sound), start, end))
+        own = donor.heard
+    words = FINGERPRINTS[fingerprint](words, rng)
+    words = settle(words, own, clip, _level_wanted(sound, start, end), rng)
+    at = [k / SAMPLE_RATE for k in (start, start + len(words), start, end)]
+    return Swapped(join(sound, start, end, words), *at)
+
+
+def join(sound: Sound, start: int, end: int, words: Sound, fade_s: float = FADE_S) -> Sound:
+    """The sound with words in place of the samples `[start, end)`.
+
+    Inside both ends of the words the old sound fades out and in. The weights keep the power of the sum, whether the two
+    are alike (they add) or not (their powers add).
+    """
+    fade = min(round(fade_s * SAMPLE_RATE), len(words) // 4, (end - start) // 2)
+    middle = np.array(words, np.float32)
+    if fade:
+        middle[:fade] = _blend(sound[start : start + fade], words[:fade])
+        middle[-fade:] = _blend(words[-fade:], sound[end - fade : end])
+    return np.concatenate([sound[:start], middle, sound[end:]])
+
+
+def _blend(old: Sound, new: Sound) -> Sound:
+    """From one sound to another, (n,) each."""
+    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(len(old)) + 0.5) / len(old))
+    alike = float(np.dot(old, new) / (np.sqrt(np.dot(old, old) * np.dot(new, new)) + 1e-9))
+    power = (1 - rise) ** 2 + rise**2 + 2 * max(0.0, alike) * rise * (1 - rise)
+    return np.asarray(((1 - rise) * old + rise * new) / np.sqrt(power), np.float32)
+
+
+def _quiet_place(sound: Sound, at: int, reach: int) -> int:
+    """The sample near `at` around which 8 ms are the quietest; 3 dB must be gained to go all the way."""
+    if reach < 1:
+        return at
+    half = SAMPLE_RATE // 250
+    begin, stop = max(0, at - reach), min(len(sound), at + reach)
+    padded = np.pad(sound[max(0, begin - half) : stop + half].astype(np.float64), half)
+    energy = np.convolve(padded**2, np.ones(2 * half), "same")[half:-half][begin - max(0, begin - half) :]
+    places = np.arange(begin, stop)
+    cost = 10 * np.log10(energy[: len(places)] + 1e-9) + 3 * np.abs(places - at) / reach
+    best = int(places[np.argmin(cost)]) if len(places) else at
+    return _crossing(sound, best)
+
+
+def _matching_place(sound: Sound, at_s: float, other: Sound, other_at_s: float, reach_s: float) -> tuple[int, int]:
+    """A sample near each of the two times, such that the sounds there are alike and quiet."""
+    at = min(len(sound), max(0, round(at_s * SAMPLE_RATE)))
+    other_at = min(len(other), max(0, round(other_at_s * SAMPLE_RATE)))
+    steps = np.arange(-round(reach_s * SAMPLE_RATE), round(reach_s * SAMPLE_RATE) + 1, 80)
+    if reach_s <= 0 or len(steps) < 2:
+        return at, other_at
+    places, other_places = (steps + k for k in (at, other_at))
+    places = places[(places >= 0) & (places <= len(sound))]
+    other_places = other_places[(other_places >= 0) & (other_places <= len(other))]
+    here, there = _looks(sound, places), _looks(other, other_places)
+    apart = np.sqrt(np.mean((here[:, None] - there[None]) ** 2, axis=2))  # dB
+    loud = 0.15 * (here.max(axis=1)[:, None] + there.max(axis=1)[None])
+    far = (np.abs(places - at)[:, None] + np.abs(other_places - other_at)[None]) / (reach_s * SAMPLE_RATE)
+    best = np.unravel_index(np.argmin(apart + loud + far), apart.shape)
+    return _crossing(sound, int(places[best[0]])), _crossing(other, int(other_places[best[1]]))
+
+
+def _looks(sound: Sound, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Level in dB of 16 bands of the 20 ms around each place, relative to the sound's own speech, (places, 16)."""
+    padded = np.pad(sound.astype(np.float64), 160)
+    frames = np.stack([padded[k : k + 320] for k in places]) * np.hanning(320)
+    power = np.abs(np.fft.rfft(frames, axis=1))[:, 1:] ** 2 / 320
+    edges = np.unique(np.geomspace(2, 160, 17).astype(int))
+    bands = np.stack([power[:, a:b].mean(axis=1) for a, b in itertools.pairwise(edges)], axis=1)
+    return np.asarray(np.maximum(10 * np.log10(bands + 1e-10) - active_level_db(sound), -50.0))
+
+
+def _crossing(sound: Sound, at: int) -> int:
+    """The zero crossing within 2 ms, or the place itself."""
+    near = np.arange(max(1, at - 32), min(len(sound), at + 32))
+    crossings = near[(sound[near] >= 0) != (sound[near - 1] >= 0)]
+    return int(crossings[np.argmin(np.abs(crossings - at))]) if len(crossings) else at
+
+
+def _conform(words: Sound, n_wanted: int | None, f0_hz: float | None) -> Sound:
+    """The words in n samples, at the pitch wanted where they have one, both within what sounds natural."""
+    n = len(words) if n_wanted is None else n_wanted
+    if len(words) > MAX_TEMPO * 1.02 * n:
+        raise ValueError(f"{len(words)} samples of words do not fit into {n}: at most {MAX_TEMPO} times faster")
+    n_spoken = min(n, round(len(words) / MIN_TEMPO))
+    spoken = _at_pitch(words, n_spoken, f0_hz)
+    left = (n - n_spoken) // 2
+    return np.pad(spoken, (left, n - n_spoken - left))  # the room is laid under what is missing
+
+
+def _at_pitch(words: Sound, n: int, f0_hz: float | None) -> Sound:
+    """The words in n samples with their median at the pitch wanted, by at most four semitones."""
+    track = track_pitch(words)
+    said_hz, limit = track.median_hz(), 2 ** (MAX_SEMITONES / 12)
+    if not f0_hz or not said_hz:
+        return change_speech(words, n, 1.0, track)
+    ratio = float(np.clip(f0_hz / said_hz, 1 / limit, limit))
+    spoken = change_speech(words, n, ratio, track)
+    came_hz = track_pitch(spoken).median_hz() or said_hz * ratio
+    off = said_hz * ratio / came_hz  # other frames may have turned out voiced, so the median is another
+    return change_speech(words, n, ratio * off, track) if 1 / 1.2 < off < 1.2 else spoken
+
+
+def _pitch_wanted(track: PitchTrack, start: int, end: int) -> float | None:
+    """Of the words that are replaced and what is said right before and after; else of the whole clip."""
+    near = round(NEAR_S * SAMPLE_RATE)
+    return track.median_hz(start - near, end + near) or track.median_hz()
+
+
+def _level_wanted(sound: Sound, start: int, end: int) -> float:
+    """Of the words that are replaced, unless they are much softer or louder than the clip's speech."""
+    usual_db = active_level_db(sound)
+    return float(np.clip(active_level_db(sound[start:end]), usual_db - 8, usual_db + 6))

@@ -1,0 +1,176 @@
+"""How a recording sounds, whatever is said in it: level, timbre, upper edge, room; and laying words into another one.
+
+Mono float32 at 16 kHz. Levels are those of active speech (frames within 20 dB of the loud ones): pauses do not count.
+Spectra are powers of 512-sample frames, (257,) or (257, t).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fakespan.config import SAMPLE_RATE
+from fakespan.forge.voice import from_spectrum, to_spectrum
+
+__all__ = ["Recording", "active_level_db", "limit_band", "match_timbre", "settle"]
+
+Sound = NDArray[np.float32]
+Power = NDArray[np.float64]
+N_BINS = 257
+MAX_EQ_DB = 12.0
+EMPTY_DB = 62.0  # below the loudest third-octave: nothing but the codec's rest
+SILENT = 1e-7  # power of a frame: digital silence is no room
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What `settle` must know of a recording."""
+
+    timbre_db: Power  # (257,) mean spectrum of active speech, smoothed over a third of an octave
+    room: Power  # (257,) mean power of its quiet frames
+    edge_hz: float  # nothing sounds above; 8000: all is there
+
+    @classmethod
+    def of(cls, sound: Sound) -> Recording:
+        """Listens to a whole clip (or at least a second of it)."""
+        power = _power(sound)
+        timbre_db = _timbre_db(power)
+        heard = np.flatnonzero(timbre_db > timbre_db.max() - EMPTY_DB)
+        top = int(heard[-1]) if len(heard) else N_BINS - 1
+        edge_hz = 8000.0 if top >= N_BINS - 12 else max(1500.0, top * SAMPLE_RATE / 512)
+        return cls(timbre_db, _room(power), edge_hz)
+
+
+def active_level_db(sound: Sound) -> float:
+    """Loudness of active speech in dB of full scale, weighted like hearing (IEC 61672, curve A); -100 for silence.
+
+    Unweighted, a voice with a strong fundamental would count as loud: of two different voices the other would shout.
+
+    >>> t = np.arange(16000) / 16000
+    >>> round(active_level_db((0.1 * 2**0.5 * np.sin(2 * np.pi * 1000 * t)).astype(np.float32)))
+    -20
+    """
+    n = max(320, len(sound)) + 512
+    heard = np.fft.irfft(np.fft.rfft(sound, n) * _a_weight(np.fft.rfftfreq(n, 1 / SAMPLE_RATE)), n)[
+        : max(320, len(sound))
+    ]
+    power = np.mean(np.lib.stride_tricks.sliding_window_view(heard, 320)[::160] ** 2, axis=1)
+    active = power[power >= 0.01 * np.quantile(power, 0.95)]
+    return float(10 * np.log10(active.mean() + 1e-10))
+
+
+def _a_weight(hz: NDArray[np.floating[Any]]) -> Power:
+    """The amplitude of curve A, 1 at 1 kHz."""
+    f2 = hz**2
+    curve = 12194**2 * f2**2 / ((f2 + 20.6**2) * np.sqrt((f2 + 107.7**2) * (f2 + 737.9**2)) * (f2 + 12194**2))
+    return np.asarray(curve * 1.2589)
+
+
+def settle(words: Sound, own: Recording | None, other: Recording, level_db: float, rng: np.random.Generator) -> Sound:
+    """Words from one recording as they would sound in another: band, timbre, level, room.
+
+    Args:
+        words: (n,) the words.
+        own: of the recording that they come from; None: its timbre and noise are left alone.
+        other: of the recording that they go to.
+        level_db: of their active speech, wanted.
+        rng: draws the room's noise.
+
+    Returns:
+        (n,) a new array.
+    """
+    out = limit_band(words, other.edge_hz)
+    if own is not None:
+        out = match_timbre(out, own.timbre_db, other.timbre_db)
+    gain = 10 ** ((level_db - active_level_db(out)) / 20)
+    out = np.asarray(out * np.clip(gain, 0.05, 20.0), np.float32)
+    if own is not None:
+        out = _quieten(out, own, other, gain)
+    return _fill_room(out, other.room, rng)
+
+
+def limit_band(words: Sound, edge_hz: float) -> Sound:
+    """Without what is above the edge."""
+    if edge_hz >= 0.95 * SAMPLE_RATE / 2:
+        return words
+    hz = np.fft.rfftfreq(len(words), 1 / SAMPLE_RATE)
+    return np.fft.irfft(np.fft.rfft(words) / (1 + (hz / edge_hz) ** 40), len(words)).astype(np.float32)
+
+
+def match_timbre(words: Sound, own_db: Power, wanted_db: Power) -> Sound:
+    """A gentle equaliser, at most 12 dB, from one mean spectrum to another; the level is left to what comes next."""
+    n = len(words) + 512
+    curve = np.interp(
+        np.fft.rfftfreq(n, 1 / SAMPLE_RATE), np.linspace(0, SAMPLE_RATE / 2, N_BINS), _eq_db(own_db, wanted_db)
+    )
+    return np.fft.irfft(np.fft.rfft(words, n) * 10 ** (curve / 20), n)[: len(words)].astype(np.float32)
+
+
+def _eq_db(own_db: Power, wanted_db: Power) -> Power:
+    """(257,) the equaliser, 0 dB on average over the speech band; below 80 Hz only hum differs."""
+    gap = wanted_db - own_db
+    gap[: int(80 / SAMPLE_RATE * 512) + 1] = gap[int(80 / SAMPLE_RATE * 512) + 1]
+    speech = slice(int(150 / SAMPLE_RATE * 512), int(4000 / SAMPLE_RATE * 512))
+    return np.asarray(np.clip(gap - gap[speech].mean(), -MAX_EQ_DB, MAX_EQ_DB))
+
+
+def _quieten(words: Sound, own: Recording, other: Recording, gain: float) -> Sound:
+    """Takes away what the words' own room is louder than the other (Wiener's filter, no deeper than the other room)."""
+    floor = own.room * gain**2 * 10 ** (_eq_db(own.timbre_db, other.timbre_db) / 10)
+    if not (floor > 1.5 * other.room + 1e-12).any():
+        return words
+    spectrum = to_spectrum(words)
+    power = _blurred(spectrum)
+    depth = np.clip((other.room + 1e-12) / (floor + 1e-12), 1e-4, 1.0)[:, None]
+    keep = np.sqrt(np.maximum(1 - 2 * floor[:, None] * (1 - depth) / power, depth))  # twice: else it twitters
+    return from_spectrum(spectrum * torch.from_numpy(keep.astype(np.float32)), len(words))
+
+
+def _fill_room(words: Sound, room: Power, rng: np.random.Generator) -> Sound:
+    """Noise of the room wherever, in time and frequency, the words are quieter than the room."""
+    spectrum = to_spectrum(words)
+    missing = np.sqrt(np.maximum(room[:, None] - _blurred(spectrum), 0) / (512 * 0.375))  # hann's mean square
+    noise = to_spectrum(rng.standard_normal(len(words)).astype(np.float32))
+    filled = spectrum + noise * torch.from_numpy(missing.astype(np.float32))
+    return np.clip(from_spectrum(filled, len(words)), -1.0, 1.0)
+
+
+def _power(sound: Sound) -> Power:
+    return (to_spectrum(sound).abs() ** 2).numpy().astype(np.float64)
+
+
+def _room(power: Power) -> Power:
+    """(257,) the mean power of stationary noise, from the quiet frames and from each bin's own quiet moments.
+
+    The lesser of two estimates that agree on noise (whose power is exponentially distributed): 1.44 times the median of
+    the quietest tenth of the frames, and 4.5 times the lowest fifth of each bin. Speech raises the first in a clip
+    without pauses, a codec's holes lower the second.
+    """
+    loudness = power.sum(axis=0)
+    alive = power[:, loudness > SILENT]
+    if not alive.shape[1]:
+        return np.zeros(N_BINS)
+    quiet = alive[:, alive.sum(axis=0) <= np.quantile(alive.sum(axis=0), 0.1)]
+    room = np.minimum(1.44 * np.median(quiet, axis=1), 4.5 * np.quantile(alive, 0.2, axis=1))
+    return np.asarray(np.convolve(np.pad(room, 2, mode="edge"), np.ones(5) / 5, "valid"))
+
+
+def _blurred(spectrum: torch.Tensor) -> Power:
+    """Power averaged over three frames and five bins: what there is nearby."""
+    power = (spectrum.abs() ** 2)[None, None]
+    mean = torch.nn.functional.avg_pool2d(power, (5, 3), 1, (2, 1), count_include_pad=False)[0, 0]
+    return mean.numpy().astype(np.float64) + 1e-12
+
+
+def _timbre_db(power: Power) -> Power:
+    """Mean over the active frames, then over a third of an octave (at least 200 Hz) around each bin."""
+    loudness = power.sum(axis=0)
+    mean = power[:, loudness >= 0.01 * np.quantile(loudness, 0.95)].mean(axis=1)
+    sums = np.cumsum(np.pad(mean, (1, 0)))
+    half = np.maximum(3, (np.arange(N_BINS) * (2 ** (1 / 6) - 1)).astype(int))
+    low, high = np.maximum(0, np.arange(N_BINS) - half), np.minimum(N_BINS, np.arange(N_BINS) + half + 1)
+    return np.asarray(10 * np.log10((sums[high] - sums[low]) / (high - low) + 1e-10))
