@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import torch
 from fakespan.config import from_mapping, load_toml, to_mapping
 from fakespan.errors import ConfigError
 from fakespan.models import build_model
-from fakespan.train import RunConfig, load_run_config
+from fakespan.train import RunConfig, TrainingData, load_run_config, train
+from fakespan.train.schedule import base_rate
 from golden_cases import golden_case
+from tiny_training import SIZES, TinySet, rows
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
 
@@ -22,13 +26,14 @@ def parameter_sizes(model) -> dict[str, int]:
 
 
 def test_there_are_configs():
-    assert {path.stem for path in CONFIGS} >= {"small", "batfd", "batfd_plus"}
+    assert {path.stem for path in CONFIGS} >= {"small", "batfd", "batfd_plus", "batfd_avdeepfake1m"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_shipped_config_builds_its_network(path):
     run = load_run_config(path)
-    assert run.name == run.model.family == path.stem
+    assert run.name == path.stem
+    assert path.stem.startswith(run.model.family)
     assert sum(parameter_sizes(run.model).values()) > 100_000
     assert run.practice.n_frames <= run.model.n_frames
     assert from_mapping(RunConfig, to_mapping(run)) == run
@@ -44,6 +49,48 @@ def test_the_published_networks_have_their_published_sizes(name):
         torch.Size(shape).numel() for key, shape in published.items() if not any(part in key for part in buffers)
     )
     assert sum(parameter_sizes(run.model).values()) == wanted
+
+
+def run_of(name: str, *changes: str) -> RunConfig:
+    return load_run_config(next(path for path in CONFIGS if path.stem == name), changes)
+
+
+@pytest.mark.parametrize(("name", "schedule"), [("batfd", ("plateau", 0.5)), ("batfd_plus", ("exponential", 0.992))])
+def test_the_published_networks_are_trained_as_published(name, schedule):
+    """Papers' sections on training, and `lr 1e-5 x total batch / 4`; the run stops below a rate of 1e-7."""
+    options = run_of(name).train
+    assert (options.optimizer, options.betas, options.weight_decay) == ("adam", (0.5, 0.9), 1e-4)
+    assert (options.schedule, options.lr_factor) == schedule
+    assert (options.n_steps, options.n_epochs, options.min_learning_rate) == (0, 500, 1e-7)
+    assert base_rate(options, 32) == pytest.approx(8e-5)
+    assert (options.average, options.clip_norm, options.keep) == (0, 0, "best")
+
+
+def test_av_deepfake1m_is_trained_at_the_clock_of_its_baseline():
+    model = run_of("batfd_avdeepfake1m").model
+    assert (model.n_frames, model.max_duration, model.clock) == (100, 30, "stretch")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampling", ["bmn", "reference"])
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_shipped_config_trains_once_its_sizes_are_cut(tmp_path, path, sampling):
+    """Sizes, clips and steps of a moment; the rest is the config's."""
+    run = load_run_config(path, [f"model.sampling={sampling}", "train.n_epochs=1", "train.n_workers=0"])
+    sizes = {**SIZES, "video_widths": (4, 4, 8, 8), "audio_widths": (8, 8, 2)}
+    if run.model.family == "batfd_plus":
+        sizes |= {"video_encoder": "c3d", "audio_encoder": "cnn"}
+    if run.model.family == "small":
+        sizes |= {"audio_widths": (8, 8, 8)}
+    run = dataclasses.replace(
+        run,
+        model=dataclasses.replace(run.model, **sizes),
+        train=dataclasses.replace(run.train, clips_per_epoch=2, batch_size=2),
+    )
+    train(run, TrainingData("tiny", TinySet(2, lengths=(11,)), TinySet(1), ()), tmp_path)
+    (row,) = rows(tmp_path)
+    (epoch,) = rows(tmp_path, "epochs.csv")
+    assert all(math.isfinite(value) for value in (*row.values(), *epoch.values()))
 
 
 def test_the_small_model_is_small():
