@@ -14,6 +14,7 @@ from datasets import make_avdeepfake1m, make_lavdf
 from fakespan import cli, train
 from fakespan.checkpoint import load_checkpoint, save_checkpoint
 from fakespan.config import from_mapping
+from fakespan.evaluate import dataset
 
 
 @pytest.fixture
@@ -30,6 +31,12 @@ def call(monkeypatch, capfd, tiny_path):
         return left.value.code or 0, out, err
 
     return call_
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch):
+    """They take a second; test_evaluate_set looks at them."""
+    monkeypatch.setattr(dataset, "draw", lambda score, folder: [])
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,9 @@ from clips import tone, write_clip
 from datasets import make_avdeepfake1m, make_forgerynet, make_lavdf, write_json, write_test_clip
 from fakespan.boundary_map import iou_map_target
 from fakespan.data.manifest import load_manifest
+from fakespan.data.prepare import prepare
 from fakespan.data.sets import open_set
-from fakespan.errors import DataError, UsageError
+from fakespan.errors import DataError, MissingExtraError, UsageError
 from fakespan.evaluate import dataset, proposal_writer
 from fakespan.evaluate.dataset import SetOptions, evaluate_set
 from fakespan.evaluate.proposals import read_proposals
@@ -67,6 +69,12 @@ def on_frames(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch):
+    """They take a second; `uninterrupted`, which is made before this takes hold, has them."""
+    monkeypatch.setattr(dataset, "draw", lambda score, folder: [])
+
+
 def perfect(examples):
     """The maps of a network that knows."""
     answers = []
@@ -107,6 +115,10 @@ def test_a_set_becomes_proposals_and_the_published_table(uninterrupted):
     assert str(uninterrupted.parent.parent) not in (uninterrupted / "result.json").read_text()
     assert result["clips"]["all"] == N_TEST
     assert set(result["fused, by kind"]) == {"audio", "visual", "both"}
+    assert {len(score["buckets"]) for score in result["scores"].values()} == {4}
+    for name in MAPS:
+        plots = {path.name for path in (uninterrupted / "plots" / name).iterdir()}
+        assert plots == {"precision_recall.png", "recall.png", "scores.png"}
     for key in ("fakespan", "torch"):
         assert key in result["versions"]
 
@@ -148,6 +160,45 @@ def test_the_published_decoding_ends_each_span_a_frame_early(tmp_path, tiny, on_
     for sample in load_manifest(f"lavdf:{on_frames}").choose("test"):
         for start_s, end_s in sample.spans:
             assert best[sample.name][0] == pytest.approx((1, start_s, end_s - 0.04), abs=1e-6)
+
+
+def test_intervals_hold_their_numbers(tmp_path, tiny, lavdf, uninterrupted):
+    shutil.copytree(uninterrupted, tmp_path / "out")
+    options = dataclasses.replace(OPTIONS, n_bootstrap=30)
+    told = []
+    said = evaluate_set(tiny, f"lavdf:{lavdf}", tmp_path / "out", options, lambda *what, **note: told.append(note))
+    assert {"note": "intervals of audio"} in told
+    for row in said.table.rows:
+        for name, (low, high) in row.intervals.items():
+            assert 0 <= low <= high <= 1
+            assert name in row.values
+    assert "AP@0.5 low" in (tmp_path / "out" / "table.csv").read_text()
+    assert "--bootstrap 30" in said.result["command"]
+    assert said.result["command"].startswith("fakespan evaluate --data lavdf:LAV --model tiny --split test")
+
+
+def test_without_matplotlib_there_is_a_word_in_place_of_the_plots(tmp_path, tiny, lavdf, monkeypatch):
+    def missing(score, folder):
+        raise MissingExtraError("matplotlib", "train")
+
+    monkeypatch.setattr(dataset, "draw", missing)
+    said = evaluate_set(tiny, f"lavdf:{lavdf}", tmp_path / "out", SetOptions(n_workers=0, limit=4))
+    assert any("no plots were drawn" in note for note in said.notes)
+    assert said.table is not None
+
+
+def test_a_prepared_store_gives_nearly_the_same(tmp_path, tiny):
+    root = make_avdeepfake1m(tmp_path / "AV", 0, 4, 0, seconds=1.0)
+    prepare(f"avdeepfake1m:{root}", tmp_path / "store")
+    options = SetOptions(split="validation", n_workers=0)
+    said = [evaluate_set(tiny, source, tmp_path / source.partition(":")[0], options)
+            for source in (f"avdeepfake1m:{root}", f"store:{tmp_path / 'store'}")]  # fmt: skip
+    assert said[0].table.columns == said[1].table.columns
+    assert "AP@0.9" in said[1].table.columns
+    a, b = (read_proposals(s.folder / "fused.json") for s in said)
+    assert a.names == b.names
+    for name in a:
+        assert a[name][0, 0] == pytest.approx(b[name][0, 0], abs=0.05)  # the store is not quite lossless
 
 
 def test_an_option_for_each_choice_of_clips(tmp_path, tiny, lavdf):
@@ -310,7 +361,7 @@ def test_a_set_without_any_sound_has_no_rows_for_it(tmp_path, tiny):
     said = evaluate_set(tiny, f"forgerynet:{root}", tmp_path / "out", options)
     assert {row.map_name for row in said.table.rows} == {"fused", "visual"}
     assert said.result["clips"]["without sound"] == 2
-    assert "AP@0.5" not in rows_of(said)["fused", "audio"]  # no span is left in this subset
+    assert np.isnan(rows_of(said)["fused", "audio"]["AP@0.5"])  # no span is left in this subset
 
 
 def test_a_clip_that_cannot_be_read_is_named_and_tried_again(tmp_path, tiny):

@@ -6,11 +6,12 @@ and what is needed to get them again. A set that keeps its labels to itself gets
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,14 @@ from fakespan.config import FPS, Decoding, to_mapping
 from fakespan.data.clip import Faces
 from fakespan.data.manifest import Subset, is_labelled
 from fakespan.data.sets import ClipSet, open_set
-from fakespan.errors import DataError, UsageError
+from fakespan.errors import DataError, MissingExtraError, UsageError
 from fakespan.evaluate.predict import Judge, Predicted, Progress, judge_with, predict
 from fakespan.evaluate.proposals import Proposals, read_proposals
-from fakespan.evaluate.rating import Columns, columns_of, rate_kinds, rate_map
+from fakespan.evaluate.rating import SUBSETS, Rated, columns_of, preset_of, rate_kinds, rate_map
 from fakespan.evaluate.run import MAPS, RunFolder, describe
+from fakespan.evaluate.score_table import draw
 from fakespan.evaluate.table import Table, counted
+from fakespan.evaluate.truth import Preset
 from fakespan.localizer import Localizer
 from fakespan.report.files import write_text
 from fakespan.types import Sample
@@ -129,10 +132,18 @@ def evaluate_set(
         n_workers=_n_workers() if options.n_workers is None else options.n_workers,
         progress=progress,
     )
-    return _rated(localizer, clips, run, said, options)
+    return _rated(localizer, clips, run, said, options, progress=progress)
 
 
-def _rated(localizer: Localizer, clips: ClipSet, run: RunFolder, said: Predicted, options: SetOptions) -> Evaluation:
+def _rated(
+    localizer: Localizer,
+    clips: ClipSet,
+    run: RunFolder,
+    said: Predicted,
+    options: SetOptions,
+    *,
+    progress: Progress | None,
+) -> Evaluation:
     """Score what the run's folder holds, and write it there."""
     samples = [s for s in clips.samples if is_labelled(s)]
     proposals = {name: read_proposals(run.stem(name).with_suffix(".json")) for name in MAPS}
@@ -147,27 +158,50 @@ def _rated(localizer: Localizer, clips: ClipSet, run: RunFolder, said: Predicted
         "clips": counts,
         "unreadable": said.unreadable,
         "seconds": {part: round(spent, 3) for part, spent in said.seconds.items()},
-        "notes": list(notes),
     }
     table = None
     if samples:
-        columns = columns_of(clips.source)
-        table = _table(proposals, samples, columns, options)
+        rated = _rate(proposals, samples, preset_of(clips.source), options, progress)
+        table = Table(columns_of(preset_of(clips.source)), tuple(row for part in rated.values() for row in part.rows))
         result["table"] = [row.to_dict() for row in table.rows]
-        result["fused, by kind"] = rate_kinds(proposals["fused"], samples, columns)
+        result["scores"] = {name: part.record for name, part in rated.items()}
+        result["fused, by kind"] = rate_kinds(proposals["fused"], samples, preset_of(clips.source))
         write_text(run.path / "table.md", table.to_markdown())
         write_text(run.path / "table.csv", table.to_csv())
+        notes = (*notes, *_drawn(rated, run.path / "plots"))
+    result["notes"] = list(notes)
     write_text(run.path / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
     return Evaluation(run.path, table, result, notes, said.unreadable)
 
 
-def _table(proposals: dict[str, Proposals], samples: Sequence[Sample], columns: Columns, options: SetOptions) -> Table:
-    """Rows of the maps that say anything, on each subset."""
-    subsets: tuple[Subset, ...] = ("full", "visual", "audio") if options.subset == "full" else (options.subset,)
+def _rate(
+    proposals: dict[str, Proposals],
+    samples: Sequence[Sample],
+    preset: Preset,
+    options: SetOptions,
+    progress: Progress | None,
+) -> dict[str, Rated]:
+    """Each map that says anything."""
+    subsets = SUBSETS if options.subset == "full" else (options.subset,)
     said = [name for name in MAPS if proposals[name].n_proposals] or ["fused"]
-    rows = [rate_map(proposals[name], samples, name, subset, columns)
-            for name in said for subset in subsets]  # fmt: skip
-    return Table(columns.names, tuple(rows))
+    rated = {}
+    for name in said:
+        told = functools.partial(progress, note=f"intervals of {name}") if progress else None
+        rated[name] = rate_map(
+            proposals[name], samples, name, preset=preset, subsets=subsets, n_bootstrap=options.n_bootstrap,
+            progress=told,
+        )  # fmt: skip
+    return rated
+
+
+def _drawn(rated: dict[str, Rated], folder: Path) -> Iterator[str]:
+    """Draws the plots of each map; a word on why not."""
+    try:
+        for name, part in rated.items():
+            if part.score is not None:
+                draw(part.score, folder / name)
+    except MissingExtraError as error:
+        yield f"no plots were drawn: {error.remedy}"
 
 
 def _counts(

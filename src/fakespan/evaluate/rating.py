@@ -1,87 +1,121 @@
-"""What proposals are worth on a data set: the columns of its published table, for each map and subset."""
+"""What proposals are worth on a data set: the rows of its published table, by `score`.
+
+Contract: names of samples are names of proposals. A sample without proposals counts as one in which nothing was found.
+Where there is nothing to find, or nothing was proposed at all, the rows are there without numbers.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fakespan.data.manifest import Subset
+from fakespan.data.store import Store
 from fakespan.evaluate.proposals import Proposals
+from fakespan.evaluate.score import USUAL, Group, Score, score
 from fakespan.evaluate.table import Row
-from fakespan.metrics import auc, average_precision, average_recall
+from fakespan.evaluate.truth import Preset, Truth
 from fakespan.types import Sample
 
-__all__ = ["Columns", "columns_of", "rate_kinds", "rate_map"]
+__all__ = ["SUBSETS", "Rated", "columns_of", "preset_of", "rate_kinds", "rate_map"]
+
+SUBSETS: tuple[Subset, ...] = ("full", "visual", "audio")
+Progress = Callable[..., None]
+LEFT_OUT = {"full": None, "visual": "audio", "audio": "visual"}  # subset: the kind of clip that it drops
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Of a table."""
+class Rated:
+    """One map's rows, and all its numbers."""
 
-    ious: tuple[float, ...]  # AP at each
-    counts: tuple[int, ...]  # AR at each
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """As the papers head them."""
-        return (*(f"AP@{iou:g}" for iou in self.ious), *(f"AR@{n}" for n in self.counts), "AUC")
+    rows: tuple[Row, ...]
+    record: Mapping[str, Any] = field(default_factory=dict)  # `Score.to_dict`
+    score: Score | None = None
 
 
-LAVDF = Columns((0.5, 0.75, 0.95), (100, 50, 20, 10))  # 2204.06228, section 5
-LEFT_OUT = {"full": None, "visual": "audio", "audio": "visual"}  # subset: the kind of clip that it drops
-AVDEEPFAKE1M = Columns((0.5, 0.75, 0.9, 0.95), (50, 30, 20, 10, 5))  # 2311.15308, section 4
+def preset_of(source: str) -> Preset:
+    """Whose columns a set is published with; that of a store is what it was made from."""
+    kind, _, place = source.partition(":")
+    kind = Store(Path(place)).header.kind if kind == "store" else kind
+    return "avdeepfake1m" if kind == "avdeepfake1m" else "lavdf"
 
 
-def columns_of(source: str) -> Columns:
-    """The columns that a set is published with."""
-    return AVDEEPFAKE1M if source.startswith("avdeepfake1m:") else LAVDF
+def columns_of(preset: Preset) -> tuple[str, ...]:
+    """As the papers head them.
+
+    >>> columns_of("lavdf")
+    ('AP@0.5', 'AP@0.75', 'AP@0.95', 'AR@100', 'AR@50', 'AR@20', 'AR@10', 'AUC')
+    """
+    ious, counts = USUAL[preset]
+    return (*(f"AP@{iou:g}" for iou in ious), *(f"AR@{n}" for n in counts), "AUC")
 
 
 def rate_map(
     proposals: Proposals,
     samples: Sequence[Sample],
     map_name: str,
-    subset: Subset,
-    columns: Columns,
-) -> Row:
-    """One row: what the proposals of a map are worth on a subset. A clip without proposals counts as nothing found."""
-    chosen = [s for s in samples if s.kind != LEFT_OUT[subset]]
-    values = _values(proposals, chosen, columns)
-    return Row(map_name, subset, len(chosen), sum(len(s.spans) for s in chosen), values)
+    *,
+    preset: Preset = "lavdf",
+    subsets: Sequence[Subset] = SUBSETS,
+    n_bootstrap: int = 0,
+    progress: Progress | None = None,
+) -> Rated:
+    """What the proposals of one map are worth on each subset.
+
+    Args:
+        proposals: of the map.
+        samples: what is rated.
+        map_name: for the rows.
+        preset: whose columns.
+        subsets: one row each.
+        n_bootstrap: resamples behind the intervals.
+        progress: called with the resamples done and wanted.
+    """
+    if not _can_be_rated(proposals, samples):
+        return Rated(tuple(_empty(map_name, subset, samples) for subset in subsets))
+    truth = Truth.of_samples(samples, preset)
+    found = score(proposals, truth, subsets=subsets, n_bootstrap=n_bootstrap, missing="zero", progress=progress)
+    rows = tuple(_row(map_name, group, columns_of(preset)) for group in found.subsets)
+    return Rated(rows, found.to_dict(), found)
 
 
-def rate_kinds(proposals: Proposals, samples: Sequence[Sample], columns: Columns) -> dict[str, Any]:
+def rate_kinds(proposals: Proposals, samples: Sequence[Sample], preset: Preset = "lavdf") -> dict[str, Any]:
     """The same numbers for the fakes of each kind and of each method, each together with the real clips."""
+    real, rated = [s for s in samples if not s.is_fake], {}
+    for name, fakes in sorted(_groups(samples).items()):
+        chosen = [*fakes, *real]
+        if _can_be_rated(proposals, chosen):
+            truth = Truth.of_samples(chosen, preset)
+            found = score(proposals, truth, subsets=("full",), buckets=(), missing="zero").subsets[0].to_dict()
+            rated[name] = {"fakes": len(fakes), "spans": found["spans"], **found["values"]}
+    return rated
+
+
+def _groups(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    """The fakes by kind, and by the method that the set names."""
     groups: dict[str, list[Sample]] = {}
-    for sample in samples:
-        if sample.is_fake:
-            method = sample.facts.get("method") or sample.facts.get("audio_model")
-            for name in dict.fromkeys([sample.kind, *([f"method {method}"] if isinstance(method, str) else [])]):
-                groups.setdefault(name, []).append(sample)
-    real = [s for s in samples if not s.is_fake]
-    return {
-        name: {"fakes": len(fakes), **{c: _plain(v) for c, v in _values(proposals, fakes + real, columns).items()}}
-        for name, fakes in sorted(groups.items())
-    }
+    for sample in (s for s in samples if s.is_fake):
+        groups.setdefault(sample.kind, []).append(sample)
+        method = sample.facts.get("method")
+        if isinstance(method, str):
+            groups.setdefault(f"method {method}", []).append(sample)
+    return groups
 
 
-def _values(proposals: Proposals, samples: Sequence[Sample], columns: Columns) -> dict[str, float]:
-    """Column -> share; what a set without fakes, or without real clips, cannot tell is left out."""
-    labels = {s.name: np.array(s.spans).reshape(-1, 2) for s in samples}
-    values: dict[str, float] = {}
-    if any(s.is_fake for s in samples) and any(name in proposals for name in labels):
-        ap = average_precision(proposals, labels, columns.ious)
-        ar = average_recall(proposals, labels, columns.counts)
-        values |= {f"AP@{iou:g}": value for iou, value in ap.items()} | {f"AR@{n}": value for n, value in ar.items()}
-    if len({s.is_fake for s in samples}) == 2:
-        peaks = [float(proposals[name][:, 0].max(initial=0.0)) if name in proposals else 0.0 for name in labels]
-        values["AUC"] = auc(peaks, [s.is_fake for s in samples])
-    return values
+def _can_be_rated(proposals: Proposals, samples: Sequence[Sample]) -> bool:
+    return any(s.is_fake for s in samples) and any(s.name in proposals for s in samples)
 
 
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _row(map_name: str, group: Group, columns: Sequence[str]) -> Row:
+    values = {name: group.values[name] for name in columns}
+    known = {name: group.intervals[name] for name in columns if name in group.intervals}
+    intervals = {name: (low, high) for name, (low, high) in known.items() if not math.isnan(low)}
+    return Row(map_name, group.name, group.n_videos, group.n_spans, values, intervals)
+
+
+def _empty(map_name: str, subset: Subset, samples: Sequence[Sample]) -> Row:
+    chosen = [s for s in samples if s.kind != LEFT_OUT[subset]]
+    return Row(map_name, subset, len(chosen), sum(len(s.spans) for s in chosen))

@@ -89,6 +89,7 @@ class RunFolder:
 
     def _forget(self) -> None:
         names = [f"{name}{suffix}" for name in MAPS for suffix in (".json", ".parquet", ".part.jsonl")]
+        names += [f"plots/{name}/{plot}.png" for name in MAPS for plot in ("precision_recall", "recall", "scores")]
         for name in [*names, "run.json", "result.json", "table.md", "table.csv"]:
             (self.path / name).unlink(missing_ok=True)
 
