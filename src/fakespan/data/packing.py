@@ -2,7 +2,7 @@
 
 Faces: YCrCb of full range (ITU-R BT.601), luma rounded to multiples of 3; a colour difference is taken anew, rounded in
 the same way, where it strays by more than 2 from what is held, so that noise of camera and codec costs nothing. What
-changed since the frame before (mod 256), as planes (n, 3, 96, 96), goes through Zstandard. No RGB value is more than
+changed since the frame before (mod 256), as planes (3, n, 96, 96), goes through Zstandard. No RGB value is more than
 `MAX_ERROR` of 255 levels off; benchmarks/README.md has the mean, the size, and what JPEG, H.264 and FFV1 give instead.
 
 Sound: a WAV file of 16 bits and 16 kHz; a sample is at most 1/65536 off.
@@ -61,7 +61,7 @@ def need_zstd() -> None:
 
 def pack_faces(faces: Bytes) -> bytes:
     """Faces (n, 96, 96, 3) RGB -> one Zstandard frame."""
-    change = np.empty((len(faces), 3, _AREA), np.uint8)
+    change = np.empty((3, len(faces), _AREA), np.uint8)
     planes = np.empty((3, _GROUP, _AREA), np.uint8)
     kept = np.zeros((_GROUP + 1, 3, _AREA), np.uint8)  # the frame before the group, and the group
     for start in range(0, len(faces), _GROUP):
@@ -76,9 +76,9 @@ def pack_faces(faces: Bytes) -> bytes:
             kept[0] = kept[1]
         for k in range(n):
             _hold(np.ascontiguousarray(exact[k, 1:]), kept[k, 1:], kept[k + 1, 1:])
-        np.subtract(kept[1 : n + 1], kept[:n], out=change[start : start + n])
+        np.subtract(kept[1 : n + 1], kept[:n], out=change[:, start : start + n].swapaxes(0, 1))
         if start == 0:
-            change[0] = kept[1]
+            change[:, 0] = kept[1]
         kept[0] = kept[n]
     return bytes(_codec().compress(change, asbytes=True))
 
@@ -95,16 +95,16 @@ def unpack_faces(packed: bytes | memoryview, n_frames: int) -> Bytes:
         raw = _codec().decompress(packed, n_frames * _FRAME)
     except (OSError, ValueError, MemoryError) as error:  # pyarrow's errors are of these
         raise ValueError(str(error)) from error
-    change = np.frombuffer(raw, np.uint8).reshape(n_frames, 3, _AREA)
+    change = np.frombuffer(raw, np.uint8).reshape(3, n_frames, _AREA)
     faces = np.empty((n_frames, FACE_SIZE, FACE_SIZE, 3), np.uint8)
     planes = np.empty((3, _GROUP, _AREA), np.uint8)
     held = np.zeros((3, _AREA), np.uint8)
     for start in range(0, n_frames, _GROUP):
-        group = change[start : start + _GROUP]
-        for k in range(len(group)):
-            held = np.add(group[k], held, out=planes[:, k])
-        ycc = cv2.merge([plane[: len(group)].reshape(-1, FACE_SIZE) for plane in planes])
-        cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB, dst=faces[start : start + len(group)].reshape(-1, FACE_SIZE, 3))
+        n = min(_GROUP, n_frames - start)
+        for k in range(n):
+            held = np.add(change[:, start + k], held, out=planes[:, k])
+        ycc = cv2.merge([plane[:n].reshape(-1, FACE_SIZE) for plane in planes])
+        cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB, dst=faces[start : start + n].reshape(-1, FACE_SIZE, 3))
     return faces
 
 
