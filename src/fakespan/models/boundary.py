@@ -63,7 +63,7 @@ class BoundaryModule(nn.Module):
         n_begins = n_frames if n_begins is None else min(n_begins, n_frames)
         x = self.proposals(features, min(n_begins + 1, n_frames))  # (B, C2, D, n_begins + 1): one more for the 3x3
         x = F.leaky_relu(self.context(x), SLOPE, inplace=True)
-        x = torch.sigmoid(self.score(x)).squeeze(1)
+        x = self.score(x).float().sigmoid().squeeze(1)  # in half precision a sure map rounds to 0 or 1: no way back
         return x if n_begins == n_frames else F.pad(x[..., :n_begins], (0, n_frames - n_begins))
 
 

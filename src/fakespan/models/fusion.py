@@ -28,14 +28,17 @@ class Fusion(nn.Module):
         The weights sigmoid(v) / (sigmoid(v) + sigmoid(a)) are 0/0 in half precision when both trusts are low; in
         logarithms that quotient is sigmoid(log sigmoid(v) - log sigmoid(a)), which no precision breaks.
         """
-        v = self.visual_trust(visual, visual_evidence, audio_evidence).float()
-        a = self.audio_trust(audio, audio_evidence, visual_evidence).float()
+        v = self.visual_trust(visual, visual_evidence, audio_evidence)
+        a = self.audio_trust(audio, audio_evidence, visual_evidence)
         share = torch.sigmoid(F.logsigmoid(v) - F.logsigmoid(a))  # (B, D, T)
         return share * visual + (1 - share) * audio
 
 
 class MapTrust(nn.Module):
-    """The logit of a map's weight: the mean of what its own map, its own evidence and the other's evidence say."""
+    """The logit of a map's weight: the mean of what its own map, its own evidence and the other's evidence say.
+
+    In float32 also under autocast, at next to no cost: a logit that overflows to infinity would make the weights NaN.
+    """
 
     def __init__(self, n_features: int, max_duration: int) -> None:
         super().__init__()
@@ -45,6 +48,14 @@ class MapTrust(nn.Module):
 
     def forward(self, own_map: Tensor, own_evidence: Tensor, other_evidence: Tensor) -> Tensor:
         """(B, D, T), before the sigmoid."""
-        votes = self.of_map(own_map) + self.of_own(own_evidence) + self.of_other(other_evidence)
-        result: Tensor = votes / 3
-        return result
+        with torch.autocast(own_map.device.type, enabled=False):
+            return (
+                _in_float32(self.of_map, own_map)
+                + _in_float32(self.of_own, own_evidence)
+                + _in_float32(self.of_other, other_evidence)
+            ) / 3
+
+
+def _in_float32(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    assert conv.bias is not None
+    return F.conv1d(x.float(), conv.weight.float(), conv.bias.float())

@@ -24,6 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fakespan.models.memory import Recomputing
+
 __all__ = ["MVIT_DEPTHS", "MultiscaleViT", "PooledAttention"]
 
 MVIT_DEPTHS = {"mvit_t": (1, 2, 5, 2), "mvit_s": (1, 2, 11, 2), "mvit_b": (2, 3, 16, 3)}
@@ -85,7 +87,7 @@ class MultiscaleViT(nn.Module):
         return tokens.transpose(1, 2)
 
 
-class _Trunk(nn.Module):
+class _Trunk(Recomputing):
     def __init__(self, sizes: list[BlockSize]) -> None:
         super().__init__()
         self.conv_proj = nn.Conv3d(3, _WIDTHS[0], (3, 15, 15), (1, 12, 12), (1, 3, 3))
@@ -99,7 +101,7 @@ class _Trunk(nn.Module):
         patches = self.conv_proj(video).flatten(2).transpose(1, 2)
         x = self.pos_encoding(patches)  # (B, 1 + T * 8 * 8, 96): the class token, then frames, rows, columns
         for block in self.blocks:
-            x = block(x, n_frames)
+            x = self.recomputed(block, x, n_frames)
         tokens: Tensor = self.norm(x[:, 1:])  # (B, T, C_f)
         return tokens
 
@@ -147,7 +149,11 @@ class _Block(nn.Module):
 
 
 class _Pool(nn.Module):
-    """Depthwise convolution over (time, height, width), shared by all heads, then layer norm; tokens stay tokens."""
+    """Depthwise convolution over (time, height, width), shared by all heads, then layer norm; tokens stay tokens.
+
+    In float32 also under autocast: with a stride of 8 torch (2.13, oneDNN) leaves this convolution's bfloat16 weight
+    gradient unset on CPUs. It costs little, and the norm after it is in float32 anyway.
+    """
 
     def __init__(self, head_dim: int, stride: int) -> None:
         super().__init__()
@@ -156,9 +162,10 @@ class _Pool(nn.Module):
 
     def forward(self, class_token: Tensor, grid: Tensor, heads: int) -> Tensor:
         """Class token (B, 1, heads*c) and grid (B, T, H, W, heads*c) -> (B, 1 + T*H'*W', heads, c)."""
-        weight = self.pool.weight.repeat(heads, 1, 1, 1, 1)
-        pooled = F.conv3d(grid.movedim(-1, 1), weight, None, self.pool.stride, 1, groups=len(weight))
-        tokens = torch.cat((class_token, pooled.movedim(1, -1).flatten(1, 3)), dim=1)
+        with torch.autocast(grid.device.type, enabled=False):  # see the docstring
+            weight = self.pool.weight.float().repeat(heads, 1, 1, 1, 1)
+            pooled = F.conv3d(grid.movedim(-1, 1).float(), weight, None, self.pool.stride, 1, groups=len(weight))
+        tokens = torch.cat((class_token.float(), pooled.movedim(1, -1).flatten(1, 3)), dim=1)
         normed: Tensor = self.norm_act(tokens.unflatten(-1, (heads, -1)))
         return normed
 

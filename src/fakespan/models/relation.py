@@ -104,8 +104,9 @@ class ChannelRelation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, T) -> (B, C, D, T)."""
         q, k, v = (net(x).flatten(2) for net in (self.theta, self.phi, self.g))  # each (B, C, D*T)
-        weights = torch.softmax((q @ k.transpose(1, 2)).float(), dim=-1).to(v.dtype)  # (B, C, C)
-        related = weights @ v
+        with torch.autocast(x.device.type, enabled=False):  # a sum over all cells: float16 overflows, bfloat16 rounds
+            weights = torch.softmax(q.float() @ k.float().transpose(1, 2), dim=-1)  # (B, C, C)
+        related = weights.to(v.dtype) @ v
         if self.scatter:
             related = related.transpose(1, 2)
         out: Tensor = x + self.W(related.reshape(x.shape))
@@ -118,4 +119,11 @@ def _conv_norm(width: int, kernel: int, *, relu: bool = False) -> nn.Sequential:
 
 
 def _conv_map(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(width, 1, 3, padding=1), nn.Sigmoid())
+    return nn.Sequential(nn.Conv2d(width, 1, 3, padding=1), _Probability())
+
+
+class _Probability(nn.Module):
+    """Sigmoid, in float32 always: in half precision a sure map rounds to 0 or 1, from where no gradient leads back."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float().sigmoid()

@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from fakespan.config import ModelConfig
 from fakespan.errors import ConfigError
+from fakespan.models.memory import Recomputing
 
 __all__ = ["C3dEncoder", "build_video_encoder"]
 
 SLOPE = 0.01
 CHUNK_FRAMES = 16  # frames at a time when no gradient is wanted: 512 at once would take 5 GB
+PIECE_FRAMES = 32  # frames at a time when activations are computed again in backward
+BLOCK_REACH = 2  # frames on either side that two convolutions see
 POOLED_SIDE = 2  # 96 pixels after poolings by 3, 2, 2, 2 and 2
 
 
@@ -32,11 +35,12 @@ def build_video_encoder(config: ModelConfig) -> nn.Module:
     )
 
 
-class C3dEncoder(nn.Module):
+class C3dEncoder(Recomputing):
     """Eight 3x3x3 convolutions, each with LeakyReLU, and spatial max pooling; time keeps its resolution.
 
-    Frames come in chunks and every convolution remembers the last two frames it has seen, so that the result is that
-    of the whole clip while only a chunk's activations are in memory.
+    Without gradients frames come in chunks and every convolution remembers the last two frames it has seen, so that the
+    result is that of the whole clip while only a chunk's activations are in memory. With gradients the clip runs whole,
+    or block by block in pieces that are computed again in backward (see `fakespan.models.memory`).
 
     Args:
         widths: channels of the four blocks (2 convolutions each).
@@ -52,25 +56,53 @@ class C3dEncoder(nn.Module):
         channels = [3, *(width for width in widths for _ in range(2))]
         pools = [1, 3, 1, 2, 1, 2, 2, 2]  # after each convolution
         pairs = zip(channels[:-1], channels[1:], pools, strict=True)
-        self.convs = nn.Sequential(*(_StreamedConv(n_in, n_out, pool) for n_in, n_out, pool in pairs))
+        self.convs = nn.Sequential(*(_PooledConv(n_in, n_out, pool) for n_in, n_out, pool in pairs))
         self.project = nn.Conv1d(widths[-1] * POOLED_SIDE**2, n_features, 1)
 
     def forward(self, video: Tensor) -> Tensor:
         """(B, 3, T, 96, 96) -> (B, C_f, T)."""
-        size = video.shape[2] if torch.is_grad_enabled() else CHUNK_FRAMES
-        chunks: Iterator[Tensor] = iter(torch.split(video, size, dim=2))
-        for conv in self.convs:
-            chunks = cast(_StreamedConv, conv).stream(chunks)
+        chunks = [self._kept(video)] if torch.is_grad_enabled() else self._streamed(video)
         x = torch.cat([chunk.permute(0, 1, 3, 4, 2).flatten(1, 3) for chunk in chunks], dim=-1)  # (B, C h w, T)
         return F.leaky_relu(self.project(x), SLOPE)
 
+    def _streamed(self, video: Tensor) -> Iterator[Tensor]:
+        chunks: Iterator[Tensor] = iter(torch.split(video, CHUNK_FRAMES, dim=2))
+        for conv in self.convs:
+            chunks = cast(_PooledConv, conv).stream(chunks)
+        return chunks
 
-class _StreamedConv(nn.Conv3d):
-    """Conv3d k3 p1, LeakyReLU and spatial max pooling over a clip that comes in chunks (B, C, t, H, W)."""
+    def _kept(self, x: Tensor) -> Tensor:
+        """(B, 3, T, 96, 96) -> (B, C, T, 2, 2), with a way back."""
+        for first in range(0, len(self.convs), 2):
+            block = cast(nn.Sequential, self.convs[first : first + 2])
+            x = self._in_pieces(block, x) if self.recomputes else block(x)
+        return x
+
+    def _in_pieces(self, block: nn.Sequential, x: Tensor) -> Tensor:
+        """block(x) of two convolutions, some frames at a time."""
+
+        def piece(x: Tensor, own: slice) -> Tensor:
+            result: Tensor = block(x)[:, :, own]
+            return result
+
+        parts, n_frames = [], x.shape[2]
+        for begin in range(0, n_frames, PIECE_FRAMES):
+            end = min(begin + PIECE_FRAMES, n_frames)
+            first, last = max(0, begin - BLOCK_REACH), min(end + BLOCK_REACH, n_frames)
+            parts.append(self.recomputed(piece, x[:, :, first:last], slice(begin - first, end - first)))
+        return torch.cat(parts, dim=2)
+
+
+class _PooledConv(nn.Conv3d):
+    """Conv3d k3 p1, LeakyReLU and spatial max pooling, over a whole clip or over one that comes in chunks."""
 
     def __init__(self, n_in: int, n_out: int, pool: int) -> None:
-        super().__init__(n_in, n_out, 3, padding=(0, 1, 1))  # time is padded by `stream`
+        super().__init__(n_in, n_out, 3, padding=1)
         self.pool = pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, C', T, H', W')."""
+        return self._pooled(super().forward(x.contiguous(memory_format=torch.channels_last_3d)))
 
     def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """The result's chunks; each lags a frame behind, as the last frame of a chunk must wait for its neighbour."""
@@ -80,10 +112,10 @@ class _StreamedConv(nn.Conv3d):
             x = torch.cat([blank if seen is None else seen, chunk, *([blank] if is_last else [])], dim=2)
             seen = x[:, :, -2:].clone()
             if x.shape[2] > 2:
-                yield self._of(x)
+                x = x.contiguous(memory_format=torch.channels_last_3d)
+                yield self._pooled(F.conv3d(x, self.weight, self.bias, padding=(0, 1, 1)))
 
-    def _of(self, x: Tensor) -> Tensor:
-        x = self(x.contiguous(memory_format=torch.channels_last_3d))
+    def _pooled(self, x: Tensor) -> Tensor:
         x = F.leaky_relu(x, SLOPE, inplace=True)
         return x if self.pool == 1 else F.max_pool3d(x, (1, self.pool, self.pool))
 

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fakespan.models.memory import Recomputing
+
 __all__ = ["VIT_SIZES", "AudioViT", "ViTSize"]
 
 _N_LAYERS = 12
@@ -53,7 +55,7 @@ class AudioViT(nn.Module):
         return features.transpose(1, 2)
 
 
-class _Transformer(nn.Module):
+class _Transformer(Recomputing):
     def __init__(self, size: ViTSize, n_frames: int) -> None:
         super().__init__()
         self.pos_embedding = nn.Parameter(torch.empty(1, n_frames, size.width).normal_(std=0.02))
@@ -63,7 +65,10 @@ class _Transformer(nn.Module):
         self.ln = nn.LayerNorm(size.width, eps=_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        normed: Tensor = self.ln(self.layers(x + self.pos_embedding[:, : x.shape[1]]))
+        x = x + self.pos_embedding[:, : x.shape[1]]
+        for layer in self.layers:
+            x = self.recomputed(layer, x)
+        normed: Tensor = self.ln(x)
         return normed
 
 
