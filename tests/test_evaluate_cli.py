@@ -53,6 +53,21 @@ def test_the_table_is_shown(call, lavdf, tmp_path):
     assert (tmp_path / "out" / "table.md").exists()
 
 
+def test_score_says_the_same_of_the_files(call, lavdf, tmp_path, monkeypatch, capfd):
+    call("--data", f"lavdf:{lavdf}", "--out", tmp_path / "out", "--workers", 0)
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    for name in ("fused.json", "audio.parquet"):
+        arguments = ["score", tmp_path / "out" / name, lavdf / "metadata.json", "--split", "test", "--json"]
+        monkeypatch.setattr(sys, "argv", ["fakespan", *map(str, arguments)])
+        with pytest.raises(SystemExit):
+            cli.main()
+        said = json.loads(capfd.readouterr().out)
+        wanted = result["scores"][name.partition(".")[0]]
+        assert len(said["subsets"]) == 3
+        for group, before in zip(said["subsets"], wanted["subsets"], strict=True):
+            assert group == {**before, "values": pytest.approx(before["values"], abs=1e-6)}
+
+
 def test_json_is_the_result_and_nothing_else(call, lavdf, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = call("--data", f"lavdf:{lavdf}", "--limit", 2, "--workers", 0, "--json")

@@ -59,7 +59,7 @@ def evaluate(
     if data.startswith("practice:"):
         _practice(localizer, data, split, config, n_examples, out, cache)
         return
-    from fakespan.evaluate.dataset import SetOptions, evaluate_set
+    from fakespan.evaluate import SetOptions, evaluate_set
 
     folder = out or Path("runs") / f"eval-{localizer.name}-{data.partition(':')[0]}-{split}"
     options = SetOptions(split, subset, limit, faces, decoding, batch, workers, bootstrap, overwrite)
