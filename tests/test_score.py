@@ -1,4 +1,4 @@
-"""`fakespan score`: the published numbers, subsets, lengths, intervals, a clear word for each fault, the command line."""
+"""`fakespan score`: the published numbers, subsets, lengths, intervals, a clear word for each fault, the command."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def test_the_published_numbers(golden):
         assert [values[f"AP@{t}"] for t in ("0.5", "0.75", "0.95")] == pytest.approx(
             [oracle["ap"][t] for t in ("0.5", "0.75", "0.95")], abs=1e-6
         )
-        oracle = {int(float(k)): v for k, v in oracle["ar"].items()}
+        recalls = {int(float(k)): v for k, v in oracle["ar"].items()}
         assert [values[f"AR@{n}"] for n in (100, 50, 20, 10)] == pytest.approx(
-            [oracle[n] for n in (100, 50, 20, 10)], abs=1e-6
+            [recalls[n] for n in (100, 50, 20, 10)], abs=1e-6
         )
 
 
@@ -168,7 +168,7 @@ def test_a_wrong_frame_rate_shows(tmp_path):
     truth = read_truth(written(tmp_path / "m.json", [{**e, "duration": 6.0} for e in ENTRIES[:4]]))
     frames = {name: np.array(rows) * [1, 25, 25] for name, rows in FOUND.items()}
     (note,) = score(frames, truth).notes
-    assert re.match("5 spans past the end of the video, in 4 videos .is --fps right", note)
+    assert re.match("5 proposals past the end of the video, in 4 videos .is --fps right", note)
 
 
 def test_nothing_known_is_an_error(truth):

@@ -82,7 +82,11 @@ def write_parquet(path: Path, proposals: Proposals) -> None:
         columns.append(pa.array(spread, mask=None if present.all() else ~present))
     part = path.with_name(path.name + ".part")
     try:
-        options: dict[str, Any] = {"use_dictionary": ["file"], "compression": "none"}  # floats hardly shrink
+        options: dict[str, Any] = {
+            "use_dictionary": ["file"],
+            "compression": "none",
+            "row_group_size": max(len(rows), 1),
+        }  # floats hardly shrink
         pq.write_table(pa.table(columns, names=list(COLUMNS)), part, **options)
         part.replace(path)
     except OSError as error:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import gc
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -106,7 +106,12 @@ def read_truth(path: str | Path) -> Truth:
     Raises:
         DataError: the file cannot be read, is neither of the two, names a video twice, or has a span that is none.
     """
-    entries = _entries(Path(path))
+    with _uncollected():
+        return _read(Path(path))
+
+
+def _read(path: Path) -> Truth:
+    entries = _entries(path)
     preset = next((p for p in PRESETS if any(_SPANS[p] in e for e in entries[:1])), None)
     if preset is None:
         got = f"neither in the first of {len(entries)} entries" if entries else "an empty list"
@@ -147,10 +152,16 @@ def _parsed(text: bytes) -> Any:
         import orjson  # noqa: PLC0415  optional, and faster
 
         loads = orjson.loads
+    return loads(text)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector: one that looks at every new list takes longer than the parser."""
     collects = gc.isenabled()
-    gc.disable()  # a collector that looks at every new list takes longer than the parser
+    gc.disable()
     try:
-        return loads(text)
+        yield
     finally:
         if collects:
             gc.enable()

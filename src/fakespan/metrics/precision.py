@@ -16,8 +16,8 @@ __all__ = ["IOU_THRESHOLDS", "Matches", "activitynet_average_precision", "averag
 
 Flags = NDArray[np.bool_]
 IOU_THRESHOLDS = (0.5, 0.75, 0.95)
-FINE = 1 << 22
-"""Steps of `_places`: several for each proposal of the largest set."""
+FINE = 1 << 20
+"""Steps of `_places`: as many as there are proposals in a large set, and few enough to stay in the cache."""
 
 
 def average_precision(
