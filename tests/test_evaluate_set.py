@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import Dataset
 
 from clips import tone, write_clip
-from datasets import make_avdeepfake1m, make_forgerynet, make_lavdf, write_json, write_test_clip
+from datasets import make_avdeepfake1m, make_dfdc, make_forgerynet, make_lavdf, write_json, write_test_clip
 from fakespan.boundary_map import iou_map_target
 from fakespan.data.manifest import load_manifest
 from fakespan.data.prepare import prepare
@@ -147,6 +147,30 @@ def test_a_perfect_network_gets_the_perfect_numbers(tmp_path, tiny, on_frames):
         assert rows[map_name, subset] == pytest.approx(wanted)
     # the sound says nothing of what was forged in the picture alone: two fakes of six look like the two real ones
     assert rows["audio", "full"]["AUC"] == pytest.approx((4 * 2 + 2 * 2 * 0.5) / (6 * 2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "make", "split"),
+    [
+        ("avdeepfake1m", lambda root: make_avdeepfake1m(root, 0, 8, 0, seconds=1.0), "validation"),
+        ("forgerynet", lambda root: make_forgerynet(root, 1, 6), "validation"),
+    ],
+)
+def test_times_fit_those_of_the_labels_in_every_set(tmp_path, tiny, kind, make, split):
+    options = SetOptions(n_workers=0, split=split, faces="whole")
+    said = evaluate_set(tiny, f"{kind}:{make(tmp_path / 'set')}", tmp_path / "out", options, judge=perfect)
+    row = said.table.rows[0]
+    assert row.n_spans > 2
+    assert row.values["AP@0.75"] == pytest.approx(1 - 1 / row.n_spans)
+    assert row.values["AUC"] == 1
+
+
+def test_a_set_that_labels_whole_videos_is_rated_by_auc(tmp_path, tiny):
+    root = make_dfdc(tmp_path / "DFDC", 2, 1, 2, n_test=0, seconds=1.0)
+    options = SetOptions(n_workers=0, split="train", faces="whole")
+    said = evaluate_set(tiny, f"dfdc:{root}", tmp_path / "out", options, judge=perfect)
+    assert said.table.rows[0].values["AUC"] == 1
+    assert any("labels whole videos" in note for note in said.notes)
 
 
 def test_the_published_decoding_ends_each_span_a_frame_early(tmp_path, tiny, on_frames):

@@ -148,7 +148,7 @@ def _rated(
     samples = [s for s in clips.samples if is_labelled(s)]
     proposals = {name: read_proposals(run.stem(name).with_suffix(".json")) for name in MAPS}
     counts = _counts(clips.samples, proposals, said, localizer)
-    notes = _notes(counts, localizer, n_labelled=len(samples), n_clips=len(clips))
+    notes = _notes(counts, localizer, samples)
     result: dict[str, Any] = {
         "command": _command(localizer.name, run.settings, options),
         "settings": dict(run.settings),
@@ -218,7 +218,7 @@ def _counts(
             "without picture": n_unseen, "in windows": n_long, "predicted in this run": said.n_clips}  # fmt: skip
 
 
-def _notes(counts: dict[str, int], localizer: Localizer, *, n_labelled: int, n_clips: int) -> tuple[str, ...]:
+def _notes(counts: dict[str, int], localizer: Localizer, labelled: Sequence[Sample]) -> tuple[str, ...]:
     """What a reader of the table must know."""
     length_s = localizer.model.n_frames / FPS
     told = {
@@ -228,10 +228,12 @@ def _notes(counts: dict[str, int], localizer: Localizer, *, n_labelled: int, n_c
         "in windows": f"longer than the network's {length_s:.2f} s: judged in windows that overlap",
     }
     notes = [f"{counted(counts[key], 'clip')} {words}" for key, words in told.items() if counts[key]]
-    if n_labelled == 0:
+    if not labelled:
         notes.append("the set keeps the labels of this split to itself: proposals were written, nothing is rated")
-    elif n_labelled < n_clips:
-        notes.append(f"{counted(n_clips - n_labelled, 'clip')} without labels not rated")
+    elif len(labelled) < counts["all"]:
+        notes.append(f"{counted(counts['all'] - len(labelled), 'clip')} without labels not rated")
+    if any(s.facts.get("length") == "nominal" for s in labelled):
+        notes.append("the set labels whole videos of about 10 s: AUC is the number to look at")
     return tuple(notes)
 
 
