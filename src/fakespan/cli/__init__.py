@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from fakespan import __version__
-from fakespan.cli import evaluate, forge, info, prepare, scan, train
+from fakespan.cli import evaluate, forge, info, prepare, scan, score, train
 from fakespan.cli.shared import complain, wants_debug
 from fakespan.errors import FakespanError
 
@@ -36,7 +36,16 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-for command in (scan.scan, scan.report, info.info, train.train, evaluate.evaluate, prepare.prepare, forge.forge):
+for command in (
+    scan.scan,
+    scan.report,
+    info.info,
+    train.train,
+    evaluate.evaluate,
+    score.score,
+    prepare.prepare,
+    forge.forge,
+):
     app.command()(command)
 
 
