@@ -321,6 +321,19 @@ def test_a_gradient_that_is_no_number_stops_the_run_too(tmp_path, monkeypatch):
         train(tiny_run(), tiny_data(), tmp_path)
 
 
+def test_an_interruption_is_one_and_the_run_can_be_gone_on_with(tmp_path):
+    def stop(step, *_):
+        if step == 3:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_run(), tiny_data(), tmp_path, stop)
+    assert signal.getsignal(signal.SIGINT) is before
+    train(tiny_run(), tiny_data(), tmp_path, resume=True)
+    assert len(losses(tmp_path)) == 6
+
+
 def test_a_few_damaged_clips_are_passed_over_and_counted(tmp_path):
     train(tiny_run(clips_per_epoch=12), tiny_data(TinySet(12, damaged=(2, 7)), TinySet(4, damaged=(0,))), tmp_path)
     (epoch,) = rows(tmp_path, "epochs.csv")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -74,9 +76,11 @@ def test_a_batch_moves_to_a_device_whole():
 
 
 def test_intact_clips_pass_over_the_damaged():
-    clips = IntactClips(TinySet(6, lengths=(T + 4,), damaged=(2,)), [1, 2, 5], SMALL)
+    told = []
+    clips = IntactClips(TinySet(6, lengths=(T + 4,), damaged=(2,)), [1, 2, 5], lambda *what: told.append(what))
     assert len(clips) == 3
-    assert [(e.name, len(e.faces)) for e in clips] == [("clip1.mp4", T), ("clip5.mp4", T)]
+    assert [(e.name, len(e.faces)) for e in clips] == [("clip1.mp4", T + 4), ("clip5.mp4", T + 4)]
+    assert told == [(0, 3), (1, 3), (2, 3)]
 
 
 @pytest.mark.parametrize("n_workers", [0, 1])
@@ -88,6 +92,16 @@ def test_workers_change_nothing_and_leave_the_networks_random_numbers_alone(n_wo
     names = [fed.batch.names for fed in loader if isinstance(fed, Fed)]
     assert torch.equal(torch.get_rng_state(), before)
     assert names == [tuple(f"clip{k}.mp4" for k in clips) for clips in sampler]
+
+
+def test_workers_start_although_the_main_process_has_used_opencv_with_threads():
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((1500, 1500, 3), np.uint8), (0, 0), 5)
+    loader = make_loader(Feed(TinySet(4), SMALL), TrainSampler(Order(4, 1, "epoch"), 2, 1, (0, 2)), 1, pin_memory=False)
+    loader.timeout = 60  # it would wait for ever
+    assert len(list(loader)) == 2
+    cv2.setNumThreads(before)
 
 
 def test_names_of_a_published_set_are_told():

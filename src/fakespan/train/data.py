@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fakespan.data.clip import Faces
 from fakespan.data.dataset import Example
 from fakespan.data.manifest import Subset
 from fakespan.data.sets import KINDS, open_set
@@ -39,6 +40,7 @@ def open_data(
     *,
     subset: Subset = "full",
     limit: int | None = None,
+    faces: Faces | None = None,
     progress: Progress | None = None,
 ) -> TrainingData:
     """The clips that --data names: practice:FOLDER, store:FOLDER or a published set, for instance lavdf:FOLDER.
@@ -49,6 +51,7 @@ def open_data(
         cache: a folder where decoded clips are kept (practice forgeries).
         subset: leaves out fakes of the sound alone ("visual") or of the picture alone ("audio"); sets only.
         limit: the first so many clips of each split; sets only.
+        faces: how faces are found, as the set needs it unless given; sets only.
         progress: of decoding, called with clips done and clips in all.
 
     Raises:
@@ -60,7 +63,7 @@ def open_data(
         if kind not in KINDS:
             expected = " or ".join(f"{known}:FOLDER" for known in (*KINDS, "practice"))
             raise UsageError("--data", expected=expected, got=repr(source), remedy="name the kind before the folder")
-        return set_data(source, run, subset=subset, limit=limit)
+        return set_data(source, subset=subset, limit=limit, faces=faces)
     if not Path(folder).is_dir():
         raise UsageError("--data", expected="a folder of real clips", got=repr(folder), remedy="check the path")
     clips = load_clips(run, Path(folder), cache, ("train", "validation"), progress)
@@ -77,18 +80,19 @@ def practice_data(
         source,
         PracticeSet(train, run.practice, seed, PRACTICE_EPOCH),
         PracticeSet(validation, run.practice, seed + 1, PRACTICE_VALIDATION) if validation else None,
-        IntactClips(told, range(N_THRESHOLD), run.model) if told else (),
+        IntactClips(told, range(N_THRESHOLD)) if told else (),
         is_endless=True,
     )
 
 
-def set_data(source: str, run: RunConfig, *, subset: Subset = "full", limit: int | None = None) -> TrainingData:
+def set_data(
+    source: str, *, subset: Subset = "full", limit: int | None = None, faces: Faces | None = None
+) -> TrainingData:
     """Train and validation split of a set. Raises DataError when there is nothing to train on."""
-    train = open_set(source, "train", subset=subset, limit=limit)
-    validation = open_set(source, "validation", subset=subset, limit=limit)
+    train = open_set(source, "train", subset=subset, limit=limit, faces=faces)
+    validation = open_set(source, "validation", subset=subset, limit=limit, faces=faces)
     if not len(train):
         remedy = "check the folder, --subset and --limit"
         raise DataError(source, expected="clips in the train split", got="none", remedy=remedy)
     reals = [k for k, sample in enumerate(validation.samples) if not sample.is_fake][:N_THRESHOLD]
-    told = IntactClips(validation, reals, run.model)
-    return TrainingData(source, train, validation if len(validation) else None, told)
+    return TrainingData(source, train, validation if len(validation) else None, IntactClips(validation, reals))

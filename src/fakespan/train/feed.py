@@ -5,8 +5,9 @@ A clip that cannot be read is passed over: the next one of the set takes its pla
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,27 +82,38 @@ class Feed(Dataset[Fed]):
 
 
 class IntactClips(Sequence[Example]):
-    """Chosen clips of a set at a network's clock, read one by one; walking over them passes over damaged ones."""
+    """Chosen clips of a set, whole, read one by one; walking over them passes over damaged ones.
 
-    def __init__(self, examples: Examples, clips: Sequence[int], model: ModelConfig) -> None:
-        self.examples, self.clips, self.model = examples, clips, model
+    Args:
+        examples: the set.
+        clips: numbers of the chosen ones.
+        progress: called with clips walked over and clips in all.
+    """
+
+    def __init__(self, examples: Examples, clips: Sequence[int], progress: Callable[..., None] | None = None) -> None:
+        self.examples, self.clips, self.progress = examples, clips, progress
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, k: int) -> Example:  # type: ignore[override]  # no slices
-        return fit_clock(self.examples[self.clips[k]], self.model.clock, self.model.n_frames)
+        return self.examples[self.clips[k]]
 
     def __iter__(self) -> Iterator[Example]:
         for k in range(len(self)):
-            try:
+            if self.progress is not None:
+                self.progress(k, len(self))
+            with contextlib.suppress(InputError):
                 yield self[k]
-            except InputError:
-                continue
 
 
 def make_loader(feed: Feed, sampler: Sampler[list[int]], n_workers: int, *, pin_memory: bool) -> DataLoader[Fed]:
-    """Batches in the sampler's order; workers keep four batches each ready."""
+    """Batches in the sampler's order; workers keep four batches each ready.
+
+    With workers OpenCV is held to one thread in this process too: one that is forked while OpenCV has threads hangs.
+    """
+    if n_workers:
+        cv2.setNumThreads(1)
     return DataLoader(
         feed,
         batch_size=None,  # the feed makes whole batches

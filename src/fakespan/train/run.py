@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from fakespan.models import build_model
 from fakespan.report.training_plots import plot_run
 from fakespan.train.config import RunConfig
 from fakespan.train.data import TrainingData
-from fakespan.train.feed import Fed, Feed, make_loader
+from fakespan.train.feed import Fed, Feed, IntactClips, make_loader
 from fakespan.train.folder import RunFolder
 from fakespan.train.keeper import Keeper
 from fakespan.train.order import Order, Shard, TrainSampler, ValidationSampler
@@ -86,10 +87,16 @@ def train(
     return path
 
 
-def fit_threshold(path: Path, run: RunConfig, examples: Sequence[Example]) -> Checkpoint:
-    """Set a checkpoint's threshold by the real ones of these clips; the file is replaced."""
+def fit_threshold(
+    path: Path, run: RunConfig, examples: Sequence[Example], device: str = "cpu", progress: Progress | None = None
+) -> Checkpoint:
+    """Set a checkpoint's threshold by the real ones of these clips; the file is replaced.
+
+    Raises DataError when none of them is real and can be read.
+    """
     checkpoint = load_checkpoint(path)
-    threshold = pick_threshold(Localizer(checkpoint, "cpu"), examples)
+    watched = IntactClips(examples, range(len(examples)), progress)
+    threshold = pick_threshold(Localizer(checkpoint, device), watched)
     post = dataclasses.replace(run.post, threshold=threshold)
     save_checkpoint(path, checkpoint.network, name=run.name, model=run.model, post=post, notes=checkpoint.notes)
     return load_checkpoint(path)
@@ -178,7 +185,7 @@ def _fit(job: _Job, state: dict[str, Any] | None, progress: Progress | None, mac
 
 def _run(trainer: Any, module: TrainingModule) -> None:
     """Fit; an interruption is one, and of several processes only the first tells what went wrong."""
-    handler = signal.getsignal(signal.SIGINT)
+    handler, is_main = signal.getsignal(signal.SIGINT), threading.current_thread() is threading.main_thread()
     try:
         trainer.fit(module)
     except SystemExit:
@@ -190,7 +197,8 @@ def _run(trainer: Any, module: TrainingModule) -> None:
             raise SystemExit(error.exit_code) from error
         raise
     finally:
-        signal.signal(signal.SIGINT, handler)  # Lightning ignores it from an interruption on
+        if is_main:
+            signal.signal(signal.SIGINT, handler)  # Lightning ignores it from an interruption on
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
