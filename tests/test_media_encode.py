@@ -110,3 +110,10 @@ def test_a_sound_round_trip_is_aligned(rate, bitrate):
 @pytest.mark.parametrize("n", [0, 1, 100, 1024, 5000])
 def test_short_sounds_keep_their_length(n):
     assert roundtrip_sound(tone(1.0, 16_000)[0, :n]).shape == (n,)
+
+
+def test_equal_frames_give_equal_bytes_where_that_is_asked_for(tmp_path):
+    frames = np.stack([numbered_picture(k) for k in range(60)])
+    for name in ("a", "b", "c"):
+        write_video(tmp_path / f"{name}.mp4", frames, sound=tone(2.4, 16_000), repeatable=True)
+    assert len({(tmp_path / f"{name}.mp4").read_bytes() for name in ("a", "b", "c")}) == 1

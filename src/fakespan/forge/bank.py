@@ -20,7 +20,7 @@ from fakespan.errors import DataError, MediaError
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
 
-__all__ = ["Clip", "load_bank"]
+__all__ = ["SAMPLES_PER_FRAME", "Clip", "Track", "load_bank", "read_track"]
 
 CROP_SIZE = 224  # as in VoxCeleb2 and LAV-DF
 SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
@@ -79,28 +79,48 @@ def _read(faces_file: Path, sound_file: Path) -> tuple[NDArray[np.uint8], NDArra
     return (faces, sound) if len(sound) == len(faces) * SAMPLES_PER_FRAME else None
 
 
-def _decode(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """The longest face track and its sound; empty arrays when there is none."""
-    nothing = np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8), np.zeros(0, np.float32)
-    try:
-        sound = read_sound(path)
-        tracks: dict[int, list[NDArray[np.uint8]]] = {}
-        begins: dict[int, int] = {}
-        for event in follow_faces(read_pictures(path), config=FaceConfig(face_size=CROP_SIZE)):
-            if not isinstance(event, TrackEnd):
-                begins.setdefault(event.track, event.index)
-                tracks.setdefault(event.track, []).append(event.face)
-    except MediaError:
-        return nothing
+@dataclass(frozen=True)
+class Track:
+    """The longest face track of a file, and the sound of the same time."""
+
+    faces: NDArray[np.uint8]  # (n, 224, 224, 3)
+    sound: NDArray[np.float32]  # (640 n,)
+    first_frame: int  # of the file, where the track begins
+
+
+def read_track(path: Path) -> Track | None:
+    """The longest face track of a file with its sound; None when there is no face, or no sound with it.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    sound = read_sound(path)
+    tracks: dict[int, list[NDArray[np.uint8]]] = {}
+    begins: dict[int, int] = {}
+    for event in follow_faces(read_pictures(path), config=FaceConfig(face_size=CROP_SIZE)):
+        if not isinstance(event, TrackEnd):
+            begins.setdefault(event.track, event.index)
+            tracks.setdefault(event.track, []).append(event.face)
     if not tracks or len(sound) == 0:
-        return nothing
+        return None
     longest = max(tracks, key=lambda k: len(tracks[k]))
-    n_heard = len(sound) // SAMPLES_PER_FRAME - begins[longest]
-    if n_heard < 1:
-        return nothing
-    faces = np.stack(tracks[longest][:n_heard])
-    begin = begins[longest] * SAMPLES_PER_FRAME
-    return faces, sound[begin : begin + len(faces) * SAMPLES_PER_FRAME]
+    first = begins[longest]
+    n = min(len(tracks[longest]), len(sound) // SAMPLES_PER_FRAME - first)
+    if n < 1:
+        return None
+    heard = sound[first * SAMPLES_PER_FRAME : (first + n) * SAMPLES_PER_FRAME]
+    return Track(np.stack(tracks[longest][:n]), heard, first)
+
+
+def _decode(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Faces and sound of `read_track`; empty arrays when there are none."""
+    try:
+        track = read_track(path)
+    except MediaError:
+        track = None
+    if track is None:
+        return np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8), np.zeros(0, np.float32)
+    return track.faces, track.sound
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:

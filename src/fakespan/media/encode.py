@@ -50,6 +50,7 @@ def write_video(
     crf: int = 18,
     preset: str = "veryfast",
     audio_bitrate: int = 128_000,
+    repeatable: bool = False,
 ) -> None:
     """Writes an mp4 (H.264, AAC) in one go: under another name first, renamed when it is complete.
 
@@ -62,6 +63,8 @@ def write_video(
         crf: H.264 quality, 0 (lossless) to 51.
         preset: of x264, "ultrafast" to "veryslow".
         audio_bitrate: of the AAC stream, in bits a second.
+        repeatable: equal frames give equal bytes, for a file a few per cent larger, on one thread: x264's macroblock
+            tree does not repeat itself.
 
     Raises:
         ValueError: no frames, or frames of different sizes.
@@ -75,7 +78,8 @@ def write_video(
         rate = _rate(fps)
         with av.open(name, "w", format="mp4", options={"movflags": "+faststart"}) as container:
             video = container.add_stream("libx264", rate=rate)
-            _set_up_video(video.codec_context, first, rate, {"crf": str(crf), "preset": preset}, threads=0)
+            options = {"crf": str(crf), "preset": preset} | ({"x264-params": "mbtree=0"} if repeatable else {})
+            _set_up_video(video.codec_context, first, rate, options, threads=1 if repeatable else 0)
             streams = [_video_packets(video, every, first.shape, rate)]
             if sound is not None and len(sound):
                 audio = container.add_stream("aac", rate=sample_rate)

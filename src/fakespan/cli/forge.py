@@ -1,0 +1,54 @@
+"""`fakespan forge`: real clips in, a data set of content-driven forgeries out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fakespan.cli.shared import Show, bar, printable
+
+
+def forge(
+    source: Annotated[Path, typer.Argument(help="Folder of real clips of people talking; it is only read.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the set, new, or begun before.")],
+    count: Annotated[int, typer.Option(min=1, help="How many clips, real and forged.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same set.")] = 1,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file with a table [forge]: kinds, methods, lengths, see configs/forge/seen.toml."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one for each core.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what came out as JSON.")] = False,
+) -> None:
+    """Make a LAV-DF-shaped data set: words of real clips swapped in the sound, in the lips, or in both.
+
+    Exit code 1 when some clips could not be made; stopped and started again it goes on.
+    """
+    from fakespan.config import from_mapping, load_toml
+    from fakespan.forge.studio import ForgeConfig, forge_set
+
+    options = from_mapping(ForgeConfig, load_toml(config).get("forge", {}), "forge") if config else ForgeConfig()
+    with bar("forging") as show:
+        progress = _told_apart(show)
+        n_workers = workers or os.cpu_count() or 1
+        result = forge_set(source, out, options, count=count, seed=seed, n_workers=n_workers, progress=progress)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(result)))
+    else:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(result.n_clips.items()))
+        print(f"{out}: {sum(result.n_clips.values())} clips ({kinds}) from {result.n_files} files")
+        for title, problems in (("passed over", result.passed_over), ("not made", result.failed)):
+            for name, why in problems.items():
+                print(f"{title}: {printable(name)}: {printable(why)}")
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _told_apart(show: Show) -> Show:
+    """The bar begins anew for each part of the work."""
+    return lambda done, total, title: show(done, total, f"({title})")

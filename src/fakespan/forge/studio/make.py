@@ -1,0 +1,240 @@
+"""One scene -> its clips: words chosen, sound and picture forged, the truth written down.
+
+The sound is forged first; where new words are longer or shorter than the old, the picture is resampled in time to
+follow, as in LAV-DF (2204.06228, section 3), whether the lips are forged too or not. Frames are 25 a second, sound is
+16 kHz: lengths change by whole frames, so that both stay in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.errors import DataError, FakespanError
+from fakespan.forge.bank import SAMPLES_PER_FRAME, Track
+from fakespan.forge.labels import Word
+from fakespan.forge.mouth import draw_look, swap_mouth
+from fakespan.forge.retime import retime
+from fakespan.forge.speech import Donor, cut_points, matching_cuts, swap_speech
+from fakespan.forge.studio.config import ForgeConfig
+from fakespan.forge.studio.plan import Kind
+from fakespan.forge.studio.tools import Tools
+from fakespan.forge.visemes import choose_mouths
+from fakespan.forge.words import Swap, choose_swap
+
+__all__ = ["Forged", "Span", "Stage", "make_clip"]
+
+Sound = NDArray[np.float32]
+Faces = NDArray[np.uint8]
+N_TRIES = 10  # to find words for a span
+UNHEARD = {"donor": "donor-clean", "redraw": "resynthesis-mel"}  # family of lips -> a voice that offers such words
+N_FILMED = 5  # clips whose mouths are looked through
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one scene has to work with: its own stretch, and what else its speaker was filmed saying."""
+
+    faces: Faces  # (n, 224, 224, 3)
+    sound: Sound  # (640 n,)
+    words: tuple[Word, ...]
+    elsewhere: Mapping[str, Sequence[Word]]  # clip -> words, of the same speaker and split
+    fetch: Any  # clip -> Track
+
+
+@dataclass(frozen=True)
+class Span:
+    """What was done where; seconds of the finished clip."""
+
+    start_s: float
+    end_s: float
+    before: str
+    after: str
+    rule: str  # opposite, kind, other, same
+    voice: str  # method, or "" where the sound is untouched
+    lips: str
+    look: str  # the region and its blending
+    donor: str  # clip that lent the words, or the synthesiser
+
+
+@dataclass(frozen=True)
+class Forged:
+    """A finished clip."""
+
+    faces: Faces
+    sound: Sound
+    spans: tuple[Span, ...] = field(default=())
+
+
+def make_clip(stage: Stage, kind: Kind, config: ForgeConfig, tools: Tools, rng: np.random.Generator) -> Forged:
+    """One version of a scene.
+
+    Raises:
+        DataError: no words in it can be swapped by any of the config's methods.
+    """
+    clip = Forged(stage.faces, stage.sound)
+    if kind == "real":
+        return clip
+    forger = _Forger(stage, kind, config, tools, rng)
+    jobs: list[_Job] = []
+    for _ in range(1 + int(rng.random() < config.two_spans)):
+        job = forger.find_job([(j.swap.start_s, j.swap.end_s) for j in jobs])
+        jobs += [job] if job is not None else []
+    if not jobs:
+        got = "no words that a method could swap"
+        raise DataError("clip", expected="something to forge", got=got, remedy="allow more methods")
+    for job in sorted(jobs, key=lambda j: -j.swap.start_s):  # from the back: what comes before keeps its place
+        clip = forger.forge(clip, job)
+    return clip
+
+
+@dataclass(frozen=True)
+class _Job:
+    swap: Swap
+    voice: str  # method of the sound; for a forged picture alone it says where the unheard words come from
+    lips: str
+    donor: Donor | None = None
+    source: str = ""
+    track: Track | None = None  # the donor's pictures
+
+
+@dataclass(frozen=True)
+class _Forger:
+    """Forges spans of one clip."""
+
+    stage: Stage
+    kind: Kind
+    config: ForgeConfig
+    tools: Tools
+    rng: np.random.Generator
+
+    def find_job(self, taken: list[tuple[float, float]]) -> _Job | None:
+        """Methods and words for one span; None after some tries in vain."""
+        for _ in range(N_TRIES):
+            job = self._try_job(taken)
+            if job is not None and (job.donor is None or _fits(job)):
+                return job
+        return None
+
+    def _try_job(self, taken: list[tuple[float, float]]) -> _Job | None:
+        voice = str(self.rng.choice(self.tools.voice_methods(self.config)))
+        lips = str(self.rng.choice(self.config.lips))
+        if self.kind == "visual":
+            voice = UNHEARD.get(_family(lips), voice)
+        if self.kind == "both" and not _go_together(_source(voice), lips):
+            return None
+        words, elsewhere = self.stage.words, self.stage.elsewhere
+        swap = choose_swap(words, elsewhere, self.config.swap, self.rng, source=_source(voice), taken=taken)
+        if swap is None:
+            return None
+        try:
+            return self._with_donor(_Job(swap, voice, lips))
+        except FakespanError:  # a synthesiser that fails, a donor that cannot be read: other words may do
+            return None
+
+    def _with_donor(self, job: _Job) -> _Job:
+        lent = job.swap.donor
+        if lent is not None:
+            track = self.stage.fetch(lent.clip)
+            return replace(job, donor=Donor(track.sound, lent.start_s, lent.end_s), source=lent.clip, track=track)
+        if _source(job.voice) == "same":
+            return job
+        by_plugin = job.voice == "plugin"
+        engine, spoken = self.tools.speak(job.swap.after, self.stage.sound, by_plugin, self.rng)
+        return replace(job, donor=spoken, source=engine)
+
+    def forge(self, clip: Forged, job: _Job) -> Forged:
+        """The clip with one more span forged; spans that are there already lie behind it."""
+        if self.kind == "visual":
+            first = round(job.swap.start_s * FPS)
+            stop = min(max(round(job.swap.end_s * FPS), first + 2), len(clip.faces))
+            sound, start_s, end_s, longer = clip.sound, first / FPS, stop / FPS, 0
+        else:
+            sound, start_s, end_s, old_end_s = _new_sound(clip.sound, job, self.rng)
+            longer = (len(sound) - len(clip.sound)) // SAMPLES_PER_FRAME
+            first, stop = int(start_s * FPS), min(int(np.ceil(old_end_s * FPS)), len(clip.faces))
+        own, look = retime(clip.faces[first:stop], stop - first + longer), ""
+        if self.kind != "audio":
+            heard = sound if self.kind == "both" else _imagined(clip.sound, job)
+            spoken = heard[first * SAMPLES_PER_FRAME :][: len(own) * SAMPLES_PER_FRAME]
+            own, look = self._new_faces(own, spoken, job, (first, stop))
+        swap, voice, lips = job.swap, job.voice * (self.kind != "visual"), job.lips * (self.kind != "audio")
+        done = Span(start_s, end_s, swap.before, swap.after, swap.rule, voice, lips, look, job.source)
+        moved = tuple(replace(s, start_s=s.start_s + longer / FPS, end_s=s.end_s + longer / FPS) for s in clip.spans)
+        return Forged(np.concatenate([clip.faces[:first], own, clip.faces[stop:]]), sound, (done, *moved))
+
+    def _new_faces(self, own: Faces, spoken: Sound, job: _Job, span: tuple[int, int]) -> tuple[Faces, str]:
+        """The span's frames with other mouths, and what was done to them in words."""
+        family, _, traces = job.lips.partition("-")
+        if family == "plugin":
+            return self.tools.redraw(own, spoken), "plugin"
+        mouths = own
+        if family == "donor" and job.track is not None and job.swap.donor is not None:
+            a, b = round(job.swap.donor.start_s * FPS), round(job.swap.donor.end_s * FPS)
+            mouths = job.track.faces[a : max(b, a + 2)]
+        elif family == "sound":
+            tracks = [self.stage.fetch(name) for name in self._some_clips()]
+            filmed = [(self.stage.faces, self.stage.sound), *((t.faces, t.sound) for t in tracks)]
+            mouths = choose_mouths(spoken, filmed, forbidden=span)
+        look = draw_look(self.rng, is_generated=traces == "generated")
+        swapped = swap_mouth(own, retime(mouths, len(own)), look, self.rng, self.tools.detector)
+        return swapped, f"{look.region} {look.blend}"
+
+    def _some_clips(self) -> list[str]:
+        names = sorted(self.stage.elsewhere)
+        return [names[k] for k in self.rng.permutation(len(names))[:N_FILMED]]
+
+
+def _family(method: str) -> str:
+    return method.partition("-")[0]
+
+
+def _source(voice: str) -> Literal["donor", "synthesis", "same"]:
+    family = _family(voice)
+    return "donor" if family == "donor" else "same" if family == "resynthesis" else "synthesis"
+
+
+def _go_together(source: str, lips: str) -> bool:
+    """Lips must say what is heard: a donor's own frames only with its words, redrawn ones only with the old words."""
+    return {"donor": source == "donor", "redraw": source == "same"}.get(_family(lips), True)
+
+
+def _fits(job: _Job) -> bool:
+    """Whether the new words last about as long as the old."""
+    assert job.donor is not None
+    ratio = (job.donor.end_s - job.donor.start_s) / (job.swap.end_s - job.swap.start_s)
+    return 0.62 <= ratio <= 1.6
+
+
+def _new_sound(sound: Sound, job: _Job, rng: np.random.Generator) -> tuple[Sound, float, float, float]:
+    """The sound with the new words, their start and end, and the end of the old ones; longer by whole frames."""
+    span_s = (job.swap.start_s, job.swap.end_s)
+    if job.donor is None:
+        start, end = cut_points(sound, *span_s)
+        donor, natural = None, end - start
+    else:
+        (start, end), (first, last) = matching_cuts(sound, span_s, job.donor)
+        donor = replace(job.donor, start_s=first / SAMPLE_RATE, end_s=last / SAMPLE_RATE)
+        natural = last - first
+    n_wanted = end - start + SAMPLES_PER_FRAME * round((natural - (end - start)) / SAMPLES_PER_FRAME)
+    method = "synthesis-clean" if job.voice == "plugin" else job.voice
+    at = (start / SAMPLE_RATE, end / SAMPLE_RATE)
+    done = swap_speech(sound, at, donor, method=method, rng=rng, n_wanted=n_wanted, reach_s=0.0)
+    return done.sound, done.start_s, done.end_s, at[1]
+
+
+def _imagined(sound: Sound, job: _Job) -> Sound:
+    """What the forged lips of an untouched sound say: the new words in the old words' time."""
+    if job.donor is None:
+        return sound
+    start, end = (int(t * SAMPLE_RATE) for t in (job.swap.start_s, job.swap.end_s))
+    said = job.donor.sound[int(job.donor.start_s * SAMPLE_RATE) : int(job.donor.end_s * SAMPLE_RATE)]
+    fitted = np.interp(np.linspace(0, len(said) - 1, end - start), np.arange(len(said)), said)  # pitch is not seen
+    out = sound.copy()
+    out[start:end] = fitted
+    return out

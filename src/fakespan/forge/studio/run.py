@@ -1,0 +1,239 @@
+"""The studio's work: survey, plan, make every clip, write the metadata. Stopped at any moment, it goes on from there.
+
+OUT/train|dev|test/000000.mp4   224x224 face crops, 25 fps, 16 kHz mono, as LAV-DF has them
+OUT/metadata.json               LAV-DF's fields, and what was done: words before and after, methods, donors
+OUT/metadata.min.json           LAV-DF's fields alone
+OUT/forge.json                  source, seed, config, counts: what was used, passed over and why
+OUT/.studio/                    the survey and a record of each finished clip; may be removed when the set is done
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fakespan.config import FPS, SAMPLE_RATE, to_mapping
+from fakespan.errors import DataError, FakespanError, MediaError
+from fakespan.forge.bank import SAMPLES_PER_FRAME, Track, read_track
+from fakespan.forge.labels import Word
+from fakespan.forge.studio.config import ForgeConfig
+from fakespan.forge.studio.make import Forged, Stage, make_clip
+from fakespan.forge.studio.plan import Entry, Plan, Scene, plan
+from fakespan.forge.studio.survey import Take, survey, workers
+from fakespan.forge.studio.tools import Tools
+from fakespan.media.encode import write_video
+
+__all__ = ["Result", "forge_set"]
+
+Progress = Callable[..., None]
+LAVDF_FIELDS = (
+    "file",
+    "n_fakes",
+    "fake_periods",
+    "duration",
+    "original",
+    "modify_video",
+    "modify_audio",
+    "split",
+    "video_frames",
+    "audio_channels",
+    "audio_frames",
+)
+BITRATES = (64_000, 96_000, 128_000)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out."""
+
+    n_clips: dict[str, int]  # of each kind
+    n_files: int  # source files used
+    passed_over: dict[str, str]  # source file -> why
+    failed: dict[str, str]  # clip -> why it could not be made
+
+
+def forge_set(
+    source: Path,
+    out: Path,
+    config: ForgeConfig,
+    *,
+    count: int,
+    seed: int,
+    n_workers: int,
+    progress: Progress | None = None,
+) -> Result:
+    """Make a LAV-DF-shaped set of `count` clips from the real clips below a folder.
+
+    Equal source, config, count and seed give equal sets; a set that was begun goes on where it stopped.
+
+    Raises:
+        DataError: no usable source; or `out` holds another set.
+        MissingExtraError: the extra `forge` is not installed.
+    """
+    work = out / ".studio"
+    _claim(out, {"seed": seed, "count": count, "config": to_mapping(config)})
+    (work / "clips").mkdir(parents=True, exist_ok=True)
+    takes = survey(source, work / "survey.jsonl", config, n_workers, _titled(progress, "listening"))
+    planned = plan(takes, config, count, seed)
+    scenes = planned.scenes
+    for split in {scene.split for scene in scenes}:
+        (out / split).mkdir(exist_ok=True)
+    failed = _make_all(planned, source, out, config, n_workers, _titled(progress, "forging"))
+    records = [record for scene in scenes for entry in scene.entries if (record := _record(out, entry)) is not None]
+    records.sort(key=lambda record: str(record["file"]))
+    _write_json(out / "metadata.json", records)
+    _write_json(out / "metadata.min.json", [{key: record[key] for key in LAVDF_FIELDS} for record in records])
+    used = {scene.take.file for scene in scenes}
+    passed_over = {take.file: take.problem for take in takes if take.problem}
+    result = Result(dict(Counter(str(r["kind"]) for r in records)), len(used), passed_over, failed)
+    _write_json(out / "forge.json", {**json.loads((out / "forge.json").read_text()), **dataclasses.asdict(result)})
+    return result
+
+
+def _claim(out: Path, settings: Mapping[str, Any]) -> None:
+    """The folder is this set's, new or begun.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    note = out / "forge.json"
+    if note.is_file():
+        known = json.loads(note.read_text(encoding="utf-8"))
+        differing = [key for key in settings if known.get(key) != json.loads(json.dumps(settings[key]))]
+        if differing:
+            got = f"one of another {differing[0]}"
+            raise DataError(out, expected="a new folder or this set", got=got, remedy="choose another folder")
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise DataError(out, expected="a new or empty folder", got="other files", remedy="choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    _write_json(note, settings)
+
+
+def _make_all(  # noqa: PLR0917
+    planned: Plan, source: Path, out: Path, config: ForgeConfig, n_workers: int, progress: Progress | None
+) -> dict[str, str]:
+    """Makes what is not made yet; the clips that could not be, and why."""
+    scenes = planned.scenes
+    left = [s for s in scenes if any(_record(out, entry) is None for entry in s.entries)]
+    total, failed = sum(len(s.entries) for s in scenes), {}
+    done = total - sum(len(s.entries) for s in left)
+    with workers(n_workers) as pool:
+        jobs = {pool.submit(_make_scene, s, planned.lenders(s), source, out, config): s for s in left}
+        for job in as_completed(jobs):
+            failed.update(job.result())
+            done += len(jobs[job].entries)
+            if progress:
+                progress(done, total)
+    return failed
+
+
+def _make_scene(scene: Scene, lenders: Sequence[Take], source: Path, out: Path, config: ForgeConfig) -> dict[str, str]:
+    """Makes the clips of one scene; those that failed, and why."""
+    shelf = _Shelf(source)
+    tools, failed = Tools(config), {}
+    for entry in scene.entries:
+        if _record(out, entry) is not None:
+            continue
+        try:
+            stage = _stage(scene, lenders, shelf)
+            made = make_clip(stage, entry.kind, config, tools, np.random.default_rng(entry.seed))
+            _write_clip(made, scene, entry, out, config)
+        except FakespanError as error:
+            failed[entry.file] = str(error)
+    return failed
+
+
+class _Shelf:
+    """Tracks that were read, the latest few."""
+
+    def __init__(self, source: Path, n_kept: int = 12) -> None:
+        self.source, self.n_kept = source, n_kept
+        self.tracks: dict[str, Track] = {}
+
+    def __call__(self, file: str) -> Track:
+        if file not in self.tracks:
+            track = read_track(self.source / file)
+            if track is None:
+                raise MediaError(file, expected="a face with sound", got="none any more", remedy="leave it unchanged")
+            while len(self.tracks) >= self.n_kept:
+                del self.tracks[next(iter(self.tracks))]
+            self.tracks[file] = track
+        return self.tracks[file]
+
+
+def _stage(scene: Scene, lenders: Sequence[Take], shelf: _Shelf) -> Stage:
+    track, begin_s = shelf(scene.take.file), scene.first / FPS
+    inside = [w for w in scene.take.words if w.start_s >= begin_s and w.end_s * FPS <= scene.stop]
+    words = tuple(Word(w.text, w.start_s - begin_s, w.end_s - begin_s) for w in inside)
+    # the rest of a long take lends words too
+    rest = [w for w in scene.take.words if w.end_s <= begin_s or w.start_s * FPS >= scene.stop]
+    elsewhere: dict[str, Sequence[Word]] = {take.file: take.words for take in lenders}
+    if rest:
+        elsewhere[scene.take.file] = rest
+    return Stage(
+        track.faces[scene.first : scene.stop],
+        track.sound[scene.first * SAMPLES_PER_FRAME : scene.stop * SAMPLES_PER_FRAME],
+        words,
+        elsewhere,
+        shelf,
+    )
+
+
+def _write_clip(made: Forged, scene: Scene, entry: Entry, out: Path, config: ForgeConfig) -> None:
+    """The clip, then its record: a clip without one is made again."""
+    rng = np.random.default_rng([*entry.seed, 1])  # apart from what was forged, so that quality tells nothing
+    crf, bitrate = int(rng.integers(config.crf[0], config.crf[1] + 1)), int(rng.choice(BITRATES))
+    quality = {"crf": crf, "audio_bitrate": bitrate}
+    write_video(out / entry.file, made.faces, FPS, made.sound, SAMPLE_RATE, **quality, repeatable=True)
+    record = {
+        "file": entry.file,
+        "n_fakes": len(made.spans),
+        "fake_periods": [[round(s.start_s, 4), round(s.end_s, 4)] for s in made.spans],
+        "duration": len(made.faces) / FPS,
+        "original": None if entry.kind == "real" else scene.original,
+        "modify_video": entry.kind in ("visual", "both"),
+        "modify_audio": entry.kind in ("audio", "both"),
+        "split": scene.split,
+        "video_frames": len(made.faces),
+        "audio_channels": 1,
+        "audio_frames": len(made.sound),
+        "kind": entry.kind,
+        "source": {"file": scene.take.file, "frames": [scene.first, scene.stop], "speaker": scene.take.speaker},
+        "forged": [dataclasses.asdict(s) for s in made.spans],
+        "method": " ".join(sorted({m for s in made.spans for m in (s.voice, s.lips) if m})),
+        **quality,
+    }
+    _write_json(_record_path(out, entry), record)
+
+
+def _record_path(out: Path, entry: Entry) -> Path:
+    return out / ".studio" / "clips" / (entry.file.replace("/", "-") + ".json")
+
+
+def _record(out: Path, entry: Entry) -> dict[str, Any] | None:
+    """What was noted of a finished clip; None when it is not finished."""
+    path = _record_path(out, entry)
+    if not path.is_file() or not (out / entry.file).is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _write_json(path: Path, value: object) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def _titled(progress: Progress | None, title: str) -> Progress | None:
+    return None if progress is None else lambda done, total: progress(done, total, title)

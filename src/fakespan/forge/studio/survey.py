@@ -1,0 +1,157 @@
+"""What the source folder offers: for every file who speaks, which words when, and how long a face is seen.
+
+The survey is kept beside the set, a line of JSON for each file, so that a run that was stopped does not look again.
+Whose clips lend words to each other is the config's `speakers`: "folder": all files of a folder are one person's;
+"file": each file is somebody else; "auto": a folder where files have corpus labels (.align, .TextGrid), else a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from fakespan.config import FPS
+from fakespan.errors import DataError, FakespanError, MissingExtraError
+from fakespan.forge.bank import read_track
+from fakespan.forge.labels import Word, read_labels
+from fakespan.forge.listening import Listener
+from fakespan.forge.studio.config import ForgeConfig
+from fakespan.media.decode import read_sound
+
+__all__ = ["Take", "find_media", "survey", "workers"]
+
+MEDIA = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
+CORPUS_LABELS = (".align", ".TextGrid")
+Progress = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One source file; times are seconds from the begin of its longest face track."""
+
+    file: str  # below the source folder, with forward slashes
+    size: int  # bytes, to see that it is still the same file
+    speaker: str
+    n_frames: int = 0
+    words: tuple[Word, ...] = ()
+    problem: str = ""  # why it cannot be used
+
+
+def find_media(source: Path) -> list[Path]:
+    """The media files below a folder, sorted.
+
+    Raises:
+        DataError: it is no folder, or holds none.
+    """
+    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in MEDIA and p.is_file()) if source.is_dir() else []
+    if not found:
+        remedy = "give a folder of real clips of people talking"
+        raise DataError(source, expected="a folder with media files", got="none in it", remedy=remedy)
+    return found
+
+
+def survey(
+    source: Path, notes: Path, config: ForgeConfig, n_workers: int, progress: Progress | None = None
+) -> list[Take]:
+    """The takes of all files of a folder, in the order of their names; those that cannot be used have a `problem`.
+
+    Args:
+        source: folder of real clips; only read.
+        notes: the survey's file; what it says of a file of the same name and size is believed.
+        config: see `ForgeConfig.speakers`.
+        n_workers: processes.
+        progress: called with files done, and all.
+
+    Raises:
+        DataError: the folder holds no media files.
+        MissingExtraError: the extra `forge` is not installed.
+    """
+    files = find_media(source)
+    known = {take.file: take for take in _read(notes)}
+    takes = {}
+    for path in files:
+        take = known.get(path.relative_to(source).as_posix())
+        if take is not None and take.size == path.stat().st_size:
+            takes[path] = dataclasses.replace(take, speaker=_speaker(path, source, config))
+    left = [path for path in files if path not in takes]
+    if left:
+        Listener()  # a missing extra is told before any work
+    with notes.open("a", encoding="utf-8") as file, workers(n_workers) as pool:
+        jobs = {pool.submit(look_at, path, source, config): path for path in left}
+        for job in as_completed(jobs):
+            takes[jobs[job]] = job.result()
+            file.write(json.dumps(dataclasses.asdict(takes[jobs[job]])) + "\n")
+            file.flush()
+            if progress:
+                progress(len(takes), len(files))
+    return [takes[path] for path in files]
+
+
+def look_at(path: Path, source: Path, config: ForgeConfig) -> Take:
+    """One file's take."""
+    take = Take(path.relative_to(source).as_posix(), path.stat().st_size, _speaker(path, source, config))
+    try:
+        track = read_track(path)
+        if track is None:
+            return dataclasses.replace(take, problem="no face with sound")
+        first_s, length_s = track.first_frame / FPS, len(track.faces) / FPS
+        if length_s < config.min_clip_s:
+            return dataclasses.replace(take, problem=f"a face for {length_s:.1f} s only")
+        words = [w for w in _words(path) if w.start_s >= first_s and w.end_s <= first_s + length_s]
+        if not words:
+            return dataclasses.replace(take, problem="no word found")
+        moved = tuple(Word(w.text, round(w.start_s - first_s, 4), round(w.end_s - first_s, 4)) for w in words)
+        return dataclasses.replace(take, n_frames=len(track.faces), words=moved)
+    except MissingExtraError:
+        raise
+    except FakespanError as error:
+        return dataclasses.replace(take, problem=str(error))
+
+
+def _words(path: Path) -> list[Word]:
+    """By labels beside the file; else by ear."""
+    labels = read_labels(path)
+    if labels is not None and labels.words:
+        return list(labels.words)
+    listener, sound = Listener(), read_sound(path)
+    if labels is not None:
+        return [word for passage in labels.passages for word in listener.align(sound, passage)]
+    return listener.recognise(sound)
+
+
+def _speaker(path: Path, source: Path, config: ForgeConfig) -> str:
+    rule = config.speakers
+    if rule == "auto":
+        rule = "folder" if any(path.with_suffix(s).is_file() for s in CORPUS_LABELS) else "file"
+    return (path.parent if rule == "folder" else path).relative_to(source.parent).as_posix()
+
+
+def _read(notes: Path) -> Iterator[Take]:
+    """What was noted; a torn last line is passed over."""
+    if not notes.is_file():
+        return
+    for line in notes.read_text(encoding="utf-8").splitlines():
+        try:
+            record: dict[str, Any] = json.loads(line)
+            yield Take(**{**record, "words": tuple(Word(**word) for word in record["words"])})
+        except (ValueError, TypeError, KeyError):
+            continue
+
+
+def workers(n: int) -> ProcessPoolExecutor:
+    """Fresh processes, each on one core; forked ones would hang on locks that the threads of torch and OpenCV hold."""
+    return ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

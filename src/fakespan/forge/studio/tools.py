@@ -1,0 +1,96 @@
+"""What a worker of the studio has at hand: the face detector, the speech engines, the user's own programs."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.config import SAMPLE_RATE
+from fakespan.errors import DataError
+from fakespan.forge.pitch import track_pitch
+from fakespan.forge.programs import fill_template, run_program, split_template
+from fakespan.forge.speech import Donor
+from fakespan.forge.studio.config import ForgeConfig
+from fakespan.forge.synth import Engine, PluginEngine, choose_voice, engines, write_wav
+from fakespan.media.detect import FaceDetector
+
+__all__ = ["Tools", "redraw_with"]
+
+Sound = NDArray[np.float32]
+Faces = NDArray[np.uint8]
+LIPS_TIMEOUT_S = 600.0
+
+
+@dataclass
+class Tools:
+    """Made once in each worker process."""
+
+    config: ForgeConfig
+    detector: FaceDetector = field(default_factory=FaceDetector)
+    engines: tuple[Engine, ...] = field(default_factory=engines)
+
+    def voice_methods(self, config: ForgeConfig) -> list[str]:
+        """The config's methods that this machine has the programs for.
+
+        Raises:
+            DataError: none of them.
+        """
+        found = [m for m in config.voice if self.engines or not m.startswith("synthesis")]
+        if not found:
+            remedy = "run: apt-get install espeak-ng flite, or list other methods under voice"
+            raise DataError("forge.voice", expected="an installed speech synthesiser", got="none", remedy=remedy)
+        return found
+
+    def speak(self, text: str, reference: Sound, by_plugin: bool, rng: np.random.Generator) -> tuple[str, Donor]:
+        """The text spoken, by the user's program or by an engine whose voice is near; who spoke, and the words.
+
+        Raises:
+            DataError: the program failed.
+        """
+        if by_plugin:
+            spoken = PluginEngine(self.config.voice_plugin).speak(text, reference, rng)
+            return "voice plug-in", Donor(spoken, 0.0, len(spoken) / SAMPLE_RATE)
+        f0_hz = track_pitch(reference).median_hz()
+        engine, voice = choose_voice(self.engines, f0_hz, rng)
+        spoken = engine.speak(text, voice, rng, f0_hz=f0_hz)
+        return f"{engine.name} {voice}", Donor(spoken, 0.0, len(spoken) / SAMPLE_RATE, engine.sample(voice))
+
+    def redraw(self, faces: Faces, spoken: Sound) -> Faces:
+        """The frames as the user's lip-sync program gives them back."""
+        return redraw_with(self.config.lips_plugin, faces, spoken)
+
+
+def redraw_with(command: str, faces: Faces, spoken: Sound) -> Faces:
+    """Runs a lip-sync program: frames and sound in, as many frames out.
+
+    The command has the places {frames} (a folder of 000000.png ...), {wav} (16 kHz, what shall be seen spoken) and
+    {out} (an empty folder for the new frames, the same names and size).
+
+    Raises:
+        UsageError: a place is missing.
+        DataError: the program failed, or gave other frames than it was to.
+    """
+    words = split_template(command, [("frames",), ("wav",), ("out",)])
+    name = f"lips program {words[0]}"
+    with tempfile.TemporaryDirectory(prefix="fakespan-") as folder:
+        frames, out = Path(folder, "frames"), Path(folder, "out")
+        frames.mkdir()
+        out.mkdir()
+        names = [f"{k:06}.png" for k in range(len(faces))]
+        for file, face in zip(names, faces, strict=True):
+            cv2.imwrite(str(frames / file), face[:, :, ::-1])
+        write_wav(Path(folder, "speech.wav"), spoken)
+        places = {"frames": str(frames), "wav": str(Path(folder, "speech.wav")), "out": str(out)}
+        run_program(fill_template(words, places), name, LIPS_TIMEOUT_S)
+        read = [cv2.imread(str(out / file), cv2.IMREAD_COLOR) for file in names]
+    given = [face for face in read if face is not None and face.shape == faces.shape[1:]]
+    if len(given) < len(names):
+        got = f"{len(given)} of them"
+        size = "x".join(map(str, faces.shape[1:3]))
+        raise DataError(name, expected=f"{len(faces)} frames of {size}", got=got, remedy="try the program by hand")
+    return np.stack(given)[:, :, :, ::-1].astype(np.uint8)
