@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakespan.errors import DataError
@@ -103,6 +103,7 @@ def as_set(found):
     }
 
 
+@settings(deadline=None)
 @given(videos, st.sampled_from([0.3, 0.5, 0.75, 0.95]))
 def test_average_precision_is_the_slow_one(found, threshold):
     proposals, labels = as_set(found)
@@ -110,6 +111,7 @@ def test_average_precision_is_the_slow_one(found, threshold):
     assert average_precision(proposals, labels, [threshold])[threshold] == pytest.approx(expected, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(videos, st.integers(1, 9))
 def test_average_recall_is_the_slow_one(found, n_proposals):
     proposals, labels = as_set(found)
@@ -117,6 +119,7 @@ def test_average_recall_is_the_slow_one(found, n_proposals):
     assert average_recall(proposals, labels, [n_proposals])[n_proposals] == pytest.approx(expected, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=20))
 def test_auc_is_the_slow_one(pairs):
     pairs = [*pairs, (2, True), (3, False)]

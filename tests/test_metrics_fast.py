@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakespan.errors import DataError
@@ -39,6 +39,7 @@ def slow_activitynet(proposals, labels, threshold):
     return sum(precision[k:].max() for k in np.flatnonzero(hits)) / n_labels
 
 
+@settings(deadline=None)
 @given(videos, st.sampled_from([0.3, 0.5, 0.75, 0.95]))
 def test_the_activitynet_way_is_the_slow_one(found, threshold):
     proposals, labels = as_set(found)
@@ -63,6 +64,7 @@ def test_the_two_ways_differ_where_they_should():
 scores = st.lists(st.floats(-1, 2, width=32) | st.sampled_from([0.0, -0.0, 0.5, 1e-30, 3e38, -3e38]), min_size=1)
 
 
+@settings(deadline=None)
 @given(scores, st.data())
 def test_ranks_are_those_of_a_stable_sort(values, data):
     array = np.array(values, dtype=np.float32)
@@ -79,6 +81,7 @@ def test_ranks_of_many_scores_are_those_of_a_stable_sort():
     assert np.array_equal(_places(array, chosen), np.argsort(np.argsort(-array, kind="stable"))[chosen])
 
 
+@settings(deadline=None)
 @given(videos, st.randoms(use_true_random=False))
 def test_flat_arrays_in_any_order_give_the_same(found, random):
     proposals, labels = as_set(found)
@@ -89,6 +92,7 @@ def test_flat_arrays_in_any_order_give_the_same(found, random):
     assert average_recall(flat, Labels.of(labels)) == average_recall(proposals, labels)
 
 
+@settings(deadline=None)
 @given(videos)
 def test_pairs_are_all_that_overlap_enough(found):
     proposals, labels = as_set(found)

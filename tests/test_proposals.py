@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakespan.errors import DataError, UsageError
@@ -29,6 +29,7 @@ def same(a: Proposals, b) -> bool:
     return list(a) == list(b) and all(np.array_equal(a[name], np.float32(np.reshape(b[name], (-1, 3)))) for name in b)
 
 
+@settings(deadline=None)
 @given(files, st.sampled_from([None, 1]), st.booleans(), st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t:  ")]))
 def test_the_fast_reader_reads_what_json_reads(found, indent, ascii_only, separators):
     text = json.dumps(found, indent=indent, ensure_ascii=ascii_only, separators=separators).encode()
@@ -38,12 +39,14 @@ def test_the_fast_reader_reads_what_json_reads(found, indent, ascii_only, separa
     assert table.tolist() == [[float(v) for v in row] for rows in found.values() for row in rows]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='[]{},:"a\\1.-eE \n', max_size=40))
 def test_the_fast_reader_never_reads_what_is_no_json(text):
     """Save for numbers that JSON writes otherwise, such as 01 and .5."""
     check_no_json(text.encode())
 
 
+@settings(deadline=None)
 @given(files.filter(bool), st.data())
 def test_a_file_with_one_character_changed_reads_as_json_does_or_not_at_all(found, data):
     text = bytearray(json.dumps(found).encode())
@@ -214,6 +217,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_usage_error(tmp_path):
         ProposalWriter(tmp_path / "file" / "found")
 
 
+@settings(deadline=None)
 @given(files)
 def test_parquet_keeps_every_list(tmp_path_factory, found):
     path = tmp_path_factory.mktemp("parquet") / "p.parquet"

@@ -30,13 +30,14 @@ def read_parquet(path: Path) -> Proposals:
     """
     pa, pq = _pyarrow()
     try:
-        missing = [name for name in COLUMNS if name not in pq.read_schema(path).names]
-        if missing:
-            got = f"none called {', '.join(missing)}"
-            raise DataError(path, expected=f"the columns {', '.join(COLUMNS)}", got=got, remedy="name them so")
-        table = pq.read_table(path, columns=list(COLUMNS), read_dictionary=["file"])
-        files = table["file"].unify_dictionaries().combine_chunks().cast(pa.dictionary(pa.int32(), pa.string()))
-        numbers = [table[name].cast(pa.float32()) for name in COLUMNS[1:]]
+        with pq.ParquetFile(path, read_dictionary=["file"]) as file:  # read_table imports much that is not needed here
+            missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
+            if missing:
+                got = f"none called {', '.join(missing)}"
+                raise DataError(path, expected=f"the columns {', '.join(COLUMNS)}", got=got, remedy="name them so")
+            table = file.read(columns=list(COLUMNS))
+        files = _as(table["file"].unify_dictionaries().combine_chunks(), pa.dictionary(pa.int32(), pa.string()))
+        numbers = [_as(table[name], pa.float32()) for name in COLUMNS[1:]]
     except OSError as error:
         got = (os.strerror(error.errno) if error.errno else str(error)).lower()[:120]
         raise DataError(path, expected="a proposals file", got=got, remedy="check the path") from error
@@ -46,6 +47,11 @@ def read_parquet(path: Path) -> Proposals:
     if files.null_count:
         raise DataError(path, expected="a file name in each row", got=f"{files.null_count} without", remedy="name it")
     return _from_rows(files, numbers, path)
+
+
+def _as(column: Any, kind: Any) -> Any:
+    """The column as this type; as it is where it has it, for the first cast imports all of Arrow's arithmetic."""
+    return column if column.type == kind else column.cast(kind)
 
 
 def _from_rows(files: Any, numbers: list[Any], path: Path) -> Proposals:
