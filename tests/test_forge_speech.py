@@ -97,8 +97,8 @@ def test_outside_the_span_every_sample_is_kept(method, n_wanted):
     assert swapped.sound.dtype == np.float32
     assert np.isfinite(swapped.sound).all()
     assert n_wanted is None or end - start == n_wanted
-    assert abs(old_start / SAMPLE_RATE - word_s(2)[0]) <= 0.033
-    assert abs(old_end / SAMPLE_RATE - word_s(2)[1]) <= 0.033
+    assert abs(old_start / SAMPLE_RATE - word_s(2)[0]) <= 0.038
+    assert abs(old_end / SAMPLE_RATE - word_s(2)[1]) <= 0.038
     if end == old_end:
         assert db(swapped.sound[start:end] - sound[start:end]) > db(sound[start:end]) - 45
 
@@ -125,6 +125,20 @@ def test_the_new_words_have_the_pitch_of_the_clip(method, f0_hz):
 def test_the_pitch_moves_by_at_most_four_semitones():
     came_hz = track_pitch(new_words(swap(donor=donor_for("donor", f0_hz=240.0)))).median_hz()
     assert semitones(240 / came_hz) == pytest.approx(4, abs=0.4)
+
+
+def test_the_melody_goes_on_over_the_seams():
+    """A voice that falls by six semitones without a pause, and a flat word in it."""
+    sound = (0.1 * vowel(1.6, 120.0, VOWELS[0], 6.0)).astype(np.float32)
+    flat = (0.1 * vowel(1.2, 135.0, VOWELS[1])).astype(np.float32)
+    for method in ("donor-clean", "synthesis-images"):
+        swapped = swap_speech(sound, (0.5, 1.1), Donor(flat, 0.3, 0.9), method=method, rng=np.random.default_rng(0))
+        track = track_pitch(swapped.sound)
+        for at_s in (swapped.start_s, swapped.end_s):
+            before_hz, after_hz = (
+                track.near_hz(*(round((at_s + d) * 16000) for d in w)) for w in ((-0.06, -0.02), (0.02, 0.06))
+            )
+            assert abs(semitones(after_hz / before_hz)) < 0.8
 
 
 @pytest.mark.parametrize(

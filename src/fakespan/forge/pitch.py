@@ -36,6 +36,12 @@ class PitchTrack:
         """Hertz at a sample; 0 where there is no pitch."""
         return float(self.f0_hz[min(len(self.f0_hz) - 1, max(0, round(sample / HOP)))]) if len(self.f0_hz) else 0.0
 
+    def near_hz(self, start: int, end: int) -> float | None:
+        """Median over the voiced frames between two samples, however few; None when there are none."""
+        first, last = (min(len(self.f0_hz), max(0, round(k / HOP))) for k in (start, end))
+        voiced = [f for f in self.f0_hz[first : last + 1] if f > 0]
+        return float(np.median(voiced)) if voiced else None
+
     def median_hz(self, start: int = 0, end: int | None = None) -> float | None:
         """Median over the voiced frames between two samples; None when fewer than four are voiced.
 
@@ -71,13 +77,13 @@ def track_pitch(sound: Sound) -> PitchTrack:
     )
 
 
-def change_speech(sound: Sound, n: int, ratio: float = 1.0, track: PitchTrack | None = None) -> Sound:
+def change_speech(sound: Sound, n: int, ratio: float | Floats = 1.0, track: PitchTrack | None = None) -> Sound:
     """The same words in n samples, with every pitch multiplied by a ratio.
 
     Args:
         sound: (m,) the words.
         n: samples wanted; m / n within about 0.5..2 sounds natural.
-        ratio: of the new pitch to the old.
+        ratio: of the new pitch to the old; (m,) where it changes with time.
         track: of this sound, if it is known.
 
     Returns:
@@ -85,7 +91,8 @@ def change_speech(sound: Sound, n: int, ratio: float = 1.0, track: PitchTrack | 
     """
     if len(sound) == 0 or n == 0:
         return np.zeros(n, np.float32)
-    if n == len(sound) and abs(semitones(ratio)) < 0.05:
+    ratios = np.broadcast_to(np.asarray(ratio, np.float64), (len(sound),))
+    if n == len(sound) and np.abs(np.log2(ratios)).max() < 0.05 / 12:
         return sound.astype(np.float32)
     marks, periods, voiced = _marks(sound, track or track_pitch(sound))
     margin = int(periods.max()) + 1
@@ -102,10 +109,10 @@ def change_speech(sound: Sound, n: int, ratio: float = 1.0, track: PitchTrack | 
         begin = round(at) + margin - period
         out[begin : begin + 2 * period] += window * grain
         cover[begin : begin + 2 * period] += window
-        at += period / ratio if voiced[k] else period
+        at += period / ratios[marks[k]] if voiced[k] else period
         before = k if k != before else -1
     # Between the pulses of a lowered voice the windows leave a valley: it is part of the sound, not a fault to fill.
-    new = out / np.maximum(cover, min(1.0, 1 / ratio))
+    new = out / np.maximum(cover, min(1.0, 1 / float(ratios.max())))
     return np.asarray(new[margin : margin + n], np.float32)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakespan.config import SAMPLE_RATE
-from fakespan.forge.pitch import PitchTrack, change_speech, track_pitch
+from fakespan.forge.pitch import PitchTrack, change_speech, semitones, track_pitch
 from fakespan.forge.tone import Recording, active_level_db, settle
 from fakespan.forge.vocoders import FINGERPRINTS
 
@@ -38,6 +38,7 @@ MIN_TEMPO, MAX_TEMPO = 0.7, 1.4  # of the new words, as a multiple of how they w
 MAX_SEMITONES = 4.0
 FADE_S = 0.012
 NEAR_S = 0.3  # speech this near to the span tells the pitch wanted
+EDGE_S = 0.04  # and this near, how the melody must go on
 
 # family: the fingerprints that its tools may leave; untouched words of the clip itself would be no forgery
 FAMILIES = {
@@ -144,6 +145,8 @@ def swap_speech(
         own = donor.heard
     words = FINGERPRINTS[fingerprint](words, rng)
     words = settle(words, own, clip, _level_wanted(sound, start, end), rng)
+    if reach_s > 0:
+        start, end = _in_step(sound, start, end, words)
     at = [k / SAMPLE_RATE for k in (start, start + len(words), start, end)]
     return Swapped(join(sound, start, end, words), *at)
 
@@ -160,6 +163,21 @@ def join(sound: Sound, start: int, end: int, words: Sound, fade_s: float = FADE_
         middle[:fade] = _blend(sound[start : start + fade], words[:fade])
         middle[-fade:] = _blend(words[-fade:], sound[end - fade : end])
     return np.concatenate([sound[:start], middle, sound[end:]])
+
+
+def _in_step(sound: Sound, start: int, end: int, words: Sound) -> tuple[int, int]:
+    """The cuts moved by up to 5 ms, so that pulses meet pulses where a voice goes on over a seam."""
+    size = min(round(FADE_S * SAMPLE_RATE), len(words) // 4, (end - start) // 2)
+    lags = np.arange(-80, 81)
+    if size < 32 or start < 80 or end + 80 > len(sound) or end - start < 4 * size:
+        return start, end
+
+    def best(first: int, new: Sound) -> int:
+        old = np.lib.stride_tricks.sliding_window_view(sound[first - 80 : first + 80 + size], size)
+        alike = old @ new / np.sqrt((old**2).sum(axis=1) * (new**2).sum() + 1e-9)
+        return int(lags[np.argmax(alike - 0.001 * np.abs(lags))])
+
+    return start + best(start, words[:size]), end + best(end - size, words[-size:])
 
 
 def _blend(old: Sound, new: Sound) -> Sound:
@@ -219,34 +237,59 @@ def _crossing(sound: Sound, at: int) -> int:
     return int(crossings[np.argmin(np.abs(crossings - at))]) if len(crossings) else at
 
 
-def _conform(words: Sound, n_wanted: int | None, f0_hz: float | None) -> Sound:
+def _conform(words: Sound, n_wanted: int | None, pitch: _Pitch | None) -> Sound:
     """The words in n samples, at the pitch wanted where they have one, both within what sounds natural."""
     n = len(words) if n_wanted is None else n_wanted
     if len(words) > MAX_TEMPO * 1.02 * n:
         raise ValueError(f"{len(words)} samples of words do not fit into {n}: at most {MAX_TEMPO} times faster")
     n_spoken = min(n, round(len(words) / MIN_TEMPO))
-    spoken = _at_pitch(words, n_spoken, f0_hz)
+    spoken = change_speech(words, n_spoken) if pitch is None else _at_pitch(words, n_spoken, pitch)
     left = (n - n_spoken) // 2
     return np.pad(spoken, (left, n - n_spoken - left))  # the room is laid under what is missing
 
 
-def _at_pitch(words: Sound, n: int, f0_hz: float | None) -> Sound:
-    """The words in n samples with their median at the pitch wanted, by at most four semitones."""
+def _at_pitch(words: Sound, n: int, wanted: _Pitch) -> Sound:
+    """The words in n samples with their median at the pitch wanted, and towards the borders at their neighbours'."""
     track = track_pitch(words)
     said_hz, limit = track.median_hz(), 2 ** (MAX_SEMITONES / 12)
-    if not f0_hz or not said_hz:
+    if not wanted.median_hz or not said_hz:
         return change_speech(words, n, 1.0, track)
-    ratio = float(np.clip(f0_hz / said_hz, 1 / limit, limit))
-    spoken = change_speech(words, n, ratio, track)
-    came_hz = track_pitch(spoken).median_hz() or said_hz * ratio
-    off = said_hz * ratio / came_hz  # other frames may have turned out voiced, so the median is another
-    return change_speech(words, n, ratio * off, track) if 1 / 1.2 < off < 1.2 else spoken
+    ratio = float(np.clip(wanted.median_hz / said_hz, 1 / limit, limit))
+    came_hz = track_pitch(change_speech(words, n, ratio, track)).median_hz() or said_hz * ratio
+    off = said_hz * ratio / came_hz  # other frames may turn out voiced, so that the median is another
+    ratio *= off if 1 / 1.2 < off < 1.2 else 1.0
+    return change_speech(words, n, ratio * 2 ** (_bridge(track, len(words), ratio, wanted) / 12), track)
 
 
-def _pitch_wanted(track: PitchTrack, start: int, end: int) -> float | None:
-    """Of the words that are replaced and what is said right before and after; else of the whole clip."""
-    near = round(NEAR_S * SAMPLE_RATE)
-    return track.median_hz(start - near, end + near) or track.median_hz()
+def _bridge(track: PitchTrack, n: int, ratio: float, wanted: _Pitch) -> NDArray[np.float64]:
+    """Semitones to add, (n,), so that the melody of the words begins and ends where that of the clip stops and goes on.
+
+    Most of the gap at a border, at most three semitones, fading out over 120 ms; nothing where either is unvoiced.
+    """
+    edge = round(EDGE_S * SAMPLE_RATE)
+    reach = max(1, min(round(0.12 * SAMPLE_RATE), n // 2))
+    fade = np.maximum(0.0, 1 - np.arange(n) / reach)
+    said = (track.near_hz(0, edge), track.near_hz(n - edge, n))
+    gaps = [
+        0.8 * float(np.clip(semitones(there / (here * ratio)), -3, 3)) if here and there else 0.0
+        for here, there in zip(said, (wanted.before_hz, wanted.after_hz), strict=True)
+    ]
+    return np.asarray(gaps[0] * fade + gaps[1] * fade[::-1])
+
+
+@dataclass(frozen=True)
+class _Pitch:
+    """Of the clip, where the new words go."""
+
+    median_hz: float | None  # of the words that are replaced and what is said near them; else of the whole clip
+    before_hz: float | None  # right before the start; None: unvoiced
+    after_hz: float | None
+
+
+def _pitch_wanted(track: PitchTrack, start: int, end: int) -> _Pitch:
+    near, edge = round(NEAR_S * SAMPLE_RATE), round(EDGE_S * SAMPLE_RATE)
+    median_hz = track.median_hz(start - near, end + near) or track.median_hz()
+    return _Pitch(median_hz, track.near_hz(start - edge, start), track.near_hz(end, end + edge))
 
 
 def _level_wanted(sound: Sound, start: int, end: int) -> float:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from fakespan.config import SAMPLE_RATE
+from fakespan.forge.pitch import PitchTrack, track_pitch
 from fakespan.forge.voice import from_spectrum, to_spectrum
 
 __all__ = ["Recording", "active_level_db", "limit_band", "match_timbre", "settle"]
@@ -21,6 +22,7 @@ __all__ = ["Recording", "active_level_db", "limit_band", "match_timbre", "settle
 Sound = NDArray[np.float32]
 Power = NDArray[np.float64]
 N_BINS = 257
+FRAME_HOP = 128  # of to_spectrum
 MAX_EQ_DB = 12.0
 EMPTY_DB = 62.0  # below the loudest third-octave: nothing but the codec's rest
 SILENT = 1e-7  # power of a frame: digital silence is no room
@@ -42,7 +44,7 @@ class Recording:
         heard = np.flatnonzero(timbre_db > timbre_db.max() - EMPTY_DB)
         top = int(heard[-1]) if len(heard) else N_BINS - 1
         edge_hz = 8000.0 if top >= N_BINS - 12 else max(1500.0, top * SAMPLE_RATE / 512)
-        return cls(timbre_db, _room(power), edge_hz)
+        return cls(timbre_db, _room(power, track_pitch(sound)), edge_hz)
 
 
 def active_level_db(sound: Sound) -> float:
@@ -143,19 +145,22 @@ def _power(sound: Sound) -> Power:
     return (to_spectrum(sound).abs() ** 2).numpy().astype(np.float64)
 
 
-def _room(power: Power) -> Power:
+def _room(power: Power, track: PitchTrack) -> Power:
     """(257,) the mean power of stationary noise, from the quiet frames and from each bin's own quiet moments.
 
     The lesser of two estimates that agree on noise (whose power is exponentially distributed): 1.44 times the median of
     the quietest tenth of the frames, and 4.5 times the lowest fifth of each bin. Speech raises the first in a clip
-    without pauses, a codec's holes lower the second.
+    without pauses, a codec's holes lower the second. Where most quiet frames have a pitch, nobody pauses: no room.
     """
     loudness = power.sum(axis=0)
-    alive = power[:, loudness > SILENT]
-    if not alive.shape[1]:
+    alive = loudness > SILENT
+    if not alive.any():
         return np.zeros(N_BINS)
-    quiet = alive[:, alive.sum(axis=0) <= np.quantile(alive.sum(axis=0), 0.1)]
-    room = np.minimum(1.44 * np.median(quiet, axis=1), 4.5 * np.quantile(alive, 0.2, axis=1))
+    quiet = np.flatnonzero(alive & (loudness <= np.quantile(loudness[alive], 0.1)))
+    pauses = [k for k in quiet if track.at(int(k) * FRAME_HOP) == 0]
+    if 3 * len(pauses) < len(quiet):
+        return np.zeros(N_BINS)
+    room = np.minimum(1.44 * np.median(power[:, pauses], axis=1), 4.5 * np.quantile(power[:, alive], 0.2, axis=1))
     return np.asarray(np.convolve(np.pad(room, 2, mode="edge"), np.ones(5) / 5, "valid"))
 
 
