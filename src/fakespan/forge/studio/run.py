@@ -193,8 +193,8 @@ def _write_clip(made: Forged, scene: Scene, entry: Entry, out: Path, config: For
     """The clip, then its record: a clip without one is made again."""
     rng = np.random.default_rng([*entry.seed, 1])  # apart from what was forged, so that quality tells nothing
     crf, bitrate = int(rng.integers(config.crf[0], config.crf[1] + 1)), int(rng.choice(BITRATES))
-    quality = {"crf": crf, "audio_bitrate": bitrate}
-    write_video(out / entry.file, made.faces, FPS, made.sound, SAMPLE_RATE, **quality, repeatable=True)
+    path, faces, sound = out / entry.file, made.faces, made.sound
+    write_video(path, faces, FPS, sound, SAMPLE_RATE, crf=crf, audio_bitrate=bitrate, repeatable=True)
     record = {
         "file": entry.file,
         "n_fakes": len(made.spans),
@@ -211,7 +211,8 @@ def _write_clip(made: Forged, scene: Scene, entry: Entry, out: Path, config: For
         "source": {"file": scene.take.file, "frames": [scene.first, scene.stop], "speaker": scene.take.speaker},
         "forged": [dataclasses.asdict(s) for s in made.spans],
         "method": " ".join(sorted({m for s in made.spans for m in (s.voice, s.lips) if m})),
-        **quality,
+        "crf": crf,
+        "audio_bitrate": bitrate,
     }
     _write_json(_record_path(out, entry), record)
 
