@@ -49,14 +49,10 @@ def read_proposals(path: str | Path, fps: float = FPS) -> Proposals:
 def read_json(path: Path, fps: float = FPS) -> Proposals:
     """Reads a JSON file; see `read_proposals`."""
     try:
-        text = path.read_bytes()
+        with path.open("rb", buffering=0) as file:
+            names, counts, columns = parse_proposals(file, path, fps)
     except OSError as error:
         raise _unreadable(path, error) from error
-    names, counts, table = parse_proposals(text, path)
-    columns = np.empty((3, len(table)), dtype=np.float32)
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is told by whoever checks
-        columns[0] = table[:, 0]
-        np.divide(table[:, 1:].T, fps, out=columns[1:], casting="same_kind")
     return Proposals(names, _offsets(counts), *columns)
 
 

@@ -1,9 +1,9 @@
 """The published proposals file: {file: [[score, begin, end], ...]}, as arrays.
 
-Contract: text in, `(names, rows of each, table)` out. What the numbers mean is not known here. The usual file (plain
-numbers, nothing nested deeper) is read without making a Python object for every number: names are found by their
-quotes, since there are none inside the lists, and what remains is brackets, commas and numbers. Whatever looks
-otherwise goes through the standard library's parser, which is slower, knows NaN and Infinity, and says what is wrong.
+Contract: a file in, `(names, rows of each, columns)` out, seconds, float32. The usual file (plain numbers, nothing
+nested deeper) is read piece by piece, without making a Python object for every number: names are found by their quotes,
+since there are none inside the lists, and what remains is brackets, commas and numbers. Whatever looks otherwise goes
+through the standard library's parser, which is slower, knows NaN and Infinity, and says what is wrong.
 """
 
 from __future__ import annotations
@@ -11,36 +11,47 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fakespan.errors import DataError
+from fakespan.metrics.flat import Singles
 
 __all__ = ["parse_proposals"]
 
-Parsed = tuple[tuple[str, ...], list[int], NDArray[np.float64]]
+Parsed = tuple[tuple[str, ...], list[int], Singles]
 
-_KEY = re.compile(rb'\s*("(?:[^"\\\x00-\x1f]|\\.)*")\s*:\s*(?=\[)')
+_BLOCK = 1 << 22
+"""Bytes read at a time: what an operation leaves is still in the processor's cache for the next one."""
+
+_STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\.)*"')
+_CONTROL = re.compile(rb"[\x00-\x1f]")
 _SPACE = b" \t\r\n"
 _NUMBER = b"0123456789.eE-"
 _ROW = b"[,,],"
-_AS_LINES = bytes.maketrans(b"[]\t\r\n", b" \n   ")
+_AS_LINES = bytes.maketrans(b'{}":[]\t\r\n', b"     \n   ")
+_BLANKS = [" " * n for n in range(9)]
 _REMEDY = 'give {"file": [[score, begin, end], ...]}'
 
 
-def parse_proposals(text: bytes, subject: object) -> Parsed:
-    """Names, how many rows each has, and all rows (P, 3) in their order.
+def parse_proposals(file: IO[bytes], subject: object, fps: float = 1.0) -> Parsed:
+    """Names, how many rows each has, and score, start and end of all rows (3, P) in their order.
 
     Args:
-        text: the file.
+        file: at its beginning.
         subject: what an error names.
+        fps: begin and end are divided by it.
 
     Raises:
         DataError: no JSON, another shape, or a name that comes twice.
     """
-    parsed = _usual(text) or _any(text, subject)
+    parsed = _usual(file, fps)
+    if parsed is None:
+        file.seek(0)
+        parsed = _any(file.read(), subject, fps)
     names = parsed[0]
     if len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0]
@@ -48,74 +59,105 @@ def parse_proposals(text: bytes, subject: object) -> Parsed:
     return parsed
 
 
-def _usual(text: bytes) -> Parsed | None:
+def _usual(file: IO[bytes], fps: float = 1.0) -> Parsed | None:
     """Reads the usual form; None for anything else."""
-    pieces = _pieces(text)
-    if pieces is None:
-        return None
-    names, lists = pieces
-    # of a list without its numbers, [[,,],[,,]] remains: one shape to compare with, and the count of its rows
-    frames = [piece.translate(None, _SPACE + _NUMBER) for piece in lists]
-    counts = [max(len(frame) - 2, -1) // len(_ROW) + (len(frame) > 2) for frame in frames]
-    if any(frame != b"[" + (_ROW * n)[:-1] + b"]" for frame, n in zip(frames, counts, strict=True)):
-        return None
-    rows = b",".join(piece[1:-1].strip(_SPACE) for piece, n in zip(lists, counts, strict=True) if n)
-    values = _numbers(rows, 3 * sum(counts))
-    return None if values is None else (names, counts, values)
-
-
-def _pieces(text: bytes) -> tuple[tuple[str, ...], list[bytes]] | None:
-    """The names, and the text of each one's list; None where the file looks otherwise."""
-    body = text.strip(_SPACE)
-    if not (body.startswith(b"{") and body.endswith(b"}")):
-        return None
-    names, lists, place = [], [], 1
-    while found := _KEY.match(body, place):
-        place = body.find(b'"', found.end())
-        is_last = place < 0
-        place = len(body) - 1 if is_last else place
-        piece = body[found.end() : place].rstrip(_SPACE)
-        if is_last == piece.endswith(b","):  # a comma stands between two entries, and nowhere else
-            return None
-        names.append(found[1])
-        lists.append(piece if is_last else piece[:-1].rstrip(_SPACE))
-    if body[place:-1].strip(_SPACE):
-        return None
     try:
-        return tuple(_name(name) for name in names), lists
-    except ValueError:
+        read_lines = _line_reader()
+        names, frames, columns = [], [], [np.zeros((3, 0), dtype=np.float32)]
+        for text, is_last in _blocks(file):
+            found, bare = _without_names(text)
+            names += found
+            # without its numbers {"":[[,,],[,,]],"":[]} remains: one shape to compare with, and the count of the rows
+            frames.append(bare.translate(None, _SPACE + _NUMBER))
+            if is_last and bare.strip(_SPACE) not in (b"}", b"{}"):
+                return None
+            if not is_last:
+                columns.append(_seconds(read_lines(bare if len(frames) > 1 else b"," + bare), fps))
+    except (ImportError, ValueError):
         return None
+    counts = _counts(b"".join(frames))
+    rows = np.concatenate(columns, axis=1)
+    return (tuple(names), counts, rows) if counts is not None and sum(counts) == rows.shape[1] else None
 
 
-def _name(quoted: bytes) -> str:
-    return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode()
+def _blocks(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """The file in pieces that end with a ], and then what is left."""
+    rest = b""
+    while block := file.read(_BLOCK):
+        end = block.rfind(b"]") + 1
+        if end:
+            yield rest + block[:end], False
+            rest = b""
+        rest += block[end:]
+    yield rest, True
 
 
-def _numbers(text: bytes, n: int) -> NDArray[np.float64] | None:
-    """The n numbers, (n / 3, 3), of rows [a, b, c], [d, e, f] ..., by pyarrow; None where one is no number.
+def _without_names(text: bytes) -> tuple[list[str], bytes]:
+    """The strings, and the text with one quote in the place of each."""
+    if b"\\" in text:
+        names, bare = [str(json.loads(name)) for name in _STRING.findall(text)], _STRING.sub(b'"', text)
+    else:
+        parts = text.split(b'"')
+        names, bare = [name.decode() for name in parts[1::2]], b'"'.join(parts[::2])
+        if len(parts) % 2 == 0 or _CONTROL.search(b"".join(parts[1::2])):
+            raise ValueError
+    if not bare.isascii():
+        raise ValueError
+    return names, bare
+
+
+def _counts(frame: bytes) -> list[int] | None:
+    """How many rows each list has; None where the brackets and commas stand otherwise."""
+    first, *lists = frame.split(b'":')
+    if not lists:
+        return [] if first == b"{}" else None
+    counts = [max(len(rows) - 3, -1) // len(_ROW) + (len(rows) > 3) for rows in lists]
+    ends = [b"],"] * (len(lists) - 1) + [b"]}"]
+    is_usual = all(r == b"[" + (_ROW * n)[:-1] + end for r, n, end in zip(lists, counts, ends, strict=True))
+    return counts if first == b"{" and is_usual else None
+
+
+def _line_reader() -> Any:
+    """Reads rows [a, b, c], [d, e, f] ... into (3, n) by pyarrow.
 
     With each ] a line's end and each [ a space, a row is a line, and the comma that stood before it an empty column.
+
+    Raises (the function given):
+        ValueError: one is no number, or something stands between the rows.
+        ImportError: pyarrow is missing.
     """
-    if n == 0:
-        return np.zeros((0, 3))
-    try:
-        import pyarrow as pa  # noqa: PLC0415  a heavy optional library
-        from pyarrow import csv  # noqa: PLC0415
-    except ImportError:
-        return None
-    types = dict.fromkeys(("score", "begin", "end"), pa.float64())
-    read = csv.ReadOptions(column_names=["", *types])
-    convert = csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[])
-    lines = pa.BufferReader(b"," + text.translate(_AS_LINES))
-    try:
-        table = csv.read_csv(lines, read, csv.ParseOptions(quote_char=False), convert)
-    except (pa.ArrowException, ValueError):
-        return None
-    values = np.stack([table[name].to_numpy() for name in types])
-    return values.T if values.size == n and np.isfinite(values).all() else None
+    import pyarrow as pa  # noqa: PLC0415  a heavy optional library
+    from pyarrow import csv  # noqa: PLC0415
+
+    types = {"": pa.null(), "score": pa.float64(), "begin": pa.float64(), "end": pa.float64()}
+    convert = csv.ConvertOptions(column_types=types, null_values=_BLANKS)
+    parse = csv.ParseOptions(quote_char=False, invalid_row_handler=_skip_blank)
+    read = csv.ReadOptions(column_names=list(types), block_size=_BLOCK // 4)
+
+    def read_lines(text: bytes) -> list[NDArray[np.float64]]:
+        table = csv.read_csv(pa.BufferReader(text.translate(_AS_LINES)), read, parse, convert)
+        return [column.to_numpy() for column in table.columns[1:]]  # a null becomes NaN
+
+    return read_lines
 
 
-def _any(text: bytes, subject: object) -> Parsed:
+def _skip_blank(row: Any) -> str:
+    """What a list without rows leaves, and what space leaves between brackets."""
+    return "error" if row.text.strip(" ,") else "skip"
+
+
+def _seconds(columns: list[Any], fps: float) -> Singles:
+    """Score, start and end (3, n); what float32 cannot hold becomes infinite, and is told by whoever checks."""
+    rows = np.empty((3, len(columns[0])), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for row, column, scale in zip(rows, columns, (1, fps, fps), strict=True):
+            if not np.isfinite(column).all():
+                raise ValueError
+            np.divide(column, scale, out=row, casting="same_kind")
+    return rows
+
+
+def _any(text: bytes, subject: object, fps: float = 1.0) -> Parsed:
     """The standard library's way, with a clear word about what is wrong."""
     try:
         entries = json.loads(text, object_pairs_hook=_Pairs)
@@ -126,7 +168,9 @@ def _any(text: bytes, subject: object) -> Parsed:
         raise DataError(subject, expected="an object of videos", got=type(entries).__name__, remedy=_REMEDY)
     tables = [_table(name, rows, subject) for name, rows in entries]
     together = np.concatenate(tables) if tables else np.zeros((0, 3))
-    return tuple(name for name, _ in entries), [len(table) for table in tables], together
+    with np.errstate(over="ignore"):
+        columns = (together / [1, fps, fps]).T.astype(np.float32)
+    return tuple(name for name, _ in entries), [len(table) for table in tables], columns
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -1,7 +1,7 @@
 """The numbers of `score`, for any subset of the videos, any range of span lengths and any resample.
 
 Contract: overlaps and matches in, values by name out. A subset and a resample are both counts: how often each video is
-taken. What takes long is done once; a resample costs one pass over the proposals for each subset.
+taken. What takes long is done once; a resample costs one sum over the proposals for each subset.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fakespan.evaluate.truth import Truth
 from fakespan.metrics import Pairs
 from fakespan.metrics.bootstrap import draws, interval
+from fakespan.metrics.cuts import Cuts
 from fakespan.metrics.precision import Matches, match_activitynet, match_pairs, weigh
 from fakespan.metrics.recall import best_shares, found_shares
 
@@ -69,6 +70,11 @@ class Rated:
         return match_activitynet(self.pairs, self.ious)
 
     @cached_property
+    def cuts(self) -> Cuts:
+        """Where the right proposals of both ways stand."""
+        return Cuts([self.matches, self.activitynet])
+
+    @cached_property
     def found(self) -> Floats:
         """(L, K) for each label and number of proposals the share of IoUs at which it is found."""
         best = best_shares(self.pairs, self.n_proposals)
@@ -110,13 +116,11 @@ class Rated:
 
     def precisions(self, counts: Ints) -> Values:
         """AP of a draw of the videos, both ways."""
-        weights = np.take(counts.astype(np.int32), self.pairs.video_by_score)
         n_labels = int(np.diff(self.truth.labels.offsets) @ counts)
-        values = {}
-        for name, matches in (("AP", self.matches), ("ActivityNet AP", self.activitynet)):
-            for iou, (found, seen) in weigh(weights, matches.ranks).items():
-                values[f"{name}@{iou:g}"] = matches.area(found, seen, n_labels)
-        return values
+        return {
+            f"{'AP' if way is self.matches else 'ActivityNet AP'}@{iou:g}": way.area(found, seen, n_labels)
+            for way, iou, found, seen in self.cuts.steps(counts)
+        }
 
     def auc(self, counts: Ints) -> float:
         """AUC of a draw of the videos by their best scores; NaN where only one kind is left."""

@@ -117,11 +117,11 @@ def _read(path: Path) -> Truth:
         got = f"neither in the first of {len(entries)} entries" if entries else "an empty list"
         raise DataError(path, expected="fake_periods or fake_segments", got=got, remedy=_REMEDY)
     try:
-        names = tuple(e["file"].replace("\\", "/") for e in entries)
+        names = tuple([e["file"].replace("\\", "/") for e in entries])
         spans = [e[_SPANS[preset]] for e in entries]
         labels = _labels(names, spans, path)
-        splits = tuple(SPLITS.get(s, s) for s in [e.get("split") or "" for e in entries])
-        durations = np.array([_duration_s(e) for e in entries], dtype=np.float32)
+        splits = tuple([SPLITS.get(s, s) for s in [e.get("split") or "" for e in entries]])
+        durations = _durations_s(entries)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         got = f"{_first_odd(entries, _SPANS[preset])} without"
         raise DataError(path, expected=f"file and {_SPANS[preset]}", got=got, remedy=_REMEDY) from error
@@ -185,7 +185,8 @@ def _labels(names: tuple[str, ...], spans: Sequence[Any], path: str | Path) -> L
 
 def _kinds(entries: list[dict[str, Any]], spans: Sequence[Any]) -> NDArray[np.int8]:
     """What was forged: as modify_type or modify_audio and modify_video say; both where nothing says it."""
-    return np.array([KINDS.index(_kind(e)) if s else 0 for e, s in zip(entries, spans, strict=True)], dtype=np.int8)
+    kinds = {kind: k for k, kind in enumerate(KINDS)}
+    return np.array([kinds[_kind(e)] if s else 0 for e, s in zip(entries, spans, strict=True)], dtype=np.int8)
 
 
 def _kind(entry: dict[str, Any]) -> str:
@@ -193,6 +194,13 @@ def _kind(entry: dict[str, Any]) -> str:
         return _MODIFY_TYPES.get(str(entry["modify_type"]), "both")
     sound, picture = entry.get("modify_audio", True), entry.get("modify_video", True)
     return "both" if bool(sound) == bool(picture) else "audio" if sound else "visual"
+
+
+def _durations_s(entries: list[dict[str, Any]]) -> NDArray[np.float32]:
+    found = [e.get("duration") for e in entries]
+    if set(map(type, found)) <= {int, float}:
+        return np.array(found, dtype=np.float32)
+    return np.array([_duration_s(e) for e in entries], dtype=np.float32)
 
 
 def _duration_s(entry: dict[str, Any]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fakespan.metrics.flat import Floats, Ints, Singles
-from fakespan.metrics.pairs import Pairs, best_first, claim
+from fakespan.metrics.pairs import BLOCK, Pairs, best_first, claim
 
 __all__ = ["IOU_THRESHOLDS", "Matches", "activitynet_average_precision", "average_precision", "match_proposals"]
 
@@ -115,9 +115,10 @@ class Matches:
     @cached_property
     def ranks(self) -> dict[float, Ints]:
         """IoU threshold -> how many proposals score better than each right one, ascending."""
-        together = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *self.right.values()]))
-        places = _places(self.pairs.proposals.score, together)
-        return {t: np.sort(places[np.searchsorted(together, right)]) for t, right in self.right.items()}
+        together = np.concatenate([np.zeros(0, dtype=np.int64), *self.right.values()])
+        ends = np.cumsum([len(right) for right in self.right.values()])
+        places = np.split(_places(self.pairs.proposals.score, together), ends[:-1])
+        return {t: np.sort(of_right) for t, of_right in zip(self.right, places, strict=True)}
 
     def hits(self, threshold: float) -> Flags:
         """(P,) whether each proposal is right, best score first."""
@@ -190,16 +191,25 @@ def _places(scores: Singles, chosen: Ints) -> Ints:
         width = (high - low) or np.float32(1)
     if not np.isfinite(width):
         return np.argsort(best_first(scores))[chosen]
-    steps = ((high - scores) / width * np.float32(FINE - 1)).astype(np.int32)
     is_wanted = np.zeros(FINE, dtype=bool)
-    is_wanted[steps[chosen]] = True
-    near = np.flatnonzero(is_wanted[steps])
-    near = near[best_first(scores[near])]
-    ends = np.cumsum(np.bincount(steps, minlength=FINE))
-    of_near = steps[near]
+    is_wanted[_steps_of(scores[chosen], high, width)] = True
+    n_in_step, near_blocks = np.zeros(FINE, dtype=np.int32), []
+    for begin in range(0, len(scores), BLOCK):
+        steps = _steps_of(scores[begin : begin + BLOCK], high, width)
+        np.add.at(n_in_step, steps, np.int32(1))
+        near_blocks.append(begin + np.flatnonzero(is_wanted[steps]))
+    near = np.concatenate(near_blocks)
+    order = best_first(scores[near])
+    of_near = _steps_of(scores[near[order]], high, width)
     firsts = np.flatnonzero(np.diff(of_near, prepend=-1))  # where each step begins among the near ones
+    ends = np.cumsum(n_in_step, dtype=np.int64)
     before = ends[of_near[firsts]] - np.diff(firsts, append=len(near))
-    places = np.arange(len(near)) + np.repeat(before - firsts, np.diff(firsts, append=len(near)))
-    found = np.empty(len(scores), dtype=np.int64)
-    found[near] = places
-    return found[chosen]
+    places = np.empty(len(near), dtype=np.int64)
+    places[order] = np.arange(len(near)) + np.repeat(before - firsts, np.diff(firsts, append=len(near)))
+    return places[np.searchsorted(near, chosen)]
+
+
+def _steps_of(scores: Singles, high: np.float32, width: np.float32) -> Ints:
+    """In which of FINE equal steps, best first, each score lies."""
+    steps: Ints = ((high - scores) / width * np.float32(FINE - 1)).astype(np.int64)
+    return steps

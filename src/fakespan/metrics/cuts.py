@@ -1,0 +1,61 @@
+"""Right proposals, and all, up to each right one, for any draw of the videos: what AP and its bootstrap need.
+
+Contract: the proposals, best first, are cut after each that is right by any of some matches. A draw then costs one sum
+per cut, not one cumulative sum over all for each way and IoU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fakespan.metrics.flat import Ints
+from fakespan.metrics.precision import Matches
+
+__all__ = ["Cuts"]
+
+
+class Cuts:
+    """Where the right proposals of some matches of the same pairs stand among all, best first.
+
+    >>> from fakespan.metrics import match_proposals
+    >>> found = {"a": [[0.9, 1, 2], [0.8, 5, 6]], "b": [[0.7, 3, 4]]}
+    >>> cuts = Cuts([match_proposals(found, {"a": [[1, 2]], "b": [[3, 4]]}, [0.5])])
+    >>> [(found.tolist(), seen.tolist()) for _, _, found, seen in cuts.steps([1, 2])]
+    [([1, 3], [1, 4])]
+    """
+
+    def __init__(self, matches: Sequence[Matches]) -> None:
+        self.matches = tuple(matches)
+        ranks = [r for m in self.matches for r in m.ranks.values()]
+        self._ends = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *ranks]))
+        n = int(self._ends[-1]) + 1 if len(self._ends) else 0
+        pairs = self.matches[0].pairs
+        self._video = pairs.video_by_score[:n].astype(np.intp)  # (n,) those after the last right one do not matter
+        self._weights = np.empty(n, dtype=np.int32)  # used again by each draw
+        self._places = [np.searchsorted(self._ends, rank) for rank in ranks]
+        self._right = [self._video[rank] for rank in ranks]
+
+    def steps(self, counts: ArrayLike) -> Iterator[tuple[Matches, float, Ints, Ints]]:
+        """For each of the matches and its thresholds: right proposals, and all, up to and with each right one.
+
+        Args:
+            counts: (V,) how often each video is taken.
+        """
+        taken = np.asarray(counts, dtype=np.int32)
+        seen = self._seen(taken)
+        ways = [(m, threshold) for m in self.matches for threshold in m.ranks]
+        for (way, threshold), places, video in zip(ways, self._places, self._right, strict=True):
+            weights = taken[video]
+            is_taken = weights > 0
+            yield way, threshold, np.cumsum(weights[is_taken], dtype=np.int64), seen[places[is_taken]]
+
+    def _seen(self, counts: NDArray[np.int32]) -> Ints:
+        """Proposals up to and with each cut."""
+        if not len(self._ends):
+            return self._ends
+        np.take(counts, self._video, out=self._weights, mode="clip")  # clip: numpy copies otherwise
+        firsts = np.concatenate([[0], self._ends[:-1] + 1])
+        return np.cumsum(np.add.reduceat(self._weights, firsts), dtype=np.int64)
