@@ -223,6 +223,8 @@ class _Readable(Dataset["Example | _Unreadable"]):
 
 def _loaded(clips: ClipSet, batches: list[list[int]], n_workers: int) -> Iterator[list[Example | _Unreadable]]:
     """The batches, decoded ahead."""
+    if n_workers:
+        cv2.setNumThreads(1)  # a process that is forked while OpenCV has threads hangs
     options: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": _one_thread} if n_workers else {}
     yield from DataLoader(
         _Readable(clips), batch_sampler=batches, num_workers=n_workers, collate_fn=_as_they_are, **options

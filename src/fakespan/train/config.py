@@ -51,6 +51,9 @@ class TrainConfig:
     average: float = 0.998  # decay of the running average of the weights, which is what is kept; 0: none
     keep: Literal["last", "best"] = "last"  # which weights become NAME.safetensors; best: by the validation loss
     precision: Precision = "32"
+    save_memory: bool = (
+        False  # the encoders' activations are computed anew in backward: a fifth of the memory of BA-TFD
+    )
     save_every: int = 200  # steps from one saved state to the next
     n_workers: int = 1  # processes that make batches; 0: the training process does
 

@@ -27,6 +27,7 @@ from fakespan.errors import ConfigError, FakespanError, MissingExtraError, Usage
 from fakespan.evaluate import pick_threshold
 from fakespan.localizer import Localizer
 from fakespan.models import build_model
+from fakespan.models.memory import save_memory
 from fakespan.report.training_plots import plot_run
 from fakespan.train.config import RunConfig
 from fakespan.train.data import TrainingData
@@ -165,6 +166,7 @@ def _fit(job: _Job, state: dict[str, Any] | None, progress: Progress | None, mac
     keeper = Keeper(job.folder, run, job.data.source, step)
     loaders = _Loaders(run, job.data, job.plan, machine["accelerator"] == "gpu")
     network = build_model(run.model)
+    save_memory(network, run.train.save_memory)
     module = TrainingModule(run, network, job.plan, keeper, loaders, state=state, progress=progress)
     with _quiet(), contextlib.closing(keeper):
         trainer = Trainer(
@@ -196,6 +198,11 @@ def _run(trainer: Any, module: TrainingModule) -> None:
         if not is_first_process():
             raise SystemExit(error.exit_code) from error
         raise
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        remedy = "go on with --resume; with fewer train.n_workers if memory ran out"
+        raise DataError("training", expected="workers that live", got="one that was killed", remedy=remedy) from error
     finally:
         if is_main:
             signal.signal(signal.SIGINT, handler)  # Lightning ignores it from an interruption on
