@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from fakespan.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fakespan.config import to_mapping
 from fakespan.data.dataset import Example
-from fakespan.errors import ConfigError, FakespanError, MissingExtraError, UsageError
+from fakespan.errors import ConfigError, DataError, FakespanError, MissingExtraError, UsageError
 from fakespan.evaluate import pick_threshold
 from fakespan.localizer import Localizer
 from fakespan.models import build_model
