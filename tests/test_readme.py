@@ -20,8 +20,7 @@ DOCUMENTS = [
     "MODEL_CARD.md",
     "ARCHITECTURE.md",
     "benchmarks/README.md",
-    "docs/results.md",
-    "docs/evaluation.md",
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))),
 ]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
