@@ -45,6 +45,7 @@ _LEVEL = 1  # of Zstandard; higher ones make these data no smaller
 _GROUP = 7  # frames: they fit the cache, and OpenCV starts no threads for so few, which a forked worker would wait for
 _AREA = FACE_SIZE * FACE_SIZE
 _FRAME = 3 * _AREA
+_ROUNDED = ((np.minimum(np.arange(256), 254) + _STEP // 2) // _STEP * _STEP).astype(np.uint8)
 PARAMETERS = {"faces": "ycrcb-delta-zstd", "step": _STEP, "hold": _HOLD, "sound": "wav-s16-16000"}
 """What a store's header says of all this; a store with others is of another format."""
 
@@ -62,24 +63,20 @@ def need_zstd() -> None:
 def pack_faces(faces: Bytes) -> bytes:
     """Faces (n, 96, 96, 3) RGB -> one Zstandard frame."""
     change = np.empty((3, len(faces), _AREA), np.uint8)
-    planes = np.empty((3, _GROUP, _AREA), np.uint8)
-    kept = np.zeros((_GROUP + 1, 3, _AREA), np.uint8)  # the frame before the group, and the group
+    ycc = np.empty((_GROUP, _AREA, 3), np.uint8)
+    exact = np.empty((3, _GROUP, _AREA), np.uint8)
+    kept = np.zeros((3, _GROUP + 1, _AREA), np.uint8)  # the frame before the group, and the group
     for start in range(0, len(faces), _GROUP):
         group = faces[start : start + _GROUP]
         n = len(group)
-        ycc = cv2.cvtColor(group.reshape(-1, FACE_SIZE, 3), cv2.COLOR_RGB2YCrCb)
-        cv2.split(ycc, [plane[:n].reshape(-1, FACE_SIZE) for plane in planes])
-        exact = planes[:, :n].swapaxes(0, 1)
-        thirds = (np.minimum(exact, 254) + np.uint8(_STEP // 2)) // np.uint8(_STEP)
-        np.add(thirds, thirds + thirds, out=kept[1 : n + 1])  # times 3; NumPy multiplies bytes one by one
-        if start == 0:
-            kept[0] = kept[1]
-        for k in range(n):
-            _hold(np.ascontiguousarray(exact[k, 1:]), kept[k, 1:], kept[k + 1, 1:])
-        np.subtract(kept[1 : n + 1], kept[:n], out=change[:, start : start + n].swapaxes(0, 1))
-        if start == 0:
-            change[:, 0] = kept[1]
-        kept[0] = kept[n]
+        cv2.cvtColor(group.reshape(n, _AREA, 3), cv2.COLOR_RGB2YCrCb, dst=ycc[:n])
+        cv2.split(ycc[:n], [plane[:n] for plane in exact])
+        for plane in range(3):
+            cv2.LUT(exact[plane, :n], _ROUNDED, dst=kept[plane, 1 : n + 1])
+        for k in range(0 if start else 1, n):
+            _hold(exact[1:, k], kept[1:, k], kept[1:, k + 1])
+        np.subtract(kept[:, 1 : n + 1], kept[:, :n], out=change[:, start : start + n])
+        kept[:, 0] = kept[:, n]
     return bytes(_codec().compress(change, asbytes=True))
 
 
@@ -98,13 +95,14 @@ def unpack_faces(packed: bytes | memoryview, n_frames: int) -> Bytes:
     change = np.frombuffer(raw, np.uint8).reshape(3, n_frames, _AREA)
     faces = np.empty((n_frames, FACE_SIZE, FACE_SIZE, 3), np.uint8)
     planes = np.empty((3, _GROUP, _AREA), np.uint8)
+    ycc = np.empty((_GROUP, _AREA, 3), np.uint8)
     held = np.zeros((3, _AREA), np.uint8)
     for start in range(0, n_frames, _GROUP):
         n = min(_GROUP, n_frames - start)
         for k in range(n):
             held = np.add(change[:, start + k], held, out=planes[:, k])
-        ycc = cv2.merge([plane[:n].reshape(-1, FACE_SIZE) for plane in planes])
-        cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB, dst=faces[start : start + n].reshape(-1, FACE_SIZE, 3))
+        cv2.merge([plane[:n] for plane in planes], dst=ycc[:n])
+        cv2.cvtColor(ycc[:n], cv2.COLOR_YCrCb2RGB, dst=faces[start : start + n].reshape(n, _AREA, 3))
     return faces
 
 

@@ -20,6 +20,7 @@ from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.stream import Stream
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from fakespan.config import FPS, SAMPLE_RATE
@@ -143,7 +144,7 @@ def read_both(
         rest, seen = frames(), None
         if video is not None:
             video.codec_context.thread_count = 1
-            placed = _placed_pictures(container, video, rest)
+            placed = _placed_pictures(container, video, rest, VideoReformatter())
             shown = enumerate(source for _, _, source in placed) if every_picture else at_clock(placed, FPS)
             seen = see(Picture(index, index / FPS, source) for index, source in shown)
         for _ in rest:  # the sound of pictures that were not asked for
@@ -153,7 +154,7 @@ def read_both(
 
 
 def _placed_pictures(
-    container: InputContainer, stream: VideoStream, frames: Iterator[Any]
+    container: InputContainer, stream: VideoStream, frames: Iterator[Any], reformatter: VideoReformatter | None = None
 ) -> Iterator[tuple[float, float, Source]]:
     """Every decoded frame with its time since the common zero and its length, in seconds."""
     timeline = Timeline(zero_s(container), duration_s(container))
@@ -169,7 +170,7 @@ def _placed_pictures(
             length_s = min(frame.duration * tick_s, _LONGEST_LAST_S)
         last_s = time_s if due_s == 0 else max(last_s, time_s)
         due_s = last_s + length_s
-        yield last_s, length_s, Source(frame)
+        yield last_s, length_s, Source(frame, reformatter)
 
 
 def _decoded(container: InputContainer, *streams: Stream) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from fakespan.media.probe import clockwise_deg
 
@@ -37,10 +37,17 @@ _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_C
 
 
 class Source:
-    """A decoded frame with what is needed to convert it; several clock instants may share one."""
+    """A decoded frame with what is needed to convert it; several clock instants may share one.
 
-    def __init__(self, frame: VideoFrame) -> None:
+    Args:
+        frame: as it was decoded.
+        reformatter: converts it, so that tables of a conversion are made once for a stream instead of for each frame;
+            only for frames that one thread handles. None for one of the frame's own.
+    """
+
+    def __init__(self, frame: VideoFrame, reformatter: VideoReformatter | None = None) -> None:
         self.frame = frame
+        self._reformatter = reformatter
         self.turn_deg = clockwise_deg(frame)
 
     @functools.cached_property
@@ -58,7 +65,10 @@ class Source:
             "src_colorspace": self._matrix if self._is_yuv else Colorspace.ITU601,
             "src_color_range": self._range if self._is_yuv else ColorRange.MPEG,
         }
-        return _reformat(planes, format="rgb24", **colours, **size).to_ndarray()  # type: ignore[return-value]
+        options = {"format": "rgb24", "threads": 1, **colours, **size}
+        shared = self._reformatter
+        rgb = planes.reformat(**options) if shared is None else shared.reformat(planes, **options)
+        return rgb.to_ndarray()  # type: ignore[return-value]
 
     @property
     def _is_yuv(self) -> bool:

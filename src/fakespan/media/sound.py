@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
@@ -24,6 +25,7 @@ Sound = np.ndarray[Any, np.dtype[np.float32]]
 _STRAY_S = 1 / FPS
 _LOWEST_RATE = 1000  # a stream that claims less is damaged; resampled, it would swell beyond measure
 _BLOCK = 1 << 20  # longest block of silence given at once
+_AT_ONCE = 1 << 14  # samples that are converted together: a frame of 1024 costs as much in Python as in arithmetic
 
 
 class SoundClock:
@@ -38,6 +40,7 @@ class SoundClock:
         self._timeline, self._sample_rate = timeline, sample_rate
         self._resampler: AudioResampler | None = None
         self._packer: AudioResampler | None = None
+        self._waiting = AudioFifo()  # what came in and is not converted yet
         self._kind: tuple[object, ...] = ()  # rate, layout and format of the current run
         self._rate_in = 0
         self._start_s = 0.0  # where the current unbroken run began
@@ -46,7 +49,7 @@ class SoundClock:
         self._n_due = 0  # samples that the run's start is worth
 
     def add(self, frame: AudioFrame) -> Iterator[Sound]:
-        """The blocks that this frame completes."""
+        """The blocks that this frame completes; its own samples may wait for the next frames'."""
         if not frame.samples or frame.sample_rate < _LOWEST_RATE:
             return
         due_s = self._start_s + (self._n_in / self._rate_in if self._rate_in else 0.0)
@@ -58,21 +61,21 @@ class SoundClock:
             self._begin(time_s, kind, frame.sample_rate)
         self._n_in += frame.samples
         for packed in self._packed(frame):
-            mono = to_mono(packed)
-            if self._resampler is None:
-                yield from self._placed(mono)
-            else:
-                yield from self._resampled(_mono_frame(mono, frame.sample_rate))
+            packed.pts = None  # or the queue would compare it
+            self._waiting.write(packed)
+        if self._waiting.samples >= _AT_ONCE:
+            yield from self._converted()
 
     def finish(self) -> Iterator[Sound]:
-        """What the resampler still holds."""
+        """What waits to be converted, and what the resampler still holds."""
+        yield from self._converted()
         if self._resampler is not None:
             yield from self._resampled(None)
             self._resampler = None
 
     def _begin(self, time_s: float, kind: tuple[object, ...], rate: int) -> None:
         """A new run, with its own resampler."""
-        self._kind, self._packer = kind, AudioResampler(format="flt")
+        self._kind, self._packer, self._waiting = kind, AudioResampler(format="flt"), AudioFifo()
         is_equal = rate == self._sample_rate  # then there is nothing to resample
         self._resampler = None if is_equal else AudioResampler(format="flt", layout="mono", rate=self._sample_rate)
         self._rate_in, self._start_s, self._n_in = rate, time_s, 0
@@ -83,6 +86,17 @@ class SoundClock:
         assert self._packer is not None
         is_safe = frame.format.bytes < 8 and not (frame.format.is_planar and frame.layout.nb_channels >= 8)
         return [frame] if is_safe else self._packer.resample(frame)
+
+    def _converted(self) -> Iterator[Sound]:
+        """All that waits, as mono at the output's rate."""
+        frame = self._waiting.read()
+        if frame is None:
+            return
+        mono = to_mono(frame)
+        if self._resampler is None:
+            yield from self._placed(mono)
+        else:
+            yield from self._resampled(_mono_frame(mono, self._rate_in))
 
     def _resampled(self, frame: AudioFrame | None) -> Iterator[Sound]:
         assert self._resampler is not None
