@@ -17,6 +17,7 @@ from fakespan.metrics import (
     average_recall,
     match_proposals,
 )
+from fakespan.metrics.cuts import Cuts
 from fakespan.metrics.pairs import best_first
 from fakespan.metrics.precision import _places
 from test_metrics import as_set, slow_iou, videos
@@ -132,3 +133,15 @@ def test_infinite_scores_are_ranked_all_the_same():
     labels = {"a": [[0.0, 1.0], [2.0, 3.0]]}
     proposals = {"a": [[np.inf, 0.0, 1.0], [-np.inf, 5, 6], [0.5, 2.0, 3.0]]}
     assert match_proposals(proposals, labels, [0.5]).hits(0.5).tolist() == [True, True, False]
+
+
+@settings(deadline=None)
+@given(videos, st.data())
+def test_cuts_sum_up_what_a_draw_sums_over_all_proposals(found, data):
+    proposals, labels = as_set(found)
+    matches = match_proposals(proposals, labels, [0.3, 0.5])
+    counts = data.draw(st.lists(st.integers(0, 3), min_size=len(labels), max_size=len(labels)))
+    for _, threshold, right, seen in Cuts([matches]).steps(counts):
+        expected_right, expected_seen = matches.drawn(counts)[threshold]
+        assert right.tolist() == expected_right.tolist()
+        assert seen.tolist() == expected_seen.tolist()

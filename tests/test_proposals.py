@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakespan.errors import DataError, UsageError
+from fakespan.evaluate import proposals_json
 from fakespan.evaluate.proposals import Proposals, ProposalWriter, read_proposals
 from fakespan.evaluate.proposals_json import _any, _usual, parse_proposals
 from fakespan.evaluate.proposals_parquet import read_parquet, write_parquet
@@ -67,6 +68,38 @@ def check_no_json(text):
         assert "Expecting ',' delimiter" in str(error) or "Expecting value" in str(error)  # noqa: PT017  the reason is what is tested
     else:
         assert (names, counts, columns.tolist()) == (parsed[0], parsed[1], parsed[2].tolist())
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_file_read_in_small_pieces_reads_the_same(monkeypatch, size):
+    text = json.dumps(FOUND).encode()
+    whole = _usual(io.BytesIO(text))
+    monkeypatch.setattr(proposals_json, "_BLOCK", size)
+    monkeypatch.setattr(proposals_json, "_CSV_BLOCK", 1 << 16)
+    names, counts, columns = _usual(io.BytesIO(text))
+    assert (names, counts, columns.tolist()) == (whole[0], whole[1], whole[2].tolist())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a": [[1, 2, 3]5, [4, 5, 6]]}',
+        b'{"a": [[1, 2, 3]5]}',
+        b'{"a": [5[1, 2, 3]]}',
+        b'{"a"5: [[1, 2, 3]]}',
+        b'{5"a": [[1, 2, 3]]}',
+        b'{"a": [5]}',
+        b'{"a": []5, "b": []}',
+        b'{"a": [[1, 2, 3]]5}',
+        b'{"a": [[1, 2, 3]]} 5',
+        b'{: "a" [[1, 2, 3]]}',
+        b'{"a": [1, 2, 3], [[4, 5, 6]]}',
+        b'{"a": [[1, , 3]]}',
+        b'{"a\n": [[1, 2, 3]]}',
+    ],
+)
+def test_the_fast_reader_leaves_what_is_no_json_to_the_other(text):
+    assert _usual(io.BytesIO(text)) is None
 
 
 @pytest.mark.parametrize(

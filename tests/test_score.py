@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -305,3 +307,11 @@ def test_plots_are_pictures(tmp_path):
 def test_proposals_survive_as_flat_arrays():
     flat = Proposals.of(FOUND)
     assert {name: rows.shape for name, rows in flat.items()} == {name: (len(FOUND[name]), 3) for name in FOUND}
+
+
+def test_rating_a_file_loads_no_torch():
+    program = (
+        "import sys, fakespan.evaluate.proposals, fakespan.evaluate.score, fakespan.evaluate.score_table;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

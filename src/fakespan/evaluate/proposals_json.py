@@ -26,6 +26,7 @@ Parsed = tuple[tuple[str, ...], list[int], Singles]
 
 _BLOCK = 1 << 22
 """Bytes read at a time: what an operation leaves is still in the processor's cache for the next one."""
+_CSV_BLOCK = _BLOCK // 4
 
 _STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\.)*"')
 _CONTROL = re.compile(rb"[\x00-\x1f]")
@@ -132,7 +133,7 @@ def _line_reader() -> Any:
     types = {"": pa.null(), "score": pa.float64(), "begin": pa.float64(), "end": pa.float64()}
     convert = csv.ConvertOptions(column_types=types, null_values=_BLANKS)
     parse = csv.ParseOptions(quote_char=False, invalid_row_handler=_skip_blank)
-    read = csv.ReadOptions(column_names=list(types), block_size=_BLOCK // 4)
+    read = csv.ReadOptions(column_names=list(types), block_size=_CSV_BLOCK)
 
     def read_lines(text: bytes) -> list[NDArray[np.float64]]:
         table = csv.read_csv(pa.BufferReader(text.translate(_AS_LINES)), read, parse, convert)

@@ -66,7 +66,8 @@ def _from_rows(files: Any, numbers: list[Any], path: Path) -> Proposals:
     if (video[1:] < video[:-1]).any():  # a video's rows need not stand together
         order = np.argsort(video, kind="stable")
         columns, video = [column[order] for column in columns], video[order]
-    offsets = np.searchsorted(video, np.arange(len(names) + 1))
+    wanted = np.arange(len(names) + 1, dtype=video.dtype)  # of the same type: numpy copies all rows otherwise
+    offsets = np.searchsorted(video, wanted)
     return Proposals(names, offsets, *columns)
 
 

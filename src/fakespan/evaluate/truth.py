@@ -141,7 +141,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         entries = _parsed(text)
     except (ValueError, RecursionError) as error:
         raise DataError(path, expected="JSON", got=str(error)[:80], remedy=_REMEDY) from error
-    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+    if not isinstance(entries, list) or set(map(type, entries)) - {dict}:
         raise DataError(path, expected="a list of videos", got=type(entries).__name__, remedy=_REMEDY)
     return entries
 
@@ -171,7 +171,7 @@ def _labels(names: tuple[str, ...], spans: Sequence[Any], path: str | Path) -> L
     flat = list(chain.from_iterable(spans))
     counts = np.fromiter(map(len, spans), dtype=np.int64, count=len(spans))
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    if any(len(span) != 2 for span in flat):
+    if set(map(len, flat)) - {2}:
         raise ValueError
     values = np.array(list(chain.from_iterable(flat)), dtype=np.float64).reshape(-1, 2)
     bad = np.flatnonzero(~(np.isfinite(values).all(axis=1) & (values[:, 0] <= values[:, 1])))
