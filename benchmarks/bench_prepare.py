@@ -89,10 +89,21 @@ def print_ways(samples: list[Sample], folder: Path, runs: int) -> None:
     for name, spent in medians.items():
         per_minute = 60 / (spent / n_frames * N_FRAMES)
         print(f"{name:<16}{1e3 * spent / n_frames:>11.4f}{per_minute:>34.0f}{medians['read_example'] / spent:>8.2f}")
+    print_bound(medians, n_frames)
     n_bytes = sum(path.stat().st_size for path in (folder / "store").glob("shard*"))
     n_originals = sum(sample.path.stat().st_size for sample in samples)
     hour = 90_000 / n_frames / 1e6
     print(f"an hour of video: {n_bytes * hour:.0f} MB prepared, {n_originals * hour:.0f} MB in the original")
+
+
+def print_bound(medians: dict[str, float], n_frames: int) -> None:
+    """Where the time of preparing goes, and what would be left if only decoding took any."""
+    decode, read, whole = (medians[name] for name in ("decoder alone", "read_example", "prepare"))
+    shares = (decode / whole, (read - decode) / whole, (whole - read) / whole)
+    print("of preparing: decoding {:.0%}, conversion and scaling {:.0%}, packing and writing {:.0%}".format(*shares))
+    wanted_s = 60 / 1000 / N_FRAMES * n_frames
+    bound = "within reach of the decoder" if decode < wanted_s else "beyond the decoder itself: it is the bound"
+    print(f"1,000 clips a minute and core: {wanted_s / whole:.0%} reached, {bound}")
 
 
 def make_store(samples: list[Sample], folder: Path):

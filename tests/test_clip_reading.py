@@ -142,3 +142,15 @@ def test_spans_that_fit_lie_within_and_cover_the_same_instants(spans, start_s, l
     overlaps = [min(b, start_s + length_s) - max(a, start_s) for a, b in spans]
     total = math.fsum(o for o in overlaps if o > 0)
     assert math.fsum(b - a for a, b in fitted) == pytest.approx(total, abs=1e-9)
+
+
+def test_sound_that_waits_is_the_same_sound(tmp_path, monkeypatch):
+    """Frames are converted together; one by one gives the same samples, also where they are resampled."""
+    for rate in (16_000, 44_100):
+        pictures = [numbered_picture(k, SIZE, SIZE) for k in range(5)]
+        path = tmp_path / f"{rate}.mp4"
+        write_clip(path, pictures, np.arange(5) / 25, sound=tone(2.0, rate), sound_rate=rate)
+        together = read_sound(path)
+        with monkeypatch.context() as patched:
+            patched.setattr("fakespan.media.sound._AT_ONCE", 1)
+            np.testing.assert_array_equal(read_sound(path), together)
