@@ -11,6 +11,7 @@ keep the 96x96 faces would give: size, error, and the time to pack and unpack th
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import sys
@@ -28,7 +29,7 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from fakespan.data.clip import read_example
-from fakespan.data.packing import pack_faces, unpack_faces
+from fakespan.data.packing import SUFFIXES, Pack, pack_faces, unpack_faces
 from fakespan.data.prepare import prepare
 from fakespan.data.sets import open_set
 from fakespan.data.shards import ShardWriter
@@ -148,14 +149,21 @@ def line_of(way: Format, clips: list[Faces], runs: int) -> str:
     return f"{values}{1e3 * pack_s / n_frames:>9.3f}{1e3 * unpack_s / n_frames:>8.3f}"
 
 
+def pack_as(pack: Pack, clip: np.ndarray) -> tuple[bytes, int]:
+    return pack_faces(clip, pack), len(clip)
+
+
 def formats() -> dict[str, Format]:
     """Name -> pack, unpack, and the bytes of what is packed."""
     return {
-        "this store": (
-            lambda clip: (pack_faces(clip), len(clip)),
-            lambda packed: unpack_faces(*packed),
-            lambda packed: len(packed[0]),
-        ),
+        **{
+            f"this store, {pack}": (
+                functools.partial(pack_as, pack),
+                lambda packed: unpack_faces(*packed),
+                lambda packed: len(packed[0]),
+            )
+            for pack in SUFFIXES
+        },
         "raw RGB": (lambda clip: clip.tobytes(), as_faces, len),
         "RGB, change, Zstandard 1": (pack_lossless, unpack_lossless, lambda packed: len(packed[0])),
         "JPEG 95, 4:4:4": (pack_jpeg, unpack_jpeg, lambda packed: sum(map(len, packed))),

@@ -41,7 +41,7 @@ MIN_FIELDS = (
     *("video_frames", "audio_channels", "audio_frames"),
 )
 _MORE_FIELDS = ("text", "text_forged", "words_before", "words_after", "method", "voice", "seed", "credits")
-_ENCODER: dict[str, Any] = {"crf": 23, "preset": "veryfast", "audio_bitrate": 64_000}
+_ENCODER: dict[str, Any] = {"crf": 23, "preset": "veryfast", "audio_bitrate": 64_000, "repeatable": True}
 _MARGIN = 3  # frames of the recording that a window keeps on both sides of the span, where there are as many
 _N_TRIES = 5  # seeds tried for a take: some have no line of a natural length
 

@@ -115,5 +115,5 @@ def test_short_sounds_keep_their_length(n):
 def test_equal_frames_give_equal_bytes_where_that_is_asked_for(tmp_path):
     frames = np.stack([numbered_picture(k) for k in range(60)])
     for name in ("a", "b", "c"):
-        write_video(tmp_path / f"{name}.mp4", frames, sound=tone(2.4, 16_000), repeatable=True)
+        write_video(tmp_path / f"{name}.mp4", frames, sound=tone(2.4, 16_000)[0], repeatable=True)
     assert len({(tmp_path / f"{name}.mp4").read_bytes() for name in ("a", "b", "c")}) == 1

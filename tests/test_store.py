@@ -128,5 +128,5 @@ def test_problems_that_are_none(store):
 
 def test_a_shard_is_a_tar_file_for_anybody(store):
     with tarfile.open(store / "shard-00000.tar") as tar:
-        assert tar.getnames() == ["000000.faces.ycc.zst", "000000.sound.wav"]
+        assert tar.getnames() == ["000000.faces.ycc.lz4", "000000.sound.wav"]
         assert tar.extractfile("000000.sound.wav").read(4) == b"RIFF"

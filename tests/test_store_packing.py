@@ -47,12 +47,14 @@ def test_errors_on_a_face_are_small_and_do_not_grow_with_time():
 
 def test_a_face_is_packed_small():
     faces = portrait_in_motion(50)
-    assert len(pack_faces(faces)) < faces.nbytes / 2.5  # grain everywhere, the worst case; filmed faces give 5 to 9
+    assert (
+        len(pack_faces(faces, "small")) < faces.nbytes / 2.5
+    )  # grain everywhere, the worst case; filmed faces give 5 to 9
 
 
 def test_what_does_not_move_costs_almost_nothing():
     still = np.repeat(portrait_in_motion(1), 200, axis=0)
-    assert len(pack_faces(still)) < len(pack_faces(still[:1])) + 2000
+    assert len(pack_faces(still, "small")) < len(pack_faces(still[:1], "small")) + 2000
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 17), st.sampled_from([1, 4, 32, 128]))
@@ -72,13 +74,14 @@ def test_every_colour_is_within_the_bound():
     assert errors(padded.reshape(-1, 96, 96, 3)).max() <= MAX_ERROR
 
 
-def test_unpacking_follows_the_description():
+@pytest.mark.parametrize(("pack", "codec"), [("fast", "lz4"), ("small", "zstd")])
+def test_unpacking_follows_the_description(pack, codec):
     """docs/store.md, step by step."""
     import pyarrow
 
     faces = moving_disc(9, 96, np.random.default_rng(1))
-    packed = pack_faces(faces)
-    raw = pyarrow.Codec("zstd").decompress(packed, 9 * 27648)
+    packed = pack_faces(faces, pack)
+    raw = pyarrow.Codec(codec).decompress(packed, 9 * 27648)
     change = np.frombuffer(raw, np.uint8).reshape(3, 9, 96, 96)
     planes = np.cumsum(change.astype(int), axis=1) % 256
     y, cr, cb = planes.astype(float)
@@ -88,15 +91,17 @@ def test_unpacking_follows_the_description():
     assert np.abs(unpack_faces(packed, 9) - slow).max() <= 1
 
 
+@pytest.mark.parametrize("pack", ["fast", "small"])
 @pytest.mark.parametrize("n_frames", [0, -1, 3, 5, 10**9])
-def test_a_wrong_number_of_frames_is_an_error(n_frames):
-    packed = pack_faces(np.zeros((4, 96, 96, 3), np.uint8))
+def test_a_wrong_number_of_frames_is_an_error(n_frames, pack):
+    packed = pack_faces(np.zeros((4, 96, 96, 3), np.uint8), pack)
     with pytest.raises(ValueError, match=r"\w"):
         unpack_faces(packed, n_frames)
 
 
-def test_damaged_bytes_are_an_error():
-    packed = pack_faces(portrait_in_motion(3))
+@pytest.mark.parametrize("pack", ["fast", "small"])
+def test_damaged_bytes_are_an_error(pack):
+    packed = pack_faces(portrait_in_motion(3), pack)
     for bad in (b"", b"junk", packed[:-5], packed[100:]):
         with pytest.raises(ValueError, match=r"\w"):
             unpack_faces(bad, 3)

@@ -16,6 +16,7 @@ from fakespan.errors import UsageError
 if TYPE_CHECKING:
     from fakespan.data.clip import Faces
     from fakespan.data.manifest import Subset
+    from fakespan.data.packing import Pack
     from fakespan.data.prepare import Prepared, Progress
 
 __all__ = ["prepare"]
@@ -30,6 +31,7 @@ def prepare(
     subset: Annotated[str, typer.Option(help="full, visual (no fakes of the sound alone) or audio.")] = "full",
     limit: Annotated[int | None, typer.Option(help="Only the first so many clips.")] = None,
     faces: Annotated[str | None, typer.Option(help="whole or auto; what the set needs unless given.")] = None,
+    pack: Annotated[str, typer.Option(help="fast to read, or small: two thirds of the size.")] = "fast",
     workers: Annotated[int | None, typer.Option(help="Processes; one for each processor unless given.")] = None,
     redo: Annotated[list[str], typer.Option(help="A shard to make anew, or 'damaged'; may be repeated.")] = [],
     check: Annotated[bool, typer.Option("--check", help="Only compare the store with its checksums.")] = False,
@@ -58,6 +60,7 @@ def prepare(
             subset=cast("Subset", subset),
             limit=limit,
             faces=cast("Faces | None", faces),
+            pack=cast("Pack", pack),
             workers=workers if workers is not None else os.cpu_count() or 1,
             redo=redo,
             progress=_progress(show, start_s),

@@ -2,7 +2,8 @@
 
 Faces: YCrCb of full range (ITU-R BT.601), luma rounded to multiples of 3; a colour difference is taken anew, rounded in
 the same way, where it strays by more than 2 from what is held, so that noise of camera and codec costs nothing. What
-changed since the frame before (mod 256), as planes (3, n, 96, 96), goes through Zstandard. No RGB value is more than
+changed since the frame before (mod 256), as planes (3, n, 96, 96), is compressed: "fast" by
+LZ4, "small" by Zstandard. No RGB value is more than
 `MAX_ERROR` of 255 levels off; benchmarks/README.md has the mean, the size, and what JPEG, H.264 and FFV1 give instead.
 
 Sound: a WAV file of 16 bits and 16 kHz; a sample is at most 1/65536 off.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -27,7 +28,9 @@ __all__ = [
     "MAX_FRAMES",
     "PARAMETERS",
     "SOUND_HEADER",
-    "need_zstd",
+    "SUFFIXES",
+    "Pack",
+    "need_codecs",
     "pack_faces",
     "pack_sound",
     "unpack_faces",
@@ -41,12 +44,17 @@ MAX_FRAMES = 90_000
 
 _STEP = 3  # levels
 _HOLD = 2  # levels by which a colour difference may stray
+Pack = Literal["fast", "small"]
+SUFFIXES: dict[Pack, str] = {"fast": "lz4", "small": "zst"}
+"""What the files of the faces end with; both are frames that the programs of these names read."""
+
+_MAGIC = {b"\x04\x22\x4d\x18": "lz4", b"\x28\xb5\x2f\xfd": "zstd"}
 _LEVEL = 1  # of Zstandard; higher ones make these data no smaller
 _GROUP = 7  # frames: they fit the cache, and OpenCV starts no threads for so few, which a forked worker would wait for
 _AREA = FACE_SIZE * FACE_SIZE
 _FRAME = 3 * _AREA
 _ROUNDED = ((np.minimum(np.arange(256), 254) + _STEP // 2) // _STEP * _STEP).astype(np.uint8)
-PARAMETERS = {"faces": "ycrcb-delta-zstd", "step": _STEP, "hold": _HOLD, "sound": "wav-s16-16000"}
+PARAMETERS = {"faces": "ycrcb-delta", "step": _STEP, "hold": _HOLD, "sound": "wav-s16-16000"}
 """What a store's header says of all this; a store with others is of another format."""
 
 _WAV = struct.Struct("<4sI4s4sIHHIIHH4sI")
@@ -55,13 +63,13 @@ SOUND_HEADER = _WAV.size
 Bytes = NDArray[np.uint8]
 
 
-def need_zstd() -> None:
-    """Raises MissingExtraError where pyarrow, which brings Zstandard along, is not installed."""
-    _codec()
+def need_codecs() -> None:
+    """Raises MissingExtraError where pyarrow, which brings LZ4 and Zstandard along, is not installed."""
+    _codec("zstd")
 
 
-def pack_faces(faces: Bytes) -> bytes:
-    """Faces (n, 96, 96, 3) RGB -> one Zstandard frame."""
+def pack_faces(faces: Bytes, pack: Pack = "fast") -> bytes:
+    """Faces (n, 96, 96, 3) RGB -> one LZ4 or Zstandard frame."""
     change = np.empty((3, len(faces), _AREA), np.uint8)
     ycc = np.empty((_GROUP, _AREA, 3), np.uint8)
     exact = np.empty((3, _GROUP, _AREA), np.uint8)
@@ -77,7 +85,7 @@ def pack_faces(faces: Bytes) -> bytes:
             _hold(exact[1:, k], kept[1:, k], kept[1:, k + 1])
         np.subtract(kept[:, 1 : n + 1], kept[:, :n], out=change[:, start : start + n])
         kept[:, 0] = kept[:, n]
-    return bytes(_codec().compress(change, asbytes=True))
+    return bytes(_codec("lz4" if pack == "fast" else "zstd").compress(change, asbytes=True))
 
 
 def unpack_faces(packed: bytes | memoryview, n_frames: int) -> Bytes:
@@ -89,8 +97,8 @@ def unpack_faces(packed: bytes | memoryview, n_frames: int) -> Bytes:
     if not 0 < n_frames <= MAX_FRAMES:
         raise ValueError(f"{n_frames} frames")
     try:
-        raw = _codec().decompress(packed, n_frames * _FRAME)
-    except (OSError, ValueError, MemoryError) as error:  # pyarrow's errors are of these
+        raw = _decompressed(packed, n_frames * _FRAME)
+    except (OSError, MemoryError) as error:  # pyarrow's errors are of these
         raise ValueError(str(error)) from error
     change = np.frombuffer(raw, np.uint8).reshape(3, n_frames, _AREA)
     faces = np.empty((n_frames, FACE_SIZE, FACE_SIZE, 3), np.uint8)
@@ -131,10 +139,26 @@ def _hold(exact: Bytes, before: Bytes, rounded: Bytes) -> None:
     cv2.copyTo(before, is_near, rounded)
 
 
+def _decompressed(packed: bytes | memoryview, n_bytes: int) -> Any:
+    """A buffer of so many bytes; raises ValueError, or OSError of pyarrow, for anything else."""
+    name = _MAGIC.get(bytes(packed[:4]))
+    if name is None:
+        raise ValueError("neither LZ4 nor Zstandard")
+    if name == "zstd":
+        return _codec(name).decompress(packed, n_bytes)
+    import pyarrow  # noqa: PLC0415
+
+    # as a stream: pyarrow's one-shot LZ4 takes fewer bytes than promised for enough
+    raw = pyarrow.CompressedInputStream(pyarrow.BufferReader(packed), name).read_buffer(n_bytes + 1)
+    if len(raw) != n_bytes:
+        raise ValueError(f"{len(raw)} bytes, not {n_bytes}")
+    return raw
+
+
 @functools.cache
-def _codec() -> Any:
+def _codec(name: str) -> Any:
     try:
         import pyarrow  # noqa: PLC0415 - optional, and takes a while
     except ImportError as error:
         raise MissingExtraError("pyarrow", "train") from error
-    return pyarrow.Codec("zstd", compression_level=_LEVEL)
+    return pyarrow.Codec(name, compression_level=_LEVEL) if name == "zstd" else pyarrow.Codec(name)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from fakespan.data.clip import Faces, read_example
 from fakespan.data.manifest import Subset, load_manifest
-from fakespan.data.packing import MAX_FRAMES, need_zstd
+from fakespan.data.packing import MAX_FRAMES, SUFFIXES, Pack, need_codecs
 from fakespan.data.sets import default_faces
 from fakespan.data.shards import ShardWriter, index_path, sample_record, shard_name, shard_numbers, tar_path
 from fakespan.data.store import Header, check_store, read_header, write_json
@@ -56,6 +56,7 @@ class _Task:
     first: int  # position of its first clip
     samples: tuple[Sample, ...]
     faces: Faces
+    pack: Pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def prepare(
     subset: Subset = "full",
     limit: int | None = None,
     faces: Faces | None = None,
+    pack: Pack = "fast",
     workers: int = 1,
     redo: Sequence[str] = (),
     progress: Progress | None = None,
@@ -89,6 +91,7 @@ def prepare(
         subset: full, visual or audio.
         limit: the first so many clips.
         faces: how faces are found; None for what the set needs.
+        pack: "fast" to read, or "small": two thirds of the size.
         workers: processes; with 1 it is done in this one.
         redo: names of shards to make anew, as errors and `check_store` name them; "damaged" finds them itself.
         progress: see `Progress`.
@@ -99,7 +102,9 @@ def prepare(
             full, or a process was killed.
         MissingExtraError: pyarrow is not installed.
     """
-    need_zstd()
+    need_codecs()
+    if pack not in SUFFIXES:
+        raise UsageError("--pack", expected="fast or small", got=repr(pack), remedy="choose one of them")
     if workers < 1:
         raise UsageError("--workers", expected="at least 1", got=str(workers), remedy="leave it out")
     manifest = load_manifest(source)
@@ -112,6 +117,7 @@ def prepare(
         subset=subset,
         limit=limit,
         faces=faces or default_faces(manifest.kind),
+        pack=pack,
         n_clips=len(samples),
         clips_per_shard=max(1, min(MAX_PER_SHARD, -(-len(samples) // N_SHARDS))),
         digest=_digest(samples),
@@ -120,7 +126,8 @@ def prepare(
     _remove(folder, header, redo)
     size = header.clips_per_shard
     tasks = [
-        _Task(folder, k, k * size, samples[k * size : (k + 1) * size], header.faces) for k in range(header.n_shards)
+        _Task(folder, k, k * size, samples[k * size : (k + 1) * size], header.faces, pack)
+        for k in range(header.n_shards)
     ]
     events = _write_all(tasks) if workers == 1 else _in_processes(tasks, min(workers, len(tasks)))
     with _told_of_disk(folder):
@@ -194,21 +201,21 @@ def _write_all(tasks: Sequence[_Task]) -> Iterator[_Event]:
             there = {row.position for row in writer.rows}
             for position, sample in enumerate(task.samples, start=task.first):
                 if position not in there:
-                    yield _added(writer, position, sample, task.faces)
+                    yield _added(writer, position, sample, task)
             writer.finish()
 
 
-def _added(writer: ShardWriter, position: int, sample: Sample, faces: Faces) -> _Event:
+def _added(writer: ShardWriter, position: int, sample: Sample, task: _Task) -> _Event:
     """Decodes a clip and adds it, or says why not."""
     try:
-        example = read_example(sample, faces)
+        example = read_example(sample, task.faces)
     except FakespanError as error:
         return _Event("problem", name=sample.name, message=str(error))
     except Exception as error:  # whatever a damaged file did to a decoder, the others go on
         return _Event("problem", name=sample.name, message=f"{sample.path}: {type(error).__name__}: {error}")
     if len(example.faces) > MAX_FRAMES:
         return _Event("problem", name=sample.name, message=f"{sample.path}: longer than {MAX_FRAMES} frames")
-    writer.add(position, sample, example)
+    writer.add(position, sample, example, task.pack)
     return _Event("new", len(example.faces))
 
 

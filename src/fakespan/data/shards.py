@@ -21,7 +21,7 @@ from typing import IO, Any, Self, get_args
 
 from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
 from fakespan.data.entries import Unusable, count, number, segment, split_of, tidy_name
-from fakespan.data.packing import MAX_FRAMES, SOUND_HEADER, pack_faces, pack_sound
+from fakespan.data.packing import MAX_FRAMES, SOUND_HEADER, SUFFIXES, Pack, pack_faces, pack_sound
 from fakespan.errors import DataError
 from fakespan.types import Modality, Sample
 
@@ -160,14 +160,14 @@ class ShardWriter:
             with contextlib.suppress(OSError):
                 file.close()
 
-    def add(self, position: int, sample: Sample, example: Example) -> None:
+    def add(self, position: int, sample: Sample, example: Example, pack: Pack = "fast") -> None:
         """Writes a clip: first its data, then its line.
 
         Raises:
             OSError: it cannot be written; nothing of it is left.
         """
         members = {
-            "faces.ycc.zst": pack_faces(example.faces) if example.has_picture else None,
+            f"faces.ycc.{SUFFIXES[pack]}": pack_faces(example.faces, pack) if example.has_picture else None,
             "sound.wav": pack_sound(example.sound) if example.has_sound else None,
         }
         try:

@@ -20,7 +20,7 @@ from fakespan.config import FPS
 from fakespan.data.clip import Faces, fit_spans
 from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
 from fakespan.data.entries import Unusable, read_json
-from fakespan.data.packing import PARAMETERS, need_zstd, unpack_faces, unpack_sound
+from fakespan.data.packing import PARAMETERS, Pack, need_codecs, unpack_faces, unpack_sound
 from fakespan.data.shards import Row, damaged, read_index, read_part, shard_name, shard_numbers, tar_path
 from fakespan.errors import DataError
 from fakespan.media.features import FACE_SIZE
@@ -41,6 +41,7 @@ class Header:
     subset: str
     limit: int | None
     faces: Faces
+    pack: Pack
     n_clips: int  # that are in it once it is finished, with those that could not be read
     clips_per_shard: int
     digest: str  # of names and truth of all clips
@@ -69,7 +70,7 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        need_zstd()
+        need_codecs()
         self.folder, self.header = folder, read_header(folder)
         rows = [(row, k) for k in shard_numbers(folder) for row in read_index(folder, k)]
         rows.sort(key=lambda entry: entry[0].position)
