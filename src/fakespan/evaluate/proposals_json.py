@@ -2,16 +2,18 @@
 
 Contract: a file in, `(names, rows of each, columns)` out, seconds, float32. The usual file (plain numbers, nothing
 nested deeper) is read piece by piece, without making a Python object for every number: names are found by their quotes,
-since there are none inside the lists, and what remains is brackets, commas and numbers. Whatever looks otherwise goes
-through the standard library's parser, which is slower, knows NaN and Infinity, and says what is wrong.
+since there are none inside the lists, and what remains is brackets, commas and numbers, which other threads turn into
+arrays meanwhile. Whatever looks otherwise goes through the standard library's parser, which is slower, knows NaN and
+Infinity, and says what is wrong.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
 import numpy as np
@@ -26,7 +28,10 @@ Parsed = tuple[tuple[str, ...], list[int], Singles]
 
 _BLOCK = 1 << 22
 """Bytes read at a time: what an operation leaves is still in the processor's cache for the next one."""
-_CSV_BLOCK = _BLOCK // 4
+_CSV_BLOCK = 2 * _BLOCK  # one for each piece: the threads are busy with others
+_THREADS = 2
+_AHEAD = 4
+"""Pieces that wait for a thread at most: what bounds the memory."""
 
 _STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\.)*"')
 _CONTROL = re.compile(rb"[\x00-\x1f]")
@@ -64,19 +69,25 @@ def _usual(file: IO[bytes], fps: float = 1.0) -> Parsed | None:
     """Reads the usual form; None for anything else."""
     try:
         read_lines = _line_reader()
-        names, frames, columns = [], [], [np.zeros((3, 0), dtype=np.float32)]
-        for text, is_last in _blocks(file):
-            found, bare = _without_names(text)
-            names += found
-            # without its numbers {"":[[,,],[,,]],"":[]} remains: one shape to compare with, and the count of the rows
-            frames.append(bare.translate(None, _SPACE + _NUMBER))
-            if is_last and bare.strip(_SPACE) not in (b"}", b"{}"):
-                return None
-            if not is_last:
-                columns.append(_seconds(read_lines(bare if len(frames) > 1 else b"," + bare), fps))
+        names, columns = [], [np.zeros((3, 0), dtype=np.float32)]
+        frames: list[bytes] = []
+        waiting: deque[Future[Singles]] = deque()
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for text, is_last in _blocks(file):
+                found, bare = _without_names(text)
+                if is_last:
+                    is_closed = bare.strip(_SPACE) in (b"}", b"{}")
+                else:
+                    lines = (bare if frames else b"," + bare).translate(_AS_LINES)
+                    waiting.append(threads.submit(lambda lines: _seconds(read_lines(lines), fps), lines))
+                names += found
+                # without its numbers {"":[[,,],[,,]],"":[]} remains: one shape to compare with, and the rows counted
+                frames.append(bare.translate(None, _SPACE + _NUMBER))
+                while waiting and (is_last or len(waiting) > _AHEAD):
+                    columns.append(waiting.popleft().result())
     except (ImportError, ValueError):
         return None
-    counts = _counts(b"".join(frames))
+    counts = _counts(b"".join(frames)) if is_closed else None
     rows = np.concatenate(columns, axis=1)
     return (tuple(names), counts, rows) if counts is not None and sum(counts) == rows.shape[1] else None
 
@@ -121,7 +132,8 @@ def _counts(frame: bytes) -> list[int] | None:
 def _line_reader() -> Any:
     """Reads rows [a, b, c], [d, e, f] ... into (3, n) by pyarrow.
 
-    With each ] a line's end and each [ a space, a row is a line, and the comma that stood before it an empty column.
+    The text comes through _AS_LINES: with each ] a line's end and each [ a space, a row is a line, and the comma that
+    stood before it an empty column.
 
     Raises (the function given):
         ValueError: one is no number, or something stands between the rows.
@@ -133,10 +145,10 @@ def _line_reader() -> Any:
     types = {"": pa.null(), "score": pa.float64(), "begin": pa.float64(), "end": pa.float64()}
     convert = csv.ConvertOptions(column_types=types, null_values=_BLANKS)
     parse = csv.ParseOptions(quote_char=False, invalid_row_handler=_skip_blank)
-    read = csv.ReadOptions(column_names=list(types), block_size=_CSV_BLOCK)
+    read = csv.ReadOptions(column_names=list(types), block_size=_CSV_BLOCK, use_threads=False)
 
     def read_lines(text: bytes) -> list[NDArray[np.float64]]:
-        table = csv.read_csv(pa.BufferReader(text.translate(_AS_LINES)), read, parse, convert)
+        table = csv.read_csv(pa.BufferReader(text), read, parse, convert)
         return [column.to_numpy() for column in table.columns[1:]]  # a null becomes NaN
 
     return read_lines
