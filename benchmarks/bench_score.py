@@ -57,22 +57,20 @@ values = [*ap.values(), *(ar[n] for n in (100, 50, 20, 10))]
 """
 OUR_IMPORTS = """
 import orjson, pyarrow.csv, pyarrow.parquet
-from fakespan.evaluate.proposals import read_proposals
-from fakespan.evaluate.truth import read_truth
-from fakespan.evaluate.score import score
+from fakespan.evaluate.score import read_both, score
 from fakespan.metrics import Pairs
 from fakespan.metrics.precision import match_pairs
 from fakespan.metrics.recall import best_shares, found_shares
 """
 OUR_WORK = """
-labels = read_truth({metadata!r}).labels
-pairs = Pairs.of(read_proposals({proposals!r}, {fps}), labels)
+found, truth = read_both({proposals!r}, {metadata!r}, {fps})
+pairs = Pairs.of(found, truth.labels)
 matches = match_pairs(pairs, (0.5, 0.75, 0.95))
 values = [matches.average_precision(t) for t in (0.5, 0.75, 0.95)]
 values += [found_shares(best).mean() for best in best_shares(pairs, (100, 50, 20, 10)).values()]
 """
 SCORE_WORK = """
-result = score(read_proposals({proposals!r}, {fps}), read_truth({metadata!r}), n_bootstrap={n_bootstrap})
+result = score(*read_both({proposals!r}, {metadata!r}, {fps}), n_bootstrap={n_bootstrap})
 values = [v for k, v in result.subsets[0].values.items() if k[:3] in ("AP@", "AR@")]
 """
 

@@ -18,8 +18,7 @@ from fakespan.metrics import (
     match_proposals,
 )
 from fakespan.metrics.cuts import Cuts
-from fakespan.metrics.pairs import best_first
-from fakespan.metrics.precision import _places
+from fakespan.metrics.places import Tally, best_first
 from test_metrics import as_set, slow_iou, videos
 
 
@@ -72,14 +71,14 @@ def test_ranks_are_those_of_a_stable_sort(values, data):
     order = np.argsort(-array, kind="stable")
     assert best_first(array).tolist() == order.tolist()
     chosen = np.array(sorted(data.draw(st.sets(st.integers(0, len(array) - 1)))), dtype=np.int64)
-    assert _places(array, chosen).tolist() == np.argsort(order)[chosen].tolist()
+    assert Tally(array).places(chosen).tolist() == np.argsort(order)[chosen].tolist()
 
 
 def test_ranks_of_many_scores_are_those_of_a_stable_sort():
     generator = np.random.default_rng(0)
     array = generator.beta(0.5, 3, 100_000).astype(np.float32).round(5)
     chosen = np.sort(generator.choice(len(array), 2000, replace=False))
-    assert np.array_equal(_places(array, chosen), np.argsort(np.argsort(-array, kind="stable"))[chosen])
+    assert np.array_equal(Tally(array).places(chosen), np.argsort(np.argsort(-array, kind="stable"))[chosen])
 
 
 @settings(deadline=None)

@@ -17,7 +17,7 @@ from fakespan.cli import app
 from fakespan.errors import DataError, UsageError
 from fakespan.evaluate.proposals import Proposals, read_proposals
 from fakespan.evaluate.proposals_parquet import write_parquet
-from fakespan.evaluate.score import score
+from fakespan.evaluate.score import read_both, score
 from fakespan.evaluate.truth import Truth, read_truth
 from fakespan.metrics import average_precision, average_recall
 from fakespan.types import Sample, Segment
@@ -315,3 +315,34 @@ def test_rating_a_file_loads_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_both_files_are_read_at_once_as_one_by_one(golden):
+    found, truth = read_both(PROPOSALS, METADATA)
+    assert found.n_proposals == read_proposals(PROPOSALS).n_proposals
+    assert truth.names == read_truth(METADATA).names
+    assert score(found, truth).subsets[0].values == golden.subsets[0].values
+
+
+@pytest.mark.parametrize(
+    ("proposals", "metadata", "message"),
+    [
+        ("[]", "[]", "expected an object of videos"),
+        ("{}", "[]", "an empty list"),
+        ("[", "{", "proposals.json: expected"),
+    ],
+)
+def test_of_two_bad_files_the_proposals_are_told(tmp_path, proposals, metadata, message):
+    paths = tmp_path / "proposals.json", tmp_path / "metadata.json"
+    for path, text in zip(paths, (proposals, metadata), strict=True):
+        path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_both(*paths)
+
+
+def test_a_score_that_is_no_number_is_left_to_the_check(tmp_path):
+    values = np.array([np.nan, np.inf, 0.5], dtype=np.float32)
+    write_parquet(tmp_path / "p.parquet", Proposals(("test/a.mp4",), np.array([0, 3]), values, values, values))
+    found, truth = read_both(tmp_path / "p.parquet", written(tmp_path / "metadata.json", ENTRIES[:1]))
+    with pytest.raises(DataError, match="a score that is a number"):
+        score(found, truth)

@@ -37,13 +37,12 @@ def score(
     plots: Annotated[Path | None, typer.Option(help="Draw precision, recall and scores into this folder.")] = None,
 ) -> None:
     """Rate a proposals file: AP, AR and AUC as published, per subset and per length of the forged spans."""
-    from fakespan.evaluate.proposals import read_proposals
+    from fakespan.evaluate.score import read_both
     from fakespan.evaluate.score import score as rate
     from fakespan.evaluate.score_table import draw, render
-    from fakespan.evaluate.truth import read_truth
 
-    found = read_proposals(proposals, fps)
-    truth = read_truth(metadata).prepared(found, split, preset)
+    found, truth = read_both(proposals, metadata, fps)
+    truth = truth.prepared(found, split, preset)
     with bar("resampling") as progress:
         result = rate(found, truth, n_bootstrap=bootstrap, missing=missing, seed=seed, progress=progress)
     text = json.dumps(result.to_dict(), indent=1, allow_nan=False)

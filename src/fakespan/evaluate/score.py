@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fakespan.config import FPS
 from fakespan.errors import UsageError
+from fakespan.evaluate.proposals import read_proposals
 from fakespan.evaluate.score_notes import Missing, check
 from fakespan.evaluate.score_parts import Group, Progress, Rated, resampled
-from fakespan.evaluate.truth import KINDS, Truth
+from fakespan.evaluate.truth import KINDS, Truth, read_truth
 from fakespan.metrics import Pairs, Proposals
 
-__all__ = ["BUCKETS_S", "SUBSETS", "USUAL", "Group", "Score", "check", "score"]
+__all__ = ["BUCKETS_S", "SUBSETS", "USUAL", "Group", "Score", "check", "read_both", "score"]
 
 USUAL: dict[str, tuple[tuple[float, ...], tuple[int, ...]]] = {
     "lavdf": ((0.5, 0.75, 0.95), (100, 50, 20, 10)),
@@ -61,6 +65,26 @@ class Score:
             "bootstrap": bootstrap if self.n_bootstrap else None,
             "notes": list(self.notes),
         }
+
+
+def read_both(proposals: str | Path, metadata: str | Path, fps: float = FPS) -> tuple[Proposals, Truth]:
+    """Reads what `score` takes: both files at the same time, the proposals in a thread, which counts their scores too.
+
+    Args, Raises: as `read_proposals` and `read_truth`; where both files are bad, the proposals' error.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(_read_and_count, proposals, fps)
+        try:
+            truth = read_truth(metadata)
+        finally:
+            found = waiting.result()
+    return found, truth
+
+
+def _read_and_count(path: str | Path, fps: float) -> Proposals:
+    found = read_proposals(path, fps)
+    _ = found.tally  # NumPy and Arrow work while the interpreter parses the metadata
+    return found
 
 
 def score(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fakespan.errors import DataError
+from fakespan.metrics.places import Tally
 
 __all__ = ["Labels", "Proposals", "lay_out"]
 
@@ -102,6 +103,11 @@ class Proposals(_Flat):
     def n_proposals(self) -> int:
         """Of all videos."""
         return len(self.score)
+
+    @cached_property
+    def tally(self) -> Tally:
+        """Places of a few by their scores."""
+        return Tally(self.score)
 
     def ordered(self, names: tuple[str, ...]) -> Proposals:
         """Those of these videos, in this order; a video without proposals has none."""

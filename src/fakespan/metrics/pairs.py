@@ -16,11 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fakespan.errors import DataError
 from fakespan.metrics.flat import Ints, Labels, Proposals, Singles
+from fakespan.metrics.places import BLOCK, best_first
 
-__all__ = ["Pairs", "best_first", "claim"]
-
-BLOCK = 1 << 16
-"""Overlaps computed at a time: what an operation leaves is still in the processor's cache for the next one."""
+__all__ = ["Pairs", "claim"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,12 +130,3 @@ def claim(pairs: Pairs, chosen: Ints) -> tuple[Ints, Ints]:
         left = is_free_label[label] & is_free_proposal[proposal]
         video, label, proposal = video[left], label[left], proposal[left]
     return np.concatenate(labels), np.concatenate(proposals)
-
-
-def best_first(scores: Singles) -> Ints:
-    """Indices, best score first, equal ones in the order given: a stable sort as one of unique whole numbers."""
-    bits = (scores + np.float32(0)).view(np.uint32)  # + 0: -0 counts as 0
-    descending = np.where(bits >> np.uint32(31), bits, ~(bits | np.uint32(0x80000000)))
-    keys = (descending.astype(np.uint64) << np.uint64(32)) | np.arange(len(scores), dtype=np.uint64)
-    keys.sort()
-    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)

@@ -9,15 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fakespan.metrics.flat import Floats, Ints, Singles
-from fakespan.metrics.pairs import BLOCK, Pairs, best_first, claim
+from fakespan.metrics.flat import Floats, Ints
+from fakespan.metrics.pairs import Pairs, claim
 
 __all__ = ["IOU_THRESHOLDS", "Matches", "activitynet_average_precision", "average_precision", "match_proposals"]
 
 Flags = NDArray[np.bool_]
 IOU_THRESHOLDS = (0.5, 0.75, 0.95)
-FINE = 1 << 20
-"""Steps of `_places`: as many as there are proposals in a large set, and few enough to stay in the cache."""
 
 
 def average_precision(
@@ -117,7 +115,7 @@ class Matches:
         """IoU threshold -> how many proposals score better than each right one, ascending."""
         together = np.concatenate([np.zeros(0, dtype=np.int64), *self.right.values()])
         ends = np.cumsum([len(right) for right in self.right.values()])
-        places = np.split(_places(self.pairs.proposals.score, together), ends[:-1])
+        places = np.split(self.pairs.proposals.tally.places(together), ends[:-1])
         return {t: np.sort(of_right) for t, of_right in zip(self.right, places, strict=True)}
 
     def hits(self, threshold: float) -> Flags:
@@ -176,40 +174,4 @@ def weigh(weights: NDArray[np.int32], ranks: Mapping[float, Ints]) -> dict[float
     for threshold, places in ranks.items():
         taken = places[weights[places] > 0]
         steps[threshold] = (np.cumsum(weights[taken], dtype=np.int64), seen[taken])
-    return steps
-
-
-def _places(scores: Singles, chosen: Ints) -> Ints:
-    """How many scores come before each chosen one, best first, equal ones in the order given; without sorting them all.
-
-    Scores are counted in FINE equal steps; only those that share a step with a chosen one are sorted.
-    """
-    if not len(chosen):
-        return chosen
-    low, high = scores.min(), scores.max()
-    with np.errstate(over="ignore", invalid="ignore"):
-        width = (high - low) or np.float32(1)
-    if not np.isfinite(width):
-        return np.argsort(best_first(scores))[chosen]
-    is_wanted = np.zeros(FINE, dtype=bool)
-    is_wanted[_steps_of(scores[chosen], high, width)] = True
-    n_in_step, near_blocks = np.zeros(FINE, dtype=np.int32), []
-    for begin in range(0, len(scores), BLOCK):
-        steps = _steps_of(scores[begin : begin + BLOCK], high, width)
-        np.add.at(n_in_step, steps, np.int32(1))
-        near_blocks.append(begin + np.flatnonzero(is_wanted[steps]))
-    near = np.concatenate(near_blocks)
-    order = best_first(scores[near])
-    of_near = _steps_of(scores[near[order]], high, width)
-    firsts = np.flatnonzero(np.diff(of_near, prepend=-1))  # where each step begins among the near ones
-    ends = np.cumsum(n_in_step, dtype=np.int64)
-    before = ends[of_near[firsts]] - np.diff(firsts, append=len(near))
-    places = np.empty(len(near), dtype=np.int64)
-    places[order] = np.arange(len(near)) + np.repeat(before - firsts, np.diff(firsts, append=len(near)))
-    return places[np.searchsorted(near, chosen)]
-
-
-def _steps_of(scores: Singles, high: np.float32, width: np.float32) -> Ints:
-    """In which of FINE equal steps, best first, each score lies."""
-    steps: Ints = ((high - scores) / width * np.float32(FINE - 1)).astype(np.int64)
     return steps
