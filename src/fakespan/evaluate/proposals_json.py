@@ -30,7 +30,7 @@ _BLOCK = 1 << 22
 """Bytes read at a time: what an operation leaves is still in the processor's cache for the next one."""
 _CSV_BLOCK = 2 * _BLOCK  # one for each piece: the threads are busy with others
 _THREADS = 2
-_AHEAD = 4
+_AHEAD = 2
 """Pieces that wait for a thread at most: what bounds the memory."""
 
 _STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\.)*"')
