@@ -31,7 +31,7 @@ __all__ = ["Forged", "Span", "Stage", "make_clip"]
 
 Sound = NDArray[np.float32]
 Faces = NDArray[np.uint8]
-N_TRIES = 10  # to find words for a span
+N_TRIES = 30  # to find words for a span
 UNHEARD = {"donor": "donor-clean", "redraw": "resynthesis-mel"}  # family of lips -> a voice that offers such words
 N_FILMED = 5  # clips whose mouths are looked through
 
@@ -123,11 +123,12 @@ class _Forger:
 
     def _try_job(self, taken: list[tuple[float, float]]) -> _Job | None:
         voice = str(self.rng.choice(self.tools.voice_methods(self.config)))
-        lips = str(self.rng.choice(self.config.lips))
+        fitting = [m for m in self.config.lips if self.kind != "both" or _go_together(_source(voice), m)]
+        if not fitting:
+            return None
+        lips = str(self.rng.choice(fitting))
         if self.kind == "visual":
             voice = UNHEARD.get(_family(lips), voice)
-        if self.kind == "both" and not _go_together(_source(voice), lips):
-            return None
         words, elsewhere = self.stage.words, self.stage.elsewhere
         swap = choose_swap(words, elsewhere, self.config.swap, self.rng, source=_source(voice), taken=taken)
         if swap is None:
