@@ -1,6 +1,6 @@
 """Training in less memory: parts of an encoder are computed again on the way back instead of being kept.
 
-Gradients stay the same; a step takes about a third longer. At T = 512 nearly all that a training step of BA-TFD keeps
+Gradients stay the same; a step of BA-TFD at T = 512 takes 1.6 times as long. There nearly all that a training step keeps
 are the activations of c3d's first block, 64 channels of 96x96 pixels for every frame.
 """
 
