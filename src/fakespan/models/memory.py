@@ -1,7 +1,7 @@
 """Training in less memory: parts of an encoder are computed again on the way back instead of being kept.
 
-Gradients stay the same; a step of BA-TFD at T = 512 takes 1.6 times as long. There nearly all that a training step keeps
-are the activations of c3d's first block, 64 channels of 96x96 pixels for every frame.
+Gradients stay the same; a step of BA-TFD at T = 512 takes 1.6 times as long. There nearly all that a step keeps are
+the activations of c3d's first block, 64 channels of 96x96 pixels for every frame.
 """
 
 from __future__ import annotations
