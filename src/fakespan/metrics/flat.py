@@ -7,6 +7,7 @@ are ties here.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,9 +32,9 @@ class _Flat(Mapping[str, Singles]):
     offsets: Ints
 
     @property
+    @abstractmethod
     def columns(self) -> tuple[Singles, ...]:
         """All values, column by column."""
-        raise NotImplementedError
 
     @cached_property
     def index(self) -> dict[str, int]:
