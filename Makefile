@@ -38,7 +38,7 @@ types: setup  ## mypy --strict on src
 no-cuda: setup  ## fail when a CUDA package got installed
 	@! $(BIN)/python -m pip list 2>/dev/null | grep -iE '^(nvidia|cuda|triton)' || (echo "expected no CUDA package"; exit 1)
 
-bench: setup  ## every benchmark, one after the other (about ten minutes)
+bench: setup  ## every benchmark, one after the other
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
 # One core trains while the other makes examples; glibc keeps freed memory for the next step.
