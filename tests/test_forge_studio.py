@@ -24,7 +24,7 @@ from fakespan.errors import ConfigError, DataError
 from fakespan.forge.labels import Word
 from fakespan.forge.studio import ForgeConfig, forge_set
 from fakespan.forge.studio.plan import plan
-from fakespan.forge.studio.survey import Take, look_at
+from fakespan.forge.studio.survey import Take, look_at, survey
 from fakespan.forge.studio.tools import redraw_with
 from fakespan.media.decode import load_pictures, read_sound
 from fakespan.media.encode import write_video
@@ -98,6 +98,20 @@ def test_patterns_choose_the_splits():
     assert len(planned.takes["train"]) == 16
 
 
+def test_even_folders_give_as_many_scenes_however_many_files_they_hold():
+    takes = [take(f"many/{k}.mp4") for k in range(18)] + [take(f"few/{k}.mp4") for k in range(2)]
+    config = ForgeConfig(splits=(1, 0, 0), even_folders=True)
+    folders = Counter(s.take.file.split("/", maxsplit=1)[0] for s in plan(takes, config, 120, 0).scenes)
+    assert abs(folders["many"] - folders["few"]) <= 1
+    uneven = Counter(s.take.file.split("/", maxsplit=1)[0] for s in plan(takes, ForgeConfig(), 120, 0).scenes)
+    assert uneven["many"] > 3 * uneven["few"]
+
+
+def test_files_that_no_pattern_names_are_not_looked_at(source, tmp_path):
+    config = ForgeConfig(test=("one.mp4", "two.mp4"), splits=(0, 0, 1))
+    assert [take.file for take in survey(source, tmp_path / "notes.jsonl", config, 1)] == ["one.mp4", "two.mp4"]
+
+
 def test_nothing_usable_is_told_with_a_reason():
     with pytest.raises(DataError, match=r"none of them usable.*no word found"):
         plan([take("a.mp4", problem="no word found")], ForgeConfig(), 4, 0)
@@ -126,10 +140,17 @@ def test_shipped_configs_load(path):
     from_mapping(ForgeConfig, load_toml(path)["forge"], "forge")
 
 
-def test_the_methods_held_out_are_in_no_training_set():
-    seen, unseen = (from_mapping(ForgeConfig, load_toml(p)["forge"], "forge") for p in CONFIGS)
+@pytest.mark.parametrize("prefix", ["", "small_"])
+def test_the_methods_held_out_are_in_no_training_set(prefix):
+    folder = CONFIGS[0].parent
+    seen, unseen = (
+        from_mapping(ForgeConfig, load_toml(folder / f"{prefix}{name}.toml")["forge"], "forge")
+        for name in ("seen", "unseen")
+    )
     assert not set(seen.voice) & set(unseen.voice)
     assert not set(seen.lips) & set(unseen.lips)
+    assert seen.test == unseen.test
+    assert not set(unseen.train + unseen.dev)
 
 
 @pytest.fixture(scope="module")

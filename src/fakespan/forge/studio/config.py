@@ -27,6 +27,7 @@ class ForgeConfig:
     voice_plugin: str = ""  # a command with {text} {reference} {out}
     lips_plugin: str = ""  # a command with {frames} {wav} {out}
     speakers: Literal["auto", "folder", "file"] = "auto"  # whose clips lend words to each other, see survey
+    even_folders: bool = False  # every folder gives as many clips as the others, however many files it holds
     splits: tuple[float, float, float] = (0.6, 0.2, 0.2)  # train, dev, test, in source files
     train: tuple[str, ...] = ()  # patterns below the source folder; when one is given, files that fit none are left out
     dev: tuple[str, ...] = ()

@@ -118,15 +118,29 @@ def _scenes(  # noqa: PLR0917
     for kind in KINDS:
         for k in _rounds(n_scenes, counts[kind], rng):
             kinds[k].append(kind)
-    stretches = [(take, *piece) for take in takes for piece in _pieces(take, config)]
     numbers = rng.permutation(n_clips).tolist()
     scenes = []
-    for own, k in zip(kinds, _rounds(len(stretches), n_scenes, rng), strict=True):
-        take, first, stop = stretches[k]
+    for own, (take, first, stop) in zip(kinds, _stretches(takes, config, n_scenes, rng), strict=True):
         named = [(kind, numbers.pop()) for kind in own]
         entries = tuple(Entry(f"{split}/{n:06}.mp4", kind, (seed, SPLITS.index(split), n)) for kind, n in named)
         scenes.append(Scene(take, *_trimmed(take, first, stop, config, rng), split, entries))
     return scenes
+
+
+def _stretches(
+    takes: Sequence[Take], config: ForgeConfig, n_scenes: int, rng: np.random.Generator
+) -> list[tuple[Take, int, int]]:
+    """Where the scenes are: none twice before all were taken, of all takes or, with `even_folders`, of each folder."""
+    folders: dict[PurePosixPath, list[tuple[Take, int, int]]] = {}
+    for take in takes:
+        folder = PurePosixPath(take.file).parent if config.even_folders else PurePosixPath()
+        folders.setdefault(folder, []).extend((take, *piece) for piece in _pieces(take, config))
+    sizes = _shared_out(n_scenes, [1.0] * len(folders))
+    drawn = [
+        [stretches[k] for k in _rounds(len(stretches), n, rng)]
+        for stretches, n in zip(folders.values(), sizes, strict=True)
+    ]
+    return [one for n in range(max(sizes)) for own in drawn for one in own[n : n + 1]]
 
 
 def _rounds(n: int, count: int, rng: np.random.Generator) -> list[int]:

@@ -13,7 +13,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import cv2
@@ -75,7 +75,7 @@ def survey(
         DataError: the folder holds no media files.
         MissingExtraError: the extra `forge` is not installed.
     """
-    files = find_media(source)
+    files = [path for path in find_media(source) if _is_wanted(path.relative_to(source), config)]
     known = {take.file: take for take in _read(notes)}
     takes = {}
     for path in files:
@@ -94,6 +94,12 @@ def survey(
             if progress:
                 progress(len(takes), len(files))
     return [takes[path] for path in files]
+
+
+def _is_wanted(file: PurePath, config: ForgeConfig) -> bool:
+    """What no pattern names is not looked at."""
+    patterns = (*config.train, *config.dev, *config.test)
+    return not patterns or any(PurePosixPath(file.as_posix()).match(pattern) for pattern in patterns)
 
 
 def look_at(path: Path, source: Path, config: ForgeConfig) -> Take:
