@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import platform
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from rich.text import Text
 from fakespan import __version__
 from fakespan.config import FPS, Decoding, to_mapping
 from fakespan.data.clip import Faces
+from fakespan.data.loading import default_workers
 from fakespan.data.manifest import Subset, is_labelled
 from fakespan.data.sets import ClipSet, open_set
 from fakespan.errors import DataError, MissingExtraError, UsageError
@@ -39,8 +39,6 @@ from fakespan.report.files import write_text
 from fakespan.types import Sample
 
 __all__ = ["Evaluation", "SetOptions", "evaluate_set"]
-
-MAX_WORKERS = 16
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def evaluate_set(
         run,
         post,
         batch_size=batch_size,
-        n_workers=_n_workers() if options.n_workers is None else options.n_workers,
+        n_workers=default_workers() if options.n_workers is None else options.n_workers,
         progress=progress,
     )
     return _rated(localizer, clips, run, said, options, progress=progress)
@@ -255,8 +253,3 @@ def _named(source: str) -> str:
     """The set without where it lies on this machine."""
     kind, _, place = source.partition(":")
     return f"{kind}:{Path(place).resolve().name}"
-
-
-def _n_workers() -> int:
-    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MAX_WORKERS, n_cores - 1)

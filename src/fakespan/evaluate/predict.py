@@ -13,21 +13,19 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 
 from fakespan.boundary_map import decode, to_seconds
 from fakespan.config import FPS, PostConfig
 from fakespan.data.dataset import Example
+from fakespan.data.loading import Unreadable, living_workers, plan, read_batches
 from fakespan.data.sets import ClipSet
-from fakespan.errors import DataError, FakespanError
+from fakespan.errors import DataError
 from fakespan.evaluate.proposal_writer import ProposalWriter
 from fakespan.evaluate.run import MAPS, RunFolder
 from fakespan.localizer import ClipMaps, Localizer
@@ -41,7 +39,6 @@ Judge = Callable[[Sequence[Example]], Sequence[ClipMaps | None]]
 Progress = Callable[..., None]
 """Called with the clips done, the clips there are, and a word about them."""
 
-N_SORTED = 16  # batches whose clips are put in order of length, so that little padding is computed
 N_PUBLISHED = 100  # proposals that the AV-Deepfake1M baseline suppresses among: the best ones
 
 
@@ -92,7 +89,7 @@ def predict(
         UsageError: the folder cannot be written to.
     """
     said, total = Predicted(), len(clips)
-    with ExitStack() as stack, _decoders(clips.source, said):
+    with ExitStack() as stack, living_workers(clips.source, lambda: said.n_before + said.n_clips):
         writers = {name: stack.enter_context(_writer(folder, name)) for name in MAPS if not _is_finished(folder, name)}
         done = {s.name for s in clips.samples if all(s.name in writer for writer in writers.values())}
         said.n_before = len(done)
@@ -100,9 +97,9 @@ def predict(
                 if any(clips.samples[k].name not in done for k in batch)]  # fmt: skip
         watch = _Watch(said.seconds)
         _tell(progress, said, total)
-        for batch in watch.each("reading", _loaded(clips, todo, n_workers)):
+        for batch in watch.each("reading", read_batches(clips, todo, n_workers)):
             examples = [e for e in batch if isinstance(e, Example)]
-            said.unreadable |= {e.name: e.message for e in batch if isinstance(e, _Unreadable)}
+            said.unreadable |= {e.name: e.message for e in batch if isinstance(e, Unreadable)}
             with watch.on("network"):
                 answers = judge(examples)
             for example, maps in zip(examples, answers, strict=True):
@@ -144,21 +141,6 @@ def map_proposals(maps: ClipMaps | None, example: Example, post: PostConfig) -> 
     return found
 
 
-def plan(durations_s: Sequence[float], batch_size: int) -> list[list[int]]:
-    """Which clips go together: near in the set, and among those near in length.
-
-    >>> plan([3.0, 1.0, 2.0, 1.0], 2)
-    [[1, 3], [2, 0]]
-    """
-    batches: list[list[int]] = []
-    block = batch_size * N_SORTED
-    for first in range(0, len(durations_s), block):
-        near = range(first, min(first + block, len(durations_s)))
-        order = sorted(near, key=lambda k: durations_s[k]) if batch_size > 1 else list(near)
-        batches += [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    return batches
-
-
 def _on_file_frames(cells: Floats, n_steps: int, n_frames: int) -> Floats:
     """The best cells, with begin and end rounded down to the file's frames, in the published order of operations."""
     best = np.sort(np.argsort(-cells[:, 0], kind="stable")[:N_PUBLISHED])
@@ -198,59 +180,6 @@ def _keep_parts(writers: dict[str, ProposalWriter]) -> None:
         shutil.copyfile(writer.part, kept)
         writer.close()
         os.replace(kept, writer.part)
-
-
-@dataclass(frozen=True)
-class _Unreadable:
-    name: str
-    message: str
-
-
-class _Readable(Dataset["Example | _Unreadable"]):
-    """The set, with what is wrong with a clip in place of an error."""
-
-    def __init__(self, clips: ClipSet) -> None:
-        self.clips = clips
-
-    def __getitem__(self, k: int) -> Example | _Unreadable:
-        try:
-            return self.clips[k]
-        except FakespanError as error:
-            return _Unreadable(self.clips.samples[k].name, str(error))
-        except Exception as error:  # whatever a hostile file does to a decoder, the others are predicted
-            return _Unreadable(self.clips.samples[k].name, f"{type(error).__name__}: {error}")
-
-
-def _loaded(clips: ClipSet, batches: list[list[int]], n_workers: int) -> Iterator[list[Example | _Unreadable]]:
-    """The batches, decoded ahead."""
-    if n_workers:
-        cv2.setNumThreads(1)  # a process that is forked while OpenCV has threads hangs
-    options: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": _one_thread} if n_workers else {}
-    yield from DataLoader(
-        _Readable(clips), batch_sampler=batches, num_workers=n_workers, collate_fn=_as_they_are, **options
-    )
-
-
-@contextmanager
-def _decoders(source: str, said: Predicted) -> Iterator[None]:
-    """A loader's worker that dies (memory, a file that breaks the decoder) is told; torch interrupts whatever runs."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        got = f"one that died after {said.n_before + said.n_clips} clips"
-        remedy = "run again to go on; with fewer --workers if memory ran out"
-        raise DataError(source, expected="decoders that live", got=got, remedy=remedy) from error
-
-
-def _as_they_are(examples: list[Example | _Unreadable]) -> list[Example | _Unreadable]:
-    return examples
-
-
-def _one_thread(worker: int) -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
 
 
 class _Watch:
