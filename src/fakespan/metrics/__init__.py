@@ -10,6 +10,7 @@ Definitions: LAV-DF (arXiv 2204.06228, section 5.1), as the published evaluator 
     flat          Proposals and Labels of many videos, end to end
     pairs         which proposals overlap which labels, once for all metrics
     precision     AP, the published way and ActivityNet's      recall      AR      ranking    AUC
+    binary        what one score for a whole video is worth: ROC, EER, AP, decisions, calibration
     places        where a score stands among all
     cuts          AP of any draw of the videos, cheaply          bootstrap  intervals over videos
 """
