@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fakespan.config import from_mapping, load_toml, to_mapping
+from fakespan.config import VerdictConfig, from_mapping, load_toml, to_mapping
 from fakespan.errors import ConfigError
 from fakespan.models import build_model
 from fakespan.train import RunConfig, TrainingData, load_run_config, train
@@ -17,7 +17,8 @@ from fakespan.train.schedule import base_rate
 from golden_cases import golden_case
 from tiny_training import SIZES, TinySet, rows
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+FOLDER = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(path for path in FOLDER.glob("*.toml") if path.stem != "verdict")  # runs; that one is of a head
 
 
 def parameter_sizes(model) -> dict[str, int]:
@@ -122,3 +123,29 @@ def test_what_does_not_fit_is_told(tmp_path, text, said):
 def test_a_missing_config_is_told(tmp_path):
     with pytest.raises(ConfigError, match="see configs/ for examples"):
         load_toml(tmp_path / "none.toml")
+
+
+def test_the_verdict_config_is_what_a_head_has_anyway():
+    """So a user reads in the file what happens without it."""
+    tables = load_toml(FOLDER / "verdict.toml")
+    assert list(tables) == ["verdict"]
+    assert set(tables["verdict"]) == {field.name for field in dataclasses.fields(VerdictConfig)}
+    assert from_mapping(VerdictConfig, tables["verdict"], "verdict") == VerdictConfig()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("row", 3, r"the key 'row'; did you mean rows\?"),
+        ("rows", 0, "rows: expected a number of at least 1, got 0"),
+        ("widths", [8], r"verdict\.widths: expected 2 values"),
+        ("widths", [8, 0], "widths: expected positive widths"),
+        ("dropout", 1.0, "dropout: expected a number from 0 to below 1"),
+        ("seed", -1, "seed: expected a number of at least 0"),
+        ("learning_rate", float("nan"), "learning_rate: expected a number above 0"),
+        ("weight_decay", -0.1, "weight_decay: expected a number of at least 0"),
+    ],
+)
+def test_what_a_head_cannot_be_is_told(key, value, said):
+    with pytest.raises(ConfigError, match=said):
+        from_mapping(VerdictConfig, {key: value}, "verdict")

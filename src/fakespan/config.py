@@ -16,7 +16,16 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from fakespan.errors import ConfigError
 
-__all__ = ["FPS", "SAMPLE_RATE", "ModelConfig", "PostConfig", "from_mapping", "load_toml", "to_mapping"]
+__all__ = [
+    "FPS",
+    "SAMPLE_RATE",
+    "ModelConfig",
+    "PostConfig",
+    "VerdictConfig",
+    "from_mapping",
+    "load_toml",
+    "to_mapping",
+]
 
 FPS = 25.0
 """The clock of the picture: every network sees 25 frames a second."""
@@ -28,7 +37,7 @@ Sampling = Literal["bmn", "reference"]
 Decoding = Literal["aligned", "published"]
 Clock = Literal["pad", "stretch"]
 VideoEncoderName = Literal["c3d", "mvit_t", "mvit_s", "mvit_b", "frames"]
-AudioEncoderName = Literal["cnn", "vit_t", "vit_s", "vit_b", "mel"]
+AudioEncoderName = Literal["cnn", "vit_t", "vit_s", "vit_b", "mel", "spectrum"]
 
 T = TypeVar("T")
 
@@ -47,7 +56,7 @@ class ModelConfig:
     sampling: Sampling = "bmn"  # "reference" runs the published weights
     n_features: int = 256  # C_f, width of both encoders' outputs
     video_widths: tuple[int, ...] = (64, 96, 128, 128)  # c3d: its blocks; frames: its stages; mvit: unused
-    audio_widths: tuple[int, ...] = (32, 64, 64)  # cnn: its blocks; mel: its stages; vit: unused
+    audio_widths: tuple[int, ...] = (32, 64, 64)  # cnn: its blocks; mel, spectrum: their stages; vit: unused
     boundary_widths: tuple[int, int] = (512, 128)
     boundary_generator: bool = False  # BA-TFD+ only: the complementary start and end probabilities
 
@@ -82,6 +91,38 @@ class PostConfig:
             raise _bad_value("nms_alpha", "a number above 0", self.nms_alpha)
         if self.max_proposals < 1:
             raise _bad_value("max_proposals", "a number of at least 1", self.max_proposals)
+
+
+@dataclass(frozen=True)
+class VerdictConfig:
+    """A head for the verdict on a whole video: what it sees of a map, its sizes, how it is fitted (table [verdict])."""
+
+    rows: int = 20  # the lengths of spans, D rows of the map, in so many groups; of each the largest score
+    columns: int = 32  # the clip's own frames in so many groups
+    widths: tuple[int, int] = (128, 32)  # of the two hidden layers; the third gives the logit
+    dropout: float = 0.3
+    seed: int = 1  # of the first restart; each further one takes the next number
+    restarts: int = 5  # the best of them by the validation clips' AUC is kept
+    epochs: int = 200  # at most
+    patience: int = 20  # epochs without a better validation AUC
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+
+    def __post_init__(self) -> None:
+        for key in ("rows", "columns", "restarts", "epochs", "patience", "batch_size"):
+            if getattr(self, key) < 1:
+                raise _bad_value(key, "a number of at least 1", getattr(self, key))
+        if min(self.widths) < 1:
+            raise _bad_value("widths", "positive widths", self.widths)
+        if self.seed < 0:
+            raise _bad_value("seed", "a number of at least 0", self.seed)
+        if not 0 <= self.dropout < 1:
+            raise _bad_value("dropout", "a number from 0 to below 1", self.dropout)
+        if not self.learning_rate > 0:
+            raise _bad_value("learning_rate", "a number above 0", self.learning_rate)
+        if not self.weight_decay >= 0:
+            raise _bad_value("weight_decay", "a number of at least 0", self.weight_decay)
 
 
 def load_toml(path: Path) -> dict[str, Any]:

@@ -1,0 +1,292 @@
+"""One label for a whole video from its boundary map: the maximum of the map, or a 3-layer network over it.
+
+Both ways are those that the authors describe for DFDC (BA-TFD, arXiv 2204.06228, section 5; their code holds neither):
+the largest score of the map against a threshold fitted on validation clips, and a separate network of three layers that
+learns from the frozen localizer's maps and the videos' labels. A `Head` holds both, fitted.
+
+Only the deciding map is looked at (fused, or that of the only modality), at the network's own clock: it exists for
+every file. What the network sees is of one size whatever the clip's length, see `map_features`. A map of more than the
+localizer's T frames is looked at in windows, and the video's score is the largest of theirs, see `map_windows`.
+
+Legend: D longest span in frames, T frames of the localizer's window, n the clip's own frames, F features.
+Deviation: nobody published the network's input or sizes; the grid, its logarithmic scale and the widths are ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from fakespan.boundary_map import peak
+from fakespan.config import Clock, VerdictConfig
+from fakespan.errors import UsageError
+
+__all__ = [
+    "Calibration",
+    "Head",
+    "HeadModel",
+    "VerdictMLP",
+    "Way",
+    "WayFit",
+    "map_features",
+    "map_windows",
+    "n_features",
+    "weights_digest",
+]
+
+Floats = NDArray[np.float32]
+Way = Literal["maximum", "mlp"]
+
+FLOOR = 1e-3  # of a score that the network sees; below it a map holds noise
+CALIBRATION_FLOOR = 1e-6  # of a score that is calibrated: 0 and 1 have no logit
+FARTHEST = 8.0  # standard deviations; what lies farther from the training maps counts as this far
+
+
+def map_features(score_map: Floats, rows: int, columns: int) -> Floats:
+    """A boundary map of any length as the numbers that `VerdictMLP` sees.
+
+    Group k of `rows` (or `columns`) holds the map's rows from floor(k D / rows) to ceil((k + 1) D / rows): where there
+    are fewer than groups, neighbours share them. Of each group of cells the largest score of a span that lies within
+    the clip counts, as logit(score), held to 0.001..0.999. Then follow, for each group of lengths, the largest and the
+    mean of these numbers over time, which say the same of a forgery wherever it is.
+
+    Args:
+        score_map: (D, n) scores in 0..1 of the clip's own n >= 1 frames; no padding.
+        rows: groups of lengths.
+        columns: groups of time.
+
+    Returns:
+        (F,) with F = rows (columns + 2), see `n_features`.
+
+    Raises:
+        UsageError: the map is not two-dimensional, or has no frame.
+
+    >>> map_features(np.full((2, 4), 0.5, np.float32), rows=1, columns=2).tolist()
+    [0.0, 0.0, 0.0, 0.0]
+    """
+    if score_map.ndim != 2 or 0 in score_map.shape:
+        got = f"{score_map.shape}"
+        raise UsageError("map", expected="an array (D, n), n > 0", got=got, remedy="pass one clip's map at a time")
+    longest, n = score_map.shape
+    fits = np.arange(n) + np.arange(longest)[:, None] < n
+    largest = _largest(_largest(np.where(fits, score_map, 0), rows, axis=0), columns, axis=1)
+    grid = _logit(largest, FLOOR)
+    return np.concatenate([grid.ravel(), grid.max(axis=1), grid.mean(axis=1)]).astype(np.float32)
+
+
+def n_features(rows: int, columns: int) -> int:
+    """F, the length of what `map_features` gives."""
+    return rows * (columns + 2)
+
+
+def map_windows(score_map: Floats, n_frames: int) -> list[Floats]:
+    """The map of a long clip, (D, n), in windows of at most T = `n_frames`; a shorter one as it is.
+
+    They lie as `media.windows` lays them: each shares 2 D frames with the next (at most T / 2), so that every span is
+    whole in one, and the last is moved back to be full. The score of a video is the largest of its windows'.
+
+    >>> [part.shape for part in map_windows(np.zeros((40, 1000), np.float32), 512)]
+    [(40, 512), (40, 512), (40, 512)]
+    """
+    longest, n = score_map.shape
+    hop = n_frames - min(2 * longest, n_frames // 2)
+    last = max(n - n_frames, 0)
+    return [score_map[:, begin : begin + n_frames] for begin in [*range(0, last, hop), last]]
+
+
+class VerdictMLP(nn.Module):
+    """Three linear layers from a map's features to the logit of "this video is forged".
+
+    Features are brought to mean 0 and deviation 1 by the training maps' (buffers, see `standardise`).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, n_inputs: int, widths: tuple[int, int] = (128, 32), dropout: float = 0.3) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_inputs))
+        self.register_buffer("std", torch.ones(n_inputs))
+        first, second = widths
+        self.layers = nn.Sequential(
+            nn.Linear(n_inputs, first),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(first, second),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(second, 1),
+        )
+
+    @classmethod
+    def of(cls, config: VerdictConfig) -> VerdictMLP:
+        """One of the config's sizes with fresh weights, drawn from torch's random numbers."""
+        return cls(n_features(config.rows, config.columns), config.widths, config.dropout)
+
+    def standardise(self, features: Tensor) -> None:
+        """Take mean and deviation from the training maps' features (k, F); what hardly varies is not blown up."""
+        self.mean.copy_(features.mean(0))
+        self.std.copy_(features.std(0, correction=0).clamp_min(0.05))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, F) -> logits (B,)."""
+        near = ((features - self.mean) / self.std).clamp(-FARTHEST, FARTHEST)
+        logits: Tensor = self.layers(near)
+        return logits.squeeze(-1)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From a score to a probability: sigmoid(scale * logit(score) + offset), after Platt (1999).
+
+    Raises UsageError unless both are finite and the scale is at least 0: a higher score is never a lower probability.
+    """
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.scale) and math.isfinite(self.offset) and self.scale >= 0):
+            got = f"scale {self.scale}, offset {self.offset}"
+            raise UsageError(
+                "calibration", expected="finite numbers, scale >= 0", got=got, remedy="fit it on more clips"
+            )
+
+    def __call__(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities of scores in 0..1, of the same shape."""
+        logits = self.scale * _logit(np.asarray(scores, np.float64), CALIBRATION_FLOOR) + self.offset
+        return 0.5 * (1 + np.tanh(logits / 2))  # the sigmoid, without an overflow
+
+
+@dataclass(frozen=True)
+class WayFit:
+    """What validation clips said of one way: a video counts as forged from the threshold on.
+
+    Raises UsageError for a threshold outside 0..1.
+    """
+
+    threshold: float  # a probability, after calibration
+    raw_threshold: float  # the same of the score itself
+    calibration: Calibration
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "raw_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                got = str(getattr(self, name))
+                raise UsageError(name, expected="a number in 0..1", got=got, remedy="fit the head anew")
+
+    @classmethod
+    def of(cls, raw_threshold: float, calibration: Calibration) -> WayFit:
+        """With the threshold that belongs to a threshold of the score."""
+        return cls(float(calibration(raw_threshold)), raw_threshold, calibration)
+
+
+@dataclass(frozen=True)
+class HeadModel:
+    """The localizer whose maps a head was fitted on."""
+
+    name: str
+    digest: str  # of its weights, see `weights_digest`
+    n_frames: int  # T
+    max_duration: int  # D
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Head:
+    """Both ways to a verdict, fitted on the maps of one localizer.
+
+    Raises UsageError when the network comes without its threshold, or the other way round.
+    """
+
+    config: VerdictConfig
+    model: HeadModel
+    maximum: WayFit
+    mlp: VerdictMLP | None = None  # None: the maximum alone
+    mlp_fit: WayFit | None = None
+    others: Mapping[str, WayFit] = field(default_factory=dict)  # ways that are only compared, by name
+    notes: Mapping[str, Any] = field(default_factory=dict)  # plain facts: data, counts, metrics
+
+    def __post_init__(self) -> None:
+        if (self.mlp is None) != (self.mlp_fit is None):
+            got = "one without the other"
+            raise UsageError("head", expected="a network and its threshold", got=got, remedy="give both or neither")
+        if self.mlp is not None:
+            self.mlp.eval()
+
+    @property
+    def way(self) -> Way:
+        """The way that decides: the network where there is one."""
+        return "maximum" if self.mlp is None else "mlp"
+
+    def fit_of(self, way: Way | None = None) -> WayFit:
+        """Threshold and calibration of a way; raises UsageError for that of a missing network."""
+        fit = self.maximum if (way or self.way) == "maximum" else self.mlp_fit
+        if fit is None:
+            raise UsageError("way", expected="maximum", got="mlp", remedy="this head has no network: fit one")
+        return fit
+
+    def features(self, score_map: Floats) -> Floats:
+        """What the network sees of each window of a map (D, n): (windows, F)."""
+        self._check(score_map)
+        windows = map_windows(score_map, self.model.n_frames)
+        return np.stack([map_features(part, self.config.rows, self.config.columns) for part in windows])
+
+    @torch.inference_mode()
+    def score(self, score_map: Floats, way: Way | None = None) -> float:
+        """The raw score of one map, in 0..1, before calibration.
+
+        Args:
+            score_map: (D, n), the deciding map of a clip's own frames at the localizer's clock.
+            way: "maximum" is `boundary_map.peak`, "mlp" the sigmoid of the network's largest logit over the windows;
+                the head's own unless given.
+
+        Raises:
+            UsageError: the map has another number of rows than the localizer's, or the way needs a missing network.
+        """
+        self.fit_of(way)
+        self._check(score_map)
+        if (way or self.way) == "maximum" or self.mlp is None:
+            return peak(score_map)
+        return float(self.mlp(torch.from_numpy(self.features(score_map))).max().double().sigmoid())
+
+    def probability(self, score: float, way: Way | None = None) -> float:
+        """The calibrated probability that belongs to a raw score of a way (the head's own unless given)."""
+        return float(self.fit_of(way).calibration(score))
+
+    def _check(self, score_map: Floats) -> None:
+        if score_map.ndim != 2 or score_map.shape[0] != self.model.max_duration:
+            wanted, got = f"({self.model.max_duration}, n)", f"{score_map.shape}"
+            raise UsageError("map", expected=f"shape {wanted}", got=got, remedy="take maps of the head's own model")
+
+
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256, in hex, of a network's weights: names, types, shapes and bytes, whatever the device or the order."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _largest(scores: Floats, n_groups: int, axis: int) -> Floats:
+    """The largest of each of so many groups along an axis; groups share neighbours where there are too few."""
+    n = scores.shape[axis]
+    k = np.arange(n_groups)
+    borders = np.stack([k * n // n_groups, -(-(k + 1) * n // n_groups)], axis=1).ravel()
+    padded = np.pad(scores, [(0, int(a == axis)) for a in range(2)])  # the end of the last group must be a place
+    return np.maximum.reduceat(padded, borders, axis=axis).take(np.arange(0, 2 * n_groups, 2), axis=axis)
+
+
+def _logit(scores: NDArray[Any], floor: float) -> NDArray[Any]:
+    held = np.clip(scores, floor, 1 - floor)
+    return np.asarray(np.log(held / (1 - held)))
