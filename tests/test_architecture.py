@@ -30,6 +30,7 @@ ALLOWED = {
     "checkpoint": "config models",
     "localizer": "types config segments boundary_map media models checkpoint",
     "evaluate": "types config metrics segments boundary_map data models checkpoint localizer forge report",
+    "verdict": "types config metrics boundary_map segments data models checkpoint localizer report",
     "train": "types config losses data models checkpoint evaluate localizer forge media report",
     "bulk": "types config localizer checkpoint models",
     "export": "types config localizer checkpoint models",

@@ -1,0 +1,254 @@
+"""The maps of a split, made once and kept: what a whole-video head learns from, the localizer being frozen.
+
+Contract: `make_maps` fills a folder (see `maps_format`) and, stopped at any byte, goes on and ends with the same bytes;
+`open_maps` reads a finished one, memory-mapped, and looks at checksums as it reads. A folder takes the maps of one
+model and one split only.
+
+Size: a clip of n frames takes 2 n (3 D + 2) bytes. 1,000 videos of 10 s with the "pad" clock (n = 250, D = 40) take 61
+MB; 24 MB with the "stretch" clock and T = 100.
+
+The maps are those of `Output.score_map`, of the longest face track with its sound where a set needs faces to be found.
+Numbers are rounded to float16: by at most 0.00025 of scores in 0..1.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.data.dataset import Example
+from fakespan.data.loading import Unreadable, living_workers, plan, read_batches
+from fakespan.data.manifest import is_labelled
+from fakespan.data.sets import ClipSet
+from fakespan.errors import DataError
+from fakespan.localizer import ClipMaps, Localizer
+from fakespan.localizer.batch import Clip, judge_clips
+from fakespan.verdict.maps_format import (
+    PARTS,
+    Damage,
+    MapEntry,
+    MapsHeader,
+    MapsModel,
+    bytes_a_frame,
+    entry_of,
+    part_path,
+    read_header,
+)
+from fakespan.verdict.maps_writer import REMEDY, MapWriter, header_for
+
+__all__ = ["Made", "MapEntry", "MapSet", "MapsHeader", "MapsModel", "make_maps", "open_maps"]
+
+Floats = NDArray[np.float32]
+Progress = Callable[..., None]
+"""Called with the clips done, the clips there are, and a word about them."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of `make_maps`."""
+
+    folder: Path
+    n_clips: int  # that are there
+    n_fake: int  # of them
+    n_new: int  # of them by this call
+    n_frames: int  # of all of them
+    n_bytes: int  # of all files
+    n_unlabelled: int  # left out, as the set does not say what they are
+    unreadable: Mapping[str, str]  # name -> what is wrong
+
+
+class MapSet:
+    """The maps of a finished folder; `open_maps` makes it.
+
+    Attributes:
+        folder: where they lie.
+        header: what they are of.
+        entries: the clips, in the order of the set; a method's k counts these.
+    """
+
+    def __init__(self, folder: Path, header: MapsHeader, entries: tuple[MapEntry, ...]) -> None:
+        self.folder, self.header, self.entries = folder, header, entries
+        self._files = {part: self._opened(part) for part in PARTS}
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(clips,) 1 where it is fake."""
+        return np.array([entry.label for entry in self.entries], np.int64)
+
+    def fused(self, k: int) -> Floats:
+        """The map that decides, (D, n): fused, or that of the only modality. Raises DataError when it is damaged."""
+        return self._read("fused", k)
+
+    def visual(self, k: int) -> Floats | None:
+        """The visual map, (D, n); None for a clip without a picture. Raises DataError when it is damaged."""
+        return self._read("visual", k) if self.entries[k].has_picture else None
+
+    def audio(self, k: int) -> Floats | None:
+        """The audio map, (D, n); None for a clip without sound. Raises DataError when it is damaged."""
+        return self._read("audio", k) if self.entries[k].has_sound else None
+
+    def frames(self, k: int) -> Floats:
+        """Probabilities of the visual and the audio frame classifier, (2, n); a missing modality's row is NaN.
+
+        Raises:
+            DataError: its bytes have changed.
+        """
+        return self._read("frames", k)
+
+    def _opened(self, part: str) -> NDArray[np.float16]:
+        shape = (self.header.n_frames, bytes_a_frame(part, self.header.model.max_duration) // 2)
+        return np.memmap(part_path(self.folder, part), np.dtype("<f2"), "r", shape=shape)
+
+    def _read(self, part: str, k: int) -> Floats:
+        entry = self.entries[k]
+        rows = self._files[part][entry.offset : entry.offset + entry.n_frames]
+        if zlib.crc32(rows.tobytes()) != entry.crc32[PARTS.index(part)]:
+            got = f"other bytes for {entry.name} (CRC-32)"
+            raise DataError(part_path(self.folder, part), expected="the maps as written", got=got, remedy=REMEDY)
+        return np.ascontiguousarray(rows.T, np.float32)
+
+
+def open_maps(folder: str | Path) -> MapSet:
+    """The maps that `make_maps` stored.
+
+    Raises:
+        DataError: there are none, they are unfinished or of another format, or a file is damaged or too short. The
+            bytes of a map are only compared with their checksum when it is read.
+    """
+    folder = Path(folder)
+    header = read_header(folder)
+    lines = _lines(folder / "index.jsonl")
+    if not header.done:
+        got = f"{len(lines)} of {header.n_wanted} clips"
+        raise DataError(folder, expected="finished maps", got=got, remedy=REMEDY)
+    entries = _entries(folder / "index.jsonl", lines)
+    if len(entries) != header.n_clips or not entries:
+        got = f"{len(entries)} lines"
+        raise DataError(folder / "index.jsonl", expected=f"{header.n_clips} clips", got=got, remedy=REMEDY)
+    for part in PARTS:
+        path, wanted = part_path(folder, part), header.n_frames * bytes_a_frame(part, header.model.max_duration)
+        n_bytes = path.stat().st_size if path.is_file() else 0
+        if n_bytes != wanted:
+            got = f"{n_bytes}" if path.is_file() else "no such file"
+            raise DataError(path, expected=f"{wanted} bytes", got=got, remedy=REMEDY)
+    return MapSet(folder, header, tuple(sorted(entries, key=lambda entry: entry.number)))
+
+
+def make_maps(
+    clips: ClipSet,
+    localizer: Localizer,
+    out: str | Path,
+    *,
+    batch_size: int = 8,
+    n_workers: int = 0,
+    about: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Made:
+    """Judges every clip and keeps its maps; goes on where an earlier call was stopped, and mends what is damaged.
+
+    Clips that cannot be read are named and left out, and asked for again by the next call; so are, without being named,
+    clips of which the set does not say whether they are fake.
+
+    Args:
+        clips: the set.
+        localizer: the network.
+        out: the folder; made if missing.
+        batch_size: clips that are judged together.
+        n_workers: processes that decode ahead; 0 decodes in this one.
+        about: whatever decides what the maps are besides, as plain values (how faces are found ...): a folder begun
+            with other values is refused.
+        progress: called after each batch.
+
+    Raises:
+        DataError: no clip whose label is known, the folder holds maps of something else or is being written by another
+            process, the network gave NaN, or the disk is full.
+        UsageError: the folder cannot be written to.
+    """
+    wanted = [k for k, sample in enumerate(clips.samples) if is_labelled(sample)]
+    samples = [clips.samples[k] for k in wanted]
+    if not samples:
+        remedy = "choose another split, or a set that gives its labels"
+        raise DataError(clips.source, expected="clips with labels", got="none", remedy=remedy)
+    header, unreadable = header_for(localizer, clips.source, samples, about or {}), dict[str, str]()
+    with MapWriter(Path(out), header) as writer, living_workers(clips.source, lambda: len(writer.entries)):
+        n_before, batches = len(writer.entries), plan([s.duration_s for s in samples], batch_size)
+        there = {entry.number for entry in writer.entries}
+        todo = [[wanted[i] for i in batch] for batch in batches if any(wanted[i] not in there for i in batch)]
+        _tell(progress, writer, unreadable, len(samples))
+        for numbers, batch in zip(todo, read_batches(clips, todo, n_workers, "spawn"), strict=True):
+            for number, answer in zip(numbers, _judged(localizer, batch, batch_size), strict=True):
+                if isinstance(answer, Unreadable):
+                    unreadable[answer.name] = answer.message
+                elif number not in there:
+                    writer.add(number, clips.samples[number], answer)
+            _tell(progress, writer, unreadable, len(samples))
+        writer.finish(unreadable)
+        entries = writer.entries
+        return Made(
+            Path(out),
+            n_clips=len(entries),
+            n_fake=sum(entry.label for entry in entries),
+            n_new=len(entries) - n_before,
+            n_frames=writer.n_frames,
+            n_bytes=sum(path.stat().st_size for path in writer.paths),
+            n_unlabelled=len(clips) - len(samples),
+            unreadable=unreadable,
+        )
+
+
+def _judged(
+    localizer: Localizer, batch: Sequence[Example | Unreadable], batch_size: int
+) -> list[ClipMaps | Unreadable]:
+    """What is said of each clip of a batch, in its order."""
+    clips = [Clip(0, None, None) if isinstance(e, Unreadable) else _clip(e) for e in batch]
+    answers = judge_clips(localizer, clips, batch_size)
+    return [
+        e if isinstance(e, Unreadable) else maps or Unreadable(e.name, "neither a face nor sound in it")
+        for e, maps in zip(batch, answers, strict=True)
+    ]
+
+
+def _clip(example: Example) -> Clip:
+    faces = example.faces if example.has_picture else None
+    return Clip(len(example.faces), faces, example.sound if example.has_sound else None)
+
+
+def _tell(progress: Progress | None, writer: MapWriter, unreadable: Mapping[str, str], total: int) -> None:
+    if progress:
+        gone = len(writer.entries) + len(unreadable)
+        progress(gone, total, f"{gone} of {total} clips")
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        got = str(error.strerror or error).lower()
+        raise DataError(path, expected="the index of the maps", got=got, remedy=REMEDY) from error
+
+
+def _entries(path: Path, lines: Sequence[bytes]) -> list[MapEntry]:
+    """The clips, of which each begins where the one before ends."""
+    entries: list[MapEntry] = []
+    n_frames, names = 0, set[str]()
+    for line in lines:
+        try:
+            entry = entry_of(line)
+            if entry.offset != n_frames or entry.name in names:
+                raise Damage("a clip twice" if entry.name in names else "a gap before it")
+        except Damage as error:
+            got = f"a damaged line {len(entries) + 1}: {error}"
+            raise DataError(path, expected="a clip in each line", got=got, remedy=REMEDY) from None
+        entries.append(entry)
+        names.add(entry.name)
+        n_frames += entry.n_frames
+    return entries

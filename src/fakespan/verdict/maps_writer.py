@@ -1,0 +1,264 @@
+"""Writes a folder of maps clip by clip; a run that is killed at any byte goes on where it stopped.
+
+Contract: a clip's line is written after its maps. The next writer takes the lines from the first on as long as they are
+whole and the bytes that they speak of are there with the right checksums, and cuts off the rest. So at most the clip in
+hand is lost, damage in the middle costs what follows it, and one writer at a time works on a folder (it is locked where
+the system can do that). A folder with maps of something else, or with files that are nobody's, is refused untouched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.errors import DataError
+from fakespan.localizer import ClipMaps, Localizer
+from fakespan.models.verdict import weights_digest
+from fakespan.types import Sample
+from fakespan.verdict.maps_format import (
+    PARTS,
+    Damage,
+    MapEntry,
+    MapsHeader,
+    MapsModel,
+    bytes_a_frame,
+    entry_of,
+    line_of,
+    part_path,
+    read_header,
+    write_header,
+)
+
+__all__ = ["REMEDY", "MapWriter", "header_for"]
+
+REMEDY = "run the same fakespan maps again; it goes on after the last clip that is whole"
+_OTHER = "give another --out, or remove this folder"
+
+Floats = NDArray[np.float32]
+
+
+def header_for(localizer: Localizer, source: str, samples: Sequence[Sample], about: Mapping[str, Any]) -> MapsHeader:
+    """What the maps of these clips by this network are of."""
+    sizes, splits = localizer.model, {sample.split for sample in samples}
+    kind, _, place = source.partition(":")
+    digest = hashlib.sha256()
+    for s in samples:
+        digest.update(json.dumps([s.name, s.split, s.kind, s.original]).encode())
+    return MapsHeader(
+        MapsModel(
+            name=localizer.name,
+            digest=weights_digest(localizer.network.state_dict()),
+            family=sizes.family,
+            max_duration=sizes.max_duration,
+            n_frames=sizes.n_frames,
+            clock=sizes.clock,
+        ),
+        data=f"{kind}:{Path(place).resolve().name}",
+        split=splits.pop() if len(splits) == 1 else None,
+        about=dict(about),
+        n_wanted=len(samples),
+        clips=digest.hexdigest(),
+    )
+
+
+class MapWriter:
+    """Adds clips to a folder of maps, after those that it has already: `entries`.
+
+    Raises:
+        DataError: the folder holds maps of something else, or another process is writing to it.
+        UsageError: it cannot be written to.
+    """
+
+    def __init__(self, folder: Path, header: MapsHeader) -> None:
+        self.folder, self.header = folder, header
+        self.entries: list[MapEntry] = []
+        self._parts: dict[str, IO[bytes]] = {}
+        self._refuse_others()
+        with self._told():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._index = (folder / "index.jsonl").open("a+b")
+        try:
+            self._lock()
+            self._refuse_others()  # who held the lock may have been somebody else
+            self._begin()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the files; what has been added stays."""
+        for file in (*self._parts.values(), self._index):
+            with contextlib.suppress(OSError):
+                file.close()
+
+    @property
+    def n_frames(self) -> int:
+        """Of all clips that are there."""
+        return self.entries[-1].offset + self.entries[-1].n_frames if self.entries else 0
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return (self.folder / "maps.json", self.folder / "index.jsonl", *(part_path(self.folder, p) for p in PARTS))
+
+    def add(self, number: int, sample: Sample, maps: ClipMaps) -> None:
+        """Writes a clip: first its maps, then its line.
+
+        Raises:
+            DataError: a map holds NaN, or the disk is full.
+        """
+        curves = (maps.visual_frames, maps.audio_frames)
+        rows: dict[str, Sequence[Floats | None]]
+        rows = {"fused": [maps.score], "visual": [maps.visual], "audio": [maps.audio], "frames": curves}
+        blocks = [_block(sample.name, part, pieces, maps.score.shape) for part, pieces in rows.items()]
+        entry = MapEntry(
+            number=number,
+            name=sample.name,
+            label=int(sample.is_fake),
+            kind=sample.kind,
+            original=sample.original,
+            n_frames=maps.n_steps,
+            offset=self.n_frames,
+            fps=float(maps.fps),
+            has_picture=maps.visual is not None,
+            has_sound=maps.audio is not None,
+            crc32=tuple(zlib.crc32(block) for block in blocks),
+        )
+        self._reopen()
+        with self._told():
+            for part, block in zip(PARTS, blocks, strict=True):
+                self._parts[part].write(block)
+                self._parts[part].flush()
+            self._index.write(line_of(entry))
+            self._index.flush()
+        self.entries.append(entry)
+
+    def finish(self, unreadable: Mapping[str, str]) -> None:
+        """Sees to it that all is on the disk, then says that it is done."""
+        with self._told():
+            for file in (*self._parts.values(), self._index):
+                file.flush()
+                os.fsync(file.fileno())
+        n_clips, n_frames = len(self.entries), self.n_frames
+        self._say(
+            dataclasses.replace(self.header, done=True, n_clips=n_clips, n_frames=n_frames, unreadable=dict(unreadable))
+        )
+
+    def _refuse_others(self) -> None:
+        """Raises DataError where the folder holds maps of something else, or files that no maps.json speaks for."""
+        if not (self.folder / "maps.json").exists():
+            there = [path.name for path in self.paths if path.is_file() and path.stat().st_size]
+            if there:
+                expected, got = "an empty folder, or one with maps.json", f"{there[0]} of unknown maps"
+                raise DataError(self.folder, expected=expected, got=got, remedy=_OTHER)
+            return
+        before, now = _flat(read_header(self.folder).begun()), _flat(self.header.begun())
+        for key in dict.fromkeys([*now, *before]):
+            if before.get(key) != now.get(key):
+                there_is, wanted = json.dumps(before.get(key)), json.dumps(now.get(key))
+                expected = f"maps with {key} {wanted}"
+                raise DataError(self.folder, expected=expected, got=f"maps with {there_is}", remedy=_OTHER)
+
+    def _begin(self) -> None:
+        """Takes what is whole, and cuts off what is not."""
+        is_new = not (self.folder / "maps.json").exists()
+        self._is_done = not is_new and read_header(self.folder).done
+        if is_new:
+            self._say(self.header)
+        with self._told():
+            self._parts = {part: part_path(self.folder, part).open("a+b") for part in PARTS}
+            self._index.seek(0)
+            sizes: dict[IO[bytes], int] = dict.fromkeys((self._index, *self._parts.values()), 0)
+            for line in self._index.readlines():
+                try:
+                    self.entries.append(self._vouched(entry_of(line)))
+                except Damage:
+                    break
+                sizes[self._index] += len(line)
+            for part, file in self._parts.items():
+                sizes[file] = self.n_frames * self._width(part)
+            too_long = {file: size for file, size in sizes.items() if file.seek(0, os.SEEK_END) > size}
+            if too_long:
+                self._reopen()
+            for file, size in too_long.items():
+                file.truncate(size)
+
+    def _vouched(self, entry: MapEntry) -> MapEntry:
+        """The entry, if its maps are there as they were written. Raises Damage."""
+        if entry.offset != self.n_frames:
+            raise Damage("a gap before it")
+        for part, crc32 in zip(PARTS, entry.crc32, strict=True):
+            file, width = self._parts[part], self._width(part)
+            file.seek(entry.offset * width)
+            block = file.read(entry.n_frames * width)
+            if len(block) != entry.n_frames * width or zlib.crc32(block) != crc32:
+                raise Damage("other bytes")
+        return entry
+
+    def _width(self, part: str) -> int:
+        return bytes_a_frame(part, self.header.model.max_duration)
+
+    def _reopen(self) -> None:
+        """What was done is so no longer: said before anything changes."""
+        if self._is_done:
+            self._say(self.header)
+        self._is_done = False
+
+    def _say(self, header: MapsHeader) -> None:
+        write_header(self.folder, header)
+
+    def _lock(self) -> None:
+        try:
+            import fcntl  # noqa: PLC0415 - not on Windows
+        except ImportError:
+            return
+        try:
+            fcntl.flock(self._index, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            expected, got = "a folder that nobody writes to", "one that another process is filling"
+            raise DataError(self.folder, expected=expected, got=got, remedy="wait until it is done") from error
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """An error of the system, in the user's words."""
+        try:
+            yield
+        except OSError as error:
+            got = str(error.strerror or error).lower()
+            remedy = "make room or change --out; the same command goes on where it stopped"
+            expected = "a folder with room to write to"
+            raise DataError(self.folder, expected=expected, got=got, remedy=remedy) from error
+
+
+def _block(name: str, part: str, pieces: Sequence[Floats | None], shape: tuple[int, ...]) -> bytes:
+    """The bytes of a clip in one file: (n, D), or (n, 2) for the frames; NaN for a piece that is missing."""
+    n_rows = 1 if part == "frames" else shape[0]
+    halves = [np.full((n_rows, shape[1]), np.nan) if piece is None else piece for piece in pieces]
+    with np.errstate(over="ignore"):
+        block = np.concatenate(halves).astype("<f2").T
+    given = [piece is not None for piece in pieces for _ in range(n_rows)]
+    if not np.isfinite(block[:, given]).all():
+        remedy = "take other weights, or a wider number format"
+        raise DataError(name, expected="numbers from the network", got=f"NaN or infinity ({part})", remedy=remedy)
+    return block.tobytes()
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values by their whole names, as they are after a way through JSON."""
+    flat: dict[str, Any] = {}
+    for key, value in json.loads(json.dumps(record)).items():
+        flat |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
+    return flat
