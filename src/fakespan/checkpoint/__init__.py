@@ -1,15 +1,14 @@
 """One file that rebuilds its network unaided, and the import of the published checkpoints.
 
 Our format is safetensors; its header's metadata key "fakespan" holds the JSON
-{"format": 1, "name": ..., "model": {...}, "post": {...}, "notes": {...}}. Published checkpoints are the files that
-Lightning wrote for BA-TFD and BA-TFD+; they are read by a loader that takes tensors and plain values only. No file is
-ever trusted with code.
+{"format": 1, "name": ..., "model": {...}, "post": {...}, "notes": {...}}, with "verdict" where a verdict head is joined
+to it (see `checkpoint.head`). Published checkpoints are the files that Lightning wrote for BA-TFD and BA-TFD+; they are
+read by a loader that takes tensors and plain values only. No file is ever trusted with code.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -18,21 +17,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from fakespan.checkpoint.head import (
+    check_head_belongs,
+    head_entry,
+    head_from,
+    head_tensors,
+    load_head,
+    model_of,
+    save_head,
+)
+from fakespan.checkpoint.tensors import MODEL_KEY, REMEDY, check_weights, read_tensors, shapes, write_tensors
+from fakespan.checkpoint.tensors import bad_file as _error
 from fakespan.config import ModelConfig, PostConfig, from_mapping, to_mapping
-from fakespan.errors import CheckpointError, ConfigError
+from fakespan.errors import ConfigError
 from fakespan.models import build_model
 from fakespan.models.published import config_from_published, family_from_names, rename_published
+from fakespan.models.verdict import Head
 
-__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "load_head", "model_of", "save_checkpoint", "save_head"]
 
 FORMAT = 1
 """Version of the header's JSON; it grows when a field changes its meaning."""
-HEADER_KEY = "fakespan"
-REMEDY = "take the file from its source again, or another model file"
+VERDICT = "verdict."  # begins the names of a joined head's tensors
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class Checkpoint:
     post: PostConfig
     network: nn.Module  # in eval mode
     notes: Mapping[str, Any] = field(default_factory=dict)  # plain facts: training data, metrics ...
+    verdict: Head | None = None  # for the whole video's label
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
@@ -55,12 +64,16 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Che
     """
     path = Path(path)
     description, state = _read_ours(path) if _is_safetensors(path) else _read_published(path)
+    head = None
+    if description.verdict is not None:
+        state, joined = _parted(state)
+        head = head_from(path, description.verdict, joined)
     _check_fit(path, description.model, state)
     with torch.random.fork_rng(devices=[]):  # fresh weights draw random numbers: leave the caller's alone
         network = build_model(description.model)
     network.load_state_dict(state)
     network.to(device).eval()
-    return Checkpoint(description.name, description.model, description.post, network, description.notes)
+    return Checkpoint(description.name, description.model, description.post, network, description.notes, head)
 
 
 def save_checkpoint(
@@ -71,6 +84,7 @@ def save_checkpoint(
     model: ModelConfig,
     post: PostConfig | None = None,
     notes: Mapping[str, Any] | None = None,
+    verdict: Head | None = None,
 ) -> None:
     """Write a network with its config; the file appears only once it is whole.
 
@@ -81,9 +95,11 @@ def save_checkpoint(
         model: its sizes.
         post: how its map is read; the defaults unless given.
         notes: plain facts (whatever JSON takes).
+        verdict: a head for the whole video's label, fitted on maps of this network.
 
     Raises:
-        CheckpointError: the folder cannot be written to, or the weights are not finite or not of this config.
+        CheckpointError: the folder cannot be written to, the weights are not finite or not of this config, or the head
+            was fitted on maps of another network.
     """
     path = Path(path)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -95,14 +111,11 @@ def save_checkpoint(
         "post": to_mapping(post or PostConfig()),
         "notes": dict(notes or {}),
     }
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(save(state, metadata={HEADER_KEY: json.dumps(header)}))  # save_file would hide it from others
-        os.replace(part, path)
-    except (OSError, SafetensorError) as error:
-        raise _error(path, "a place to write to", str(error), "choose another folder") from error
-    finally:
-        part.unlink(missing_ok=True)
+    if verdict is not None:
+        check_head_belongs(path, verdict, model_of(name, model, network))
+        header["verdict"] = head_entry(verdict)
+        state |= {VERDICT + key: value for key, value in head_tensors(verdict).items()}
+    write_tensors(path, MODEL_KEY, json.dumps(header), state)
 
 
 @dataclass(frozen=True)
@@ -111,6 +124,7 @@ class _Description:
     model: ModelConfig
     post: PostConfig
     notes: Mapping[str, Any]
+    verdict: Any = None  # the JSON of a joined head
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -124,18 +138,17 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_ours(path: Path) -> tuple[_Description, dict[str, Tensor]]:
+    header, state = read_tensors(path, MODEL_KEY)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError) as error:
-        raise _error(path, "a safetensors file", f"a damaged one ({error})") from error
-    if HEADER_KEY not in metadata:
-        raise _error(path, "a model file of fakespan", "safetensors of another program (no fakespan header)")
-    try:
-        return _description(path, json.loads(metadata[HEADER_KEY])), state
+        return _description(path, header), state
     except (ConfigError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _error(path, "a readable fakespan header", f"{type(error).__name__}: {error}") from error
+
+
+def _parted(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The network's weights, and those of a joined head under their own names."""
+    joined = {key.removeprefix(VERDICT): value for key, value in state.items() if key.startswith(VERDICT)}
+    return {key: value for key, value in state.items() if not key.startswith(VERDICT)}, joined
 
 
 def _description(path: Path, header: Mapping[str, Any]) -> _Description:
@@ -147,6 +160,7 @@ def _description(path: Path, header: Mapping[str, Any]) -> _Description:
         from_mapping(ModelConfig, header["model"], "model"),
         from_mapping(PostConfig, header["post"], "post"),
         dict(header.get("notes", {})),
+        header.get("verdict"),
     )
 
 
@@ -185,20 +199,7 @@ def _check_fit(path: Path, config: ModelConfig, state: Mapping[str, Tensor]) -> 
     """Names, shapes and values, against the network that the config describes (built without memory)."""
     try:
         with torch.device("meta"):
-            wanted = {key: tuple(value.shape) for key, value in build_model(config).state_dict().items()}
+            wanted = shapes(build_model(config))
     except (ConfigError, RuntimeError) as error:
         raise _error(path, "a config that makes a network", str(error)) from error
-    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    if missing or unknown:
-        said = [f"{len(names)} {what} (first: {names[0]})" for what, names in
-                (("missing", missing), ("unknown", unknown)) if names]  # fmt: skip
-        raise _error(path, f"the weights of a {config.family} network", " and ".join(said))
-    for key, shape in wanted.items():
-        if tuple(state[key].shape) != shape:
-            raise _error(path, f"{key} of shape {shape} by its config", f"{tuple(state[key].shape)}")
-        if not torch.isfinite(state[key]).all():
-            raise _error(path, "finite weights", f"infinite or NaN values in {key}", "use an earlier checkpoint")
-
-
-def _error(path: Path, expected: str, got: str, remedy: str = REMEDY) -> CheckpointError:
-    return CheckpointError(path, expected=expected, got=got, remedy=remedy)
+    check_weights(path, f"a {config.family} network", wanted, state)

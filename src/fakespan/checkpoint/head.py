@@ -1,0 +1,131 @@
+"""A verdict head on disk: alone in a file, or inside the checkpoint of the model whose maps it was fitted on.
+
+Alone it is a safetensors file whose header's metadata key "fakespan.verdict" holds the JSON of `head_entry`, and whose
+tensors are the network's; inside a checkpoint the same JSON stands in the header under "verdict", and the tensors'
+names begin with "verdict.".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fakespan.checkpoint.tensors import HEAD_KEY, bad_file, check_weights, read_tensors, shapes, write_tensors
+from fakespan.config import ModelConfig, VerdictConfig, from_mapping, to_mapping
+from fakespan.errors import UsageError
+from fakespan.models.verdict import Head, HeadModel, VerdictMLP, WayFit, weights_digest
+
+__all__ = [
+    "HEAD_FORMAT",
+    "check_head_belongs",
+    "head_entry",
+    "head_from",
+    "head_tensors",
+    "load_head",
+    "model_of",
+    "save_head",
+]
+
+HEAD_FORMAT = 1
+"""Version of the head's JSON; it grows when a field changes its meaning."""
+
+
+def save_head(path: str | Path, head: Head) -> None:
+    """Write a head; the file appears only once it is whole, an older one is replaced.
+
+    Raises CheckpointError: the folder cannot be written to, the weights are not finite, or the notes are no plain JSON.
+    """
+    path = Path(path)
+    _check_network(path, None if head.mlp is None else head.config, head_tensors(head))
+    try:
+        header = json.dumps(head_entry(head), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise bad_file(path, "notes that JSON takes", str(error), "leave them out") from error
+    write_tensors(path, HEAD_KEY, header, head_tensors(head))
+
+
+def load_head(path: str | Path) -> Head:
+    """The head in a file of `save_head`.
+
+    Raises CheckpointError: missing, damaged, of another program, of a newer format, no head, or weights that do not
+    fit its config.
+    """
+    path = Path(path)
+    entry, tensors = read_tensors(path, HEAD_KEY)
+    return head_from(path, entry, tensors)
+
+
+def head_entry(head: Head) -> dict[str, Any]:
+    """All of a head but its weights, as plain values."""
+    return {
+        "format": HEAD_FORMAT,
+        "config": to_mapping(head.config),
+        "model": to_mapping(head.model),
+        "maximum": to_mapping(head.maximum),
+        "mlp": None if head.mlp_fit is None else to_mapping(head.mlp_fit),
+        "others": {name: to_mapping(fit) for name, fit in head.others.items()},
+        "notes": dict(head.notes),
+    }
+
+
+def head_tensors(head: Head) -> dict[str, Tensor]:
+    """Its network's weights; none where there is no network."""
+    state = {} if head.mlp is None else head.mlp.state_dict()
+    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+
+
+def head_from(path: Path, entry: Any, tensors: Mapping[str, Tensor]) -> Head:
+    """The inverse of `head_entry` and `head_tensors`; `path` is what an error is about. Raises CheckpointError."""
+    try:
+        if entry["format"] != HEAD_FORMAT:
+            remedy = "update fakespan, or fit the head with this version"
+            raise bad_file(path, f"a verdict head of format {HEAD_FORMAT}", f"format {entry['format']!r}", remedy)
+        config = from_mapping(VerdictConfig, entry["config"], "config")
+        _check_network(path, None if entry["mlp"] is None else config, tensors)
+        return Head(
+            config=config,
+            model=from_mapping(HeadModel, entry["model"], "model"),
+            maximum=from_mapping(WayFit, entry["maximum"], "maximum"),
+            mlp=None if entry["mlp"] is None else _network(config, tensors),
+            mlp_fit=None if entry["mlp"] is None else from_mapping(WayFit, entry["mlp"], "mlp"),
+            others={name: from_mapping(WayFit, fit, name) for name, fit in entry["others"].items()},
+            notes=dict(entry["notes"]),
+        )
+    except (UsageError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise bad_file(path, "a readable verdict head", f"{type(error).__name__}: {error}") from error
+
+
+def model_of(name: str, model: ModelConfig, network: nn.Module) -> HeadModel:
+    """What a head says of the localizer whose maps it was fitted on."""
+    digest = weights_digest(network.state_dict())
+    return HeadModel(name, digest, model.n_frames, model.max_duration, model.clock)
+
+
+def check_head_belongs(subject: Path, head: Head, model: HeadModel) -> None:
+    """Raise CheckpointError unless the head was fitted on maps of this model, by its weights and sizes."""
+    theirs, ours = head.model, model
+    if (theirs.digest, theirs.n_frames, theirs.max_duration, theirs.clock) != (
+        ours.digest, ours.n_frames, ours.max_duration, ours.clock
+    ):  # fmt: skip
+        expected, got = (f"{m.name} ({m.digest[:12]}, D={m.max_duration}, T={m.n_frames})" for m in (ours, theirs))
+        remedy = "make maps with this model and fit a head on them"
+        raise bad_file(subject, f"a verdict head fitted on maps of {expected}", f"one of {got}", remedy)
+
+
+def _network(config: VerdictConfig, tensors: Mapping[str, Tensor]) -> VerdictMLP:
+    with torch.random.fork_rng(devices=[]):  # fresh weights draw random numbers: leave the caller's alone
+        network = VerdictMLP.of(config)
+    network.load_state_dict(dict(tensors))
+    return network.eval()
+
+
+def _check_network(path: Path, config: VerdictConfig | None, tensors: Mapping[str, Tensor]) -> None:
+    """The weights against the sizes, built without memory; no config: there must be no weights."""
+    with torch.device("meta"):
+        wanted = {} if config is None else shapes(VerdictMLP.of(config))
+    check_weights(path, "its verdict network", wanted, tensors)

@@ -1,0 +1,79 @@
+"""Tensors and a JSON header in one safetensors file: read without trust, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from fakespan.errors import CheckpointError
+
+__all__ = ["HEAD_KEY", "MODEL_KEY", "REMEDY", "bad_file", "check_weights", "read_tensors", "shapes", "write_tensors"]
+
+MODEL_KEY = "fakespan"
+HEAD_KEY = "fakespan.verdict"
+KINDS = {MODEL_KEY: "a model file of fakespan", HEAD_KEY: "a verdict head of fakespan"}
+REMEDY = "take the file from its source again, or another model file"
+
+
+def read_tensors(path: Path, key: str) -> tuple[Any, dict[str, Tensor]]:
+    """The header's JSON under a key, and the tensors. Raises CheckpointError when it is no such file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise bad_file(path, "a safetensors file", f"a damaged one ({error})") from error
+    if key not in metadata:
+        other = next((kind for known, kind in KINDS.items() if known in metadata), None)
+        raise bad_file(path, KINDS[key], other or "safetensors of another program (no fakespan header)")
+    try:
+        return json.loads(metadata[key]), tensors
+    except (ValueError, RecursionError) as error:
+        raise bad_file(path, "a readable fakespan header", f"{type(error).__name__}: {error}") from error
+
+
+def write_tensors(path: Path, key: str, header: str, tensors: Mapping[str, Tensor]) -> None:
+    """Write the file; an older one is replaced once the new one is whole. `header` is JSON.
+
+    Raises CheckpointError when it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(save(dict(tensors), metadata={key: header}))  # save_file would hide it from others
+        os.replace(part, path)
+    except (OSError, SafetensorError) as error:
+        raise bad_file(path, "a place to write to", str(error), "choose another folder") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each of a network's tensors."""
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
+
+
+def check_weights(path: Path, what: str, wanted: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> None:
+    """Names, shapes and values of a network's weights. Raises CheckpointError where they are not those of `what`."""
+    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    if missing or unknown:
+        said = [f"{len(names)} {kind} (first: {names[0]})" for kind, names in
+                (("missing", missing), ("unknown", unknown)) if names]  # fmt: skip
+        raise bad_file(path, f"the weights of {what}", " and ".join(said))
+    for name, shape in wanted.items():
+        if tuple(state[name].shape) != shape:
+            raise bad_file(path, f"{name} of shape {shape} by its config", f"{tuple(state[name].shape)}")
+        if not torch.isfinite(state[name]).all():
+            raise bad_file(path, "finite weights", f"infinite or NaN values in {name}", "use an earlier checkpoint")
+
+
+def bad_file(path: Path, expected: str, got: str, remedy: str = REMEDY) -> CheckpointError:
+    """The error about a model file."""
+    return CheckpointError(path, expected=expected, got=got, remedy=remedy)
