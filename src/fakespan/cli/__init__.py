@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from fakespan import __version__
-from fakespan.cli import evaluate, forge, info, prepare, scan, score, train
+from fakespan.cli import evaluate, forge, info, prepare, scan, score, train, verdict
 from fakespan.cli.shared import complain, wants_debug
 from fakespan.errors import FakespanError
 
@@ -47,6 +47,7 @@ for command in (
     forge.forge,
 ):
     app.command()(command)
+app.add_typer(verdict.app, name="verdict")
 
 
 @app.callback(invoke_without_command=True)
