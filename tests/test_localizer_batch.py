@@ -27,6 +27,7 @@ BATFD = ModelConfig(
     sampling="reference",
 )
 PLUS = ModelConfig(**{**vars(BATFD), "family": "batfd_plus", "boundary_generator": True})
+PARTS = ("score", "visual", "audio", "visual_frames", "audio_frames")
 FAMILIES = {"small": TINY, "batfd": BATFD, "batfd_plus": PLUS}
 
 
@@ -63,7 +64,7 @@ def test_the_company_of_a_clip_does_not_matter(family):
         if one is None:
             assert together is None
             continue
-        for name in ("score", "visual", "audio"):
+        for name in PARTS:
             a, b = getattr(one, name), getattr(together, name)
             assert (a is None) == (b is None)
             if a is not None:
@@ -78,7 +79,7 @@ def test_a_batch_says_what_judge_says_of_each(family):
             continue
         said = localizer.judge(c.faces, c.sound)
         np.testing.assert_allclose(maps.score, said["score"], atol=1e-5)
-        for name in ("visual", "audio"):
+        for name in PARTS[1:]:
             assert (getattr(maps, name) is None) == (name not in said)
             if name in said:
                 np.testing.assert_allclose(getattr(maps, name), said[name], atol=1e-5)
@@ -90,7 +91,11 @@ def test_a_stretched_network_sees_each_clip_whole():
         if maps is not None:
             said = localizer.judge_clip(c.faces, c.sound)
             assert maps.fps == said.fps == pytest.approx(25 * 24 / c.n_frames)
-            np.testing.assert_allclose(maps.score, said.score, atol=1e-5)
+            for name in PARTS:
+                a, b = getattr(maps, name), getattr(said, name)
+                assert (a is None) == (b is None)
+                if a is not None:
+                    np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_a_boundary_generator_has_its_say_in_each_map():
@@ -119,7 +124,8 @@ class Echo:
 
     def see(self, video, n_frames):
         self.n_parts.append(len(video))
-        return SimpleNamespace(score_map=video[:, 0, :, 0, 0][:, None].repeat(1, 8, 1) * 255)
+        number = video[:, 0, :, 0, 0][:, None] * 255
+        return SimpleNamespace(score_map=number.repeat(1, 8, 1), logits=torch.logit(number / 256))
 
     def hear(self, audio, n_frames):
         raise AssertionError("nothing to hear")
@@ -135,7 +141,24 @@ def test_a_long_clip_is_judged_whole_from_its_windows():
     assert maps.score.shape == (8, 200)
     for d in range(8):  # every span that fits is there, and comes from its own frame
         np.testing.assert_allclose(maps.score[d, : 200 - d], np.arange(200 - d), atol=1e-3)
+    np.testing.assert_allclose(maps.visual_frames, np.arange(200)[None] / 256, atol=1e-4)
     assert maps.audio is None
+    assert maps.audio_frames is None
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_long_clip_says_what_its_windows_say_deep_inside(seen):
+    localizer, c = localizer_of(BATFD), clip(60, 8, seen=seen)  # T = 24, D = 8: windows that share 12 frames
+    (maps,) = judge_clips(localizer, [c])
+    assert maps.score.shape == (8, 60)
+    for begin, first, last in ((0, 0, 12), (12, 18, 24), (36, 54, 60)):  # frames that lie deepest in this window
+        part = c.part(begin, begin + 24)
+        said = localizer.judge_clip(part.faces, part.sound)
+        for name in PARTS:
+            whole, own = getattr(maps, name), getattr(said, name)
+            assert (whole is None) == (own is None) == (not seen and name.startswith("visual"))
+            if whole is not None:  # of a map, spans of one frame
+                np.testing.assert_allclose(whole[0, first:last], own[0, first - begin : last - begin], atol=1e-5)
 
 
 def test_no_clips_and_clips_of_no_frames_are_no_trouble():

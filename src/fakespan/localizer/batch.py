@@ -63,7 +63,9 @@ class _Part:
 
 
 def judge_clips(localizer: Localizer, clips: Sequence[Clip], batch_size: int = 8) -> list[ClipMaps | None]:
-    """What the network says of each clip at its own clock, without the curves; None: nothing to see or hear.
+    """What `Localizer.judge_clip` says of each clip, at the network's clock; None: there is nothing to see or hear.
+
+    A clip of several windows has each cell of a map, and each frame, from the window in which it lies deepest.
 
     Args:
         localizer: the network and its clock.
@@ -75,7 +77,7 @@ def judge_clips(localizer: Localizer, clips: Sequence[Clip], batch_size: int = 8
     for group in _groups(parts, batch_size, fixed=localizer.is_fixed_length):
         for part, maps in zip(group, _judge(localizer, group), strict=True):
             answers.setdefault(part.number, []).append((part.window, maps))
-    return [_stitched(answers[k], localizer.model.max_duration) if k in answers else None for k in range(len(clips))]
+    return [_stitched(answers[k]) if k in answers else None for k in range(len(clips))]
 
 
 def _parts(number: int, clip: Clip, model: ModelConfig) -> Iterator[_Part]:
@@ -114,12 +116,14 @@ def _judge(localizer: Localizer, parts: Sequence[_Part]) -> list[ClipMaps]:
     if clips[0].sound is not None:
         heard = network.hear(_audio(clips, n_padded, localizer.device), n_frames)
     both = network.fuse(seen, heard) if seen is not None and heard is not None else seen or heard
-    score, visual, audio = (None if said is None else said.score_map.float().cpu() for said in (both, seen, heard))
+    maps = [None if said is None else said.score_map for said in (both, seen, heard)]
+    curves = [None if said is None else said.logits.sigmoid() for said in (seen, heard)]
+    answers = [None if answer is None else answer.float().cpu() for answer in (*maps, *curves)]
 
-    def own(maps: torch.Tensor | None, k: int) -> Any:
-        return None if maps is None else maps[k, :, : clips[k].n_frames].numpy()
+    def own(k: int) -> list[Any]:
+        return [None if answer is None else answer[k, :, : clips[k].n_frames].numpy() for answer in answers]
 
-    return [ClipMaps(part.fps, own(score, k), own(visual, k), own(audio, k)) for k, part in enumerate(parts)]
+    return [ClipMaps(part.fps, *own(k)) for k, part in enumerate(parts)]
 
 
 def _video(clips: Sequence[Clip], n_padded: int, device: torch.device) -> torch.Tensor:
@@ -141,18 +145,19 @@ def _audio(clips: Sequence[Clip], n_padded: int, device: torch.device) -> torch.
     return log_mel(torch.from_numpy(sounds).to(device))
 
 
-def _stitched(answers: Sequence[tuple[Window, ClipMaps]], max_duration: int) -> ClipMaps:
+def _stitched(answers: Sequence[tuple[Window, ClipMaps]]) -> ClipMaps:
     """One answer from those of the clip's windows."""
     first = answers[0][1]
     if len(answers) == 1:
         return first
 
     def together(name: str) -> Any:
-        if getattr(first, name) is None:
+        part = getattr(first, name)
+        if part is None:
             return None
-        stitcher = MapStitcher(max_duration)
+        stitcher = MapStitcher(len(part))
         for window, maps in answers:
             stitcher.add(window, getattr(maps, name))
         return stitcher.result()
 
-    return ClipMaps(first.fps, together("score"), together("visual"), together("audio"))
+    return ClipMaps(first.fps, *map(together, ("score", "visual", "audio", "visual_frames", "audio_frames")))
