@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["FORMAT", "Curve", "FaceTrack", "MediaInfo", "Modality", "Sample", "Scan", "Segment"]
+__all__ = ["FORMAT", "Curve", "FaceTrack", "MediaInfo", "Modality", "Sample", "Scan", "Segment", "Verdict"]
 
 Modality = Literal["audio", "visual", "both"]
 
@@ -82,6 +82,25 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """One label for the whole file, beside the segments: a statement of its own, which may differ from theirs.
+
+    >>> Verdict("maximum", score=0.78, threshold=0.7).is_fake
+    True
+    """
+
+    way: Literal["maximum", "mlp"]  # of the boundary map, or a 3-layer network over it
+    score: float  # as that way gives it, 0..1
+    threshold: float  # of the probability, or of the score where there is none: from here on it counts as forged
+    probability: float | None = None  # calibrated, 0..1; None: the model has no head, and nobody calibrated the score
+
+    @property
+    def is_fake(self) -> bool:
+        """Whether the file as a whole counts as forged."""
+        return (self.score if self.probability is None else self.probability) >= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
 class Scan:
     """What one file was found to be."""
 
@@ -96,10 +115,11 @@ class Scan:
     curves: tuple[Curve, ...] = ()
     notes: tuple[str, ...] = ()  # what the reader must know: no sound, no face, a track passed over ...
     fakespan_version: str = ""
+    verdict: Verdict | None = None  # None: a scan of an older version
 
     @property
     def is_fake(self) -> bool:
-        """Whether the score of the whole file reaches the threshold."""
+        """Whether the score of the whole file reaches the threshold; the verdict has no say in it."""
         return self.score >= self.threshold
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,7 +137,8 @@ class Scan:
         """
         if record.get("format") != FORMAT:
             raise ValueError(f"expected a record of format {FORMAT}, got {record.get('format')!r}")
-        values = {f.name: record[f.name] for f in dataclasses.fields(cls)}
+        values = {f.name: record[f.name] for f in dataclasses.fields(cls) if f.name != "verdict"}
+        verdict = record.get("verdict")  # older records have none
         return cls(
             **{
                 **values,
@@ -128,6 +149,7 @@ class Scan:
                 ),
                 "curves": tuple(Curve(**{**_known(Curve, c), "values": tuple(c["values"])}) for c in values["curves"]),
                 "notes": tuple(values["notes"]),
+                "verdict": None if verdict is None else Verdict(**_known(Verdict, verdict)),
             }
         )
 

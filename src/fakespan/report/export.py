@@ -20,7 +20,7 @@ from fakespan.errors import DataError
 from fakespan.report.files import write_text
 from fakespan.report.html import write_html
 from fakespan.report.words import in_order, printable
-from fakespan.types import FORMAT, Scan, Segment
+from fakespan.types import FORMAT, Scan, Segment, Verdict
 
 __all__ = [
     "CSV_COLUMNS",
@@ -50,6 +50,10 @@ CSV_COLUMNS = (
     "track",
     "model",
     "fakespan_version",
+    "verdict_way",
+    "verdict_score",
+    "verdict_probability",
+    "verdict_threshold",
 )
 
 _FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the wide forms count in East Asian versions of Excel
@@ -74,6 +78,7 @@ def csv_text(scans: Scan | Sequence[Scan]) -> str:
             "threshold": f"{scan.threshold:g}",
             "model": _cell(scan.model),
             "fakespan_version": _cell(scan.fakespan_version),
+            **_csv_verdict(scan.verdict),
         }
         rows = [_csv_segment(number, segment) for number, segment in enumerate(in_order(scan), 1)]
         writer.writerows({**about, **row} for row in rows or [{}])
@@ -157,6 +162,17 @@ def _as_list(scans: Scan | Sequence[Scan]) -> Sequence[Scan]:
     return [scans] if isinstance(scans, Scan) else scans
 
 
+def _csv_verdict(verdict: Verdict | None) -> dict[str, str]:
+    if verdict is None:
+        return {}
+    return {
+        "verdict_way": verdict.way,
+        "verdict_score": f"{verdict.score:.4f}",
+        "verdict_probability": "" if verdict.probability is None else f"{verdict.probability:.4f}",
+        "verdict_threshold": f"{verdict.threshold:g}",
+    }
+
+
 def _csv_segment(number: int, segment: Segment) -> dict[str, str]:
     return {
         "segment": str(number),
@@ -201,6 +217,8 @@ def _reason(error: Exception) -> str:
 def _check(value: Any, hint: Any, where: str) -> None:
     """Raise ValueError where a record read from disk holds something else than its class declares."""
     origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType) and dataclasses.is_dataclass(args[0]):
+        hint = args[0] if value is not None else args[1]
     if dataclasses.is_dataclass(hint):
         for name, field_hint in get_type_hints(hint).items():
             _check(getattr(value, name), field_hint, f"{where}.{name}")

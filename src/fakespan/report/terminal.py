@@ -25,7 +25,9 @@ _GUTTER = 10  # columns of the row names
 
 def render(scan: Scan) -> RenderableType:
     """What `Console.print` shows of a scan; plain text without a terminal or with NO_COLOR."""
-    parts: list[RenderableType] = [_Foreign(scan.file, "bold"), _verdict(scan), _facts(scan), "", _Timeline(scan)]
+    parts: list[RenderableType] = [_Foreign(scan.file, "bold"), _verdict(scan)]
+    parts += [Text(said) for said in [words.whole(scan)] if said]
+    parts += [_facts(scan), "", _Timeline(scan)]
     if scan.segments:
         parts += ["", _table(scan)]
     if scan.notes:

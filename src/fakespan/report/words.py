@@ -13,6 +13,7 @@ from fakespan.types import FaceTrack, MediaInfo, Scan, Segment
 __all__ = [
     "LIMITS",
     "MODALITIES",
+    "WHOLE_LIMIT",
     "absent",
     "found",
     "in_order",
@@ -24,6 +25,7 @@ __all__ = [
     "timecode",
     "verdict",
     "where",
+    "whole",
 ]
 
 MODALITIES = {"audio": "sound", "visual": "picture", "both": "both"}
@@ -33,6 +35,10 @@ LIMITS = (
     "A finding is a hint, not a proof: listen to and look at each suspected segment, and weigh it with other evidence.",
     "Strong compression, noise, cuts, dubbing and filters can raise the score of a genuine recording.",
     "No finding does not make a file genuine: forgeries unlike those that the model has learned from stay unseen.",
+)
+
+WHOLE_LIMIT = (
+    "The line about the whole file and the segments are two statements: one can reach its threshold without the other."
 )
 
 _TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800)
@@ -90,6 +96,26 @@ def verdict(scan: Scan) -> str:
     return "suspected forged" if scan.is_fake else "no forgery found"
 
 
+def whole(scan: Scan) -> str:
+    """What is said of the whole file, how it was obtained and from where on it counts; empty in an older scan.
+
+    >>> from fakespan.types import Verdict
+    >>> said = Verdict("mlp", score=0.6, threshold=0.41, probability=0.93)
+    >>> whole(Scan("x", 1.0, 0.8, 0.7, (), "m", MediaInfo(1.0, True, True), verdict=said))
+    'whole video: forged with probability 0.93 (3-layer MLP over the map; counts as forged from 0.41 on)'
+    """
+    said = scan.verdict
+    if said is None:
+        return ""
+    name = "whole video" if scan.media.has_video else "whole recording"
+    counts = f"{'counts' if said.is_fake else 'would count'} as forged from {said.threshold:.2f} on"
+    if said.probability is None:
+        how = "the maximum of the map, not calibrated (this model has no verdict head)"
+        return f"{name}: score {said.score:.2f}, {how}; {counts}"
+    how = "3-layer MLP over the map" if said.way == "mlp" else "maximum of the map, calibrated"
+    return f"{name}: forged with probability {_probability(said.probability)} ({how}; {counts})"
+
+
 def found(scan: Scan) -> str:
     """How much is suspected, for instance "2 suspected segments, 1.32 s of 8.60 s"."""
     n = len(scan.segments)
@@ -118,6 +144,11 @@ def media_facts(media: MediaInfo) -> list[str]:
     facts += [] if media.has_video else ["no picture"]
     facts += [] if media.has_audio else ["no sound"]
     return facts
+
+
+def _probability(share: float) -> str:
+    """Two decimals, but never certainty."""
+    return "below 0.01" if share < 0.005 else "above 0.99" if share >= 0.995 else f"{share:.2f}"
 
 
 def absent(media: MediaInfo, modality: str) -> str:
