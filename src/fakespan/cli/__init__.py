@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from fakespan import __version__
-from fakespan.cli import evaluate, forge, info, prepare, scan, score, train, verdict
+from fakespan.cli import evaluate, forge, info, maps, prepare, scan, score, train, verdict
 from fakespan.cli.shared import complain, wants_debug
 from fakespan.errors import FakespanError
 
@@ -45,6 +45,7 @@ for command in (
     score.score,
     prepare.prepare,
     forge.forge,
+    maps.maps,
 ):
     app.command()(command)
 app.add_typer(verdict.app, name="verdict")

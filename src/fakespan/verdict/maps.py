@@ -1,8 +1,8 @@
 """The maps of a split, made once and kept: what a whole-video head learns from, the localizer being frozen.
 
-Contract: `make_maps` fills a folder (see `maps_format`) and, stopped at any byte, goes on and ends with the same bytes;
-`open_maps` reads a finished one, memory-mapped, and looks at checksums as it reads. A folder takes the maps of one
-model and one split only.
+Contract: `make_maps` fills a folder (see `maps_format`); stopped at any byte it goes on, and with the same batch size it
+ends with the same bytes. `open_maps` reads a finished one, memory-mapped, and looks at checksums as it reads. A folder
+takes the maps of one model and one split only.
 
 Size: a clip of n frames takes 2 n (3 D + 2) bytes. 1,000 videos of 10 s with the "pad" clock (n = 250, D = 40) take 61
 MB; 24 MB with the "stretch" clock and T = 100.
@@ -22,27 +22,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fakespan.data.clip import Faces
 from fakespan.data.dataset import Example
-from fakespan.data.loading import Unreadable, living_workers, plan, read_batches
-from fakespan.data.manifest import is_labelled
-from fakespan.data.sets import ClipSet
+from fakespan.data.loading import Unreadable, default_workers, living_workers, plan, read_batches
+from fakespan.data.manifest import Subset, is_labelled
+from fakespan.data.sets import ClipSet, default_faces, open_set
 from fakespan.errors import DataError
 from fakespan.localizer import ClipMaps, Localizer
 from fakespan.localizer.batch import Clip, judge_clips
 from fakespan.verdict.maps_format import (
     PARTS,
-    Damage,
+    REMEDY,
     MapEntry,
     MapsHeader,
     MapsModel,
     bytes_a_frame,
-    entry_of,
     part_path,
+    read_entries,
     read_header,
 )
-from fakespan.verdict.maps_writer import REMEDY, MapWriter, header_for
+from fakespan.verdict.maps_writer import MapWriter, header_for
 
-__all__ = ["Made", "MapEntry", "MapSet", "MapsHeader", "MapsModel", "make_maps", "open_maps"]
+__all__ = ["Made", "MapEntry", "MapSet", "MapsHeader", "MapsModel", "make_maps", "make_split_maps", "open_maps"]
 
 Floats = NDArray[np.float32]
 Progress = Callable[..., None]
@@ -126,14 +127,16 @@ def open_maps(folder: str | Path) -> MapSet:
     """
     folder = Path(folder)
     header = read_header(folder)
-    lines = _lines(folder / "index.jsonl")
     if not header.done:
-        got = f"{len(lines)} of {header.n_wanted} clips"
-        raise DataError(folder, expected="finished maps", got=got, remedy=REMEDY)
-    entries = _entries(folder / "index.jsonl", lines)
-    if len(entries) != header.n_clips or not entries:
-        got = f"{len(entries)} lines"
-        raise DataError(folder / "index.jsonl", expected=f"{header.n_clips} clips", got=got, remedy=REMEDY)
+        raise DataError(folder, expected="finished maps", got="those of a run that was stopped", remedy=REMEDY)
+    entries = read_entries(folder / "index.jsonl")
+    n_frames = sum(entry.n_frames for entry in entries)
+    if (len(entries), n_frames) != (header.n_clips, header.n_frames):
+        expected, got = f"{header.n_clips} clips of {header.n_frames} frames", f"{len(entries)} of {n_frames}"
+        raise DataError(folder / "index.jsonl", expected=expected, got=got, remedy=REMEDY)
+    if not entries:
+        got = f"none: {len(header.unreadable)} could not be read"
+        raise DataError(folder, expected="maps of at least one clip", got=got, remedy="see fakespan info on the set")
     for part in PARTS:
         path, wanted = part_path(folder, part), header.n_frames * bytes_a_frame(part, header.model.max_duration)
         n_bytes = path.stat().st_size if path.is_file() else 0
@@ -205,6 +208,48 @@ def make_maps(
         )
 
 
+def make_split_maps(
+    localizer: Localizer,
+    source: str,
+    split: str | None,
+    out: str | Path,
+    *,
+    subset: Subset = "full",
+    limit: int | None = None,
+    faces: Faces | None = None,
+    batch_size: int | None = None,
+    n_workers: int | None = None,
+    progress: Progress | None = None,
+) -> Made:
+    """`make_maps` of a split of a data set.
+
+    Args:
+        localizer: the network.
+        source: KIND:ROOT, see `data.sets.open_set`, as are split, subset, limit and faces.
+        split: train, validation or test; None for all clips.
+        out: the folder.
+        subset: "visual" leaves out fakes of the sound alone, "audio" those of the picture alone.
+        limit: the first so many.
+        faces: how faces are found; None: as the set needs it.
+        batch_size: clips that are judged together; None: 8 on an accelerator, 1 on a processor.
+        n_workers: processes that decode ahead; None: one for each core but one.
+        progress: called after each batch.
+
+    Raises:
+        UsageError, DataError: as `open_set` and `make_maps` do.
+    """
+    clips, kind = open_set(source, split, subset=subset, limit=limit, faces=faces), source.partition(":")[0]
+    return make_maps(
+        clips,
+        localizer,
+        out,
+        batch_size=batch_size or (1 if localizer.device.type == "cpu" else 8),
+        n_workers=default_workers() if n_workers is None else n_workers,
+        about={"subset": subset, "faces": faces or (None if kind == "store" else default_faces(kind))},
+        progress=progress,
+    )
+
+
 def _judged(
     localizer: Localizer, batch: Sequence[Example | Unreadable], batch_size: int
 ) -> list[ClipMaps | Unreadable]:
@@ -226,29 +271,3 @@ def _tell(progress: Progress | None, writer: MapWriter, unreadable: Mapping[str,
     if progress:
         gone = len(writer.entries) + len(unreadable)
         progress(gone, total, f"{gone} of {total} clips")
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        return path.read_bytes().splitlines(keepends=True)
-    except OSError as error:
-        got = str(error.strerror or error).lower()
-        raise DataError(path, expected="the index of the maps", got=got, remedy=REMEDY) from error
-
-
-def _entries(path: Path, lines: Sequence[bytes]) -> list[MapEntry]:
-    """The clips, of which each begins where the one before ends."""
-    entries: list[MapEntry] = []
-    n_frames, names = 0, set[str]()
-    for line in lines:
-        try:
-            entry = entry_of(line)
-            if entry.offset != n_frames or entry.name in names:
-                raise Damage("a clip twice" if entry.name in names else "a gap before it")
-        except Damage as error:
-            got = f"a damaged line {len(entries) + 1}: {error}"
-            raise DataError(path, expected="a clip in each line", got=got, remedy=REMEDY) from None
-        entries.append(entry)
-        names.add(entry.name)
-        n_frames += entry.n_frames
-    return entries

@@ -28,6 +28,7 @@ from fakespan.report.files import write_text
 __all__ = [
     "FORMAT",
     "PARTS",
+    "REMEDY",
     "Damage",
     "MapEntry",
     "MapsHeader",
@@ -36,6 +37,7 @@ __all__ = [
     "entry_of",
     "line_of",
     "part_path",
+    "read_entries",
     "read_header",
     "write_header",
 ]
@@ -44,6 +46,8 @@ FORMAT = "fakespan.maps/1"
 """Name and version; the number grows when a reader of the former one would fail."""
 PARTS = ("fused", "visual", "audio", "frames")
 """The binary files, and the order of their checksums in a line."""
+REMEDY = "run the same fakespan maps again; it goes on after the last clip that is whole"
+"""For whatever is unfinished or damaged: the writer looks at all that is there."""
 
 _MAKE = "make one: fakespan maps --data KIND:ROOT --split SPLIT --model MODEL --out FOLDER"
 _ANEW = "give another --out, or remove this folder and make it anew"
@@ -143,6 +147,29 @@ def write_header(folder: Path, header: MapsHeader) -> None:
     write_text(folder / "maps.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 
+def read_entries(path: Path) -> list[MapEntry]:
+    """The clips of an index, of which each begins where the one before ends. Raises DataError where one is damaged."""
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        got = str(error.strerror or error).lower()
+        raise DataError(path, expected="the index of the maps", got=got, remedy=REMEDY) from error
+    entries: list[MapEntry] = []
+    n_frames, names = 0, set[str]()
+    for line in lines:
+        try:
+            entry = entry_of(line)
+            if entry.offset != n_frames or entry.name in names:
+                raise Damage("a clip twice" if entry.name in names else "a gap before it")
+        except Damage as error:
+            got = f"a damaged line {len(entries) + 1}: {error}"
+            raise DataError(path, expected="a clip in each line", got=got, remedy=REMEDY) from None
+        entries.append(entry)
+        names.add(entry.name)
+        n_frames += entry.n_frames
+    return entries
+
+
 def line_of(entry: MapEntry) -> bytes:
     """The entry's line of the index."""
     record = asdict(entry)
@@ -153,12 +180,13 @@ def entry_of(line: bytes) -> MapEntry:
     """The clip of a line. Raises Damage when it is not a line as `line_of` writes it."""
     try:
         record = json.loads(line) if line.endswith(b"\n") else None
+        check = record.pop("line_crc32", None) if isinstance(record, dict) else None
+        found = zlib.crc32(_dumped(record))
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise Damage("no complete line of JSON")
-    check = record.pop("line_crc32", None)
-    if check != zlib.crc32(_dumped(record)):
+    if check != found:
         raise Damage("its checksum does not fit")
     try:
         entry = MapEntry(**{**record, "crc32": tuple(record["crc32"])})
@@ -184,7 +212,7 @@ def _header(record: Mapping[str, Any]) -> MapsHeader:
     return header
 
 
-def _dumped(record: Mapping[str, Any]) -> bytes:
+def _dumped(record: Any) -> bytes:
     return json.dumps(record, allow_nan=False).encode()
 
 

@@ -39,9 +39,8 @@ from fakespan.verdict.maps_format import (
     write_header,
 )
 
-__all__ = ["REMEDY", "MapWriter", "header_for"]
+__all__ = ["MapWriter", "header_for"]
 
-REMEDY = "run the same fakespan maps again; it goes on after the last clip that is whole"
 _OTHER = "give another --out, or remove this folder"
 
 Floats = NDArray[np.float32]
