@@ -28,6 +28,7 @@ from fakespan.media.clock import SAMPLES_PER_FRAME, stretch_faces, stretch_sound
 from fakespan.media.faces import FaceMode
 from fakespan.media.features import log_mel
 from fakespan.models.outputs import Output
+from fakespan.models.verdict import Head
 from fakespan.types import Scan
 
 __all__ = ["ClipMaps", "Localizer", "Progress", "load_model", "scan"]
@@ -44,6 +45,7 @@ class Localizer:
         self.model: ModelConfig = checkpoint.model
         self.post: PostConfig = checkpoint.post
         self.notes: Mapping[str, Any] = checkpoint.notes
+        self.verdict: Head | None = checkpoint.verdict  # for the label of the whole file
         self.device = _device(device)
         self.network: nn.Module = checkpoint.network.to(self.device).eval()
 
@@ -136,7 +138,8 @@ class Localizer:
         Args:
             path: any file that FFmpeg reads.
             faces: "auto" follows faces, "whole" takes the picture as one face crop, "none" uses the sound alone.
-            threshold: from which score on something counts as forged; the model's own unless given.
+            threshold: from which score on something counts as forged; the model's own unless given. A verdict head
+                keeps its own.
             decoding: "aligned" or "published"; the model's own unless given.
             progress: called now and then with the seconds done and the seconds there are.
 
@@ -151,7 +154,7 @@ class Localizer:
             threshold=self.post.threshold if threshold is None else threshold,
             decoding=decoding or self.post.decoding,
         )
-        return FileScan(self.judge, self.model, Path(path), faces, post, progress).run(self.name)
+        return FileScan(self.judge, self.model, Path(path), faces, post, progress, self.verdict).run(self.name)
 
 
 def load_model(model: str | Path = "small", device: str = "auto") -> Localizer:

@@ -14,12 +14,14 @@ from fakespan.config import FPS, SAMPLE_RATE, ModelConfig, PostConfig
 from fakespan.errors import MediaError
 from fakespan.localizer.findings import StretchMaps, find_curves, find_segments
 from fakespan.localizer.stretch import Judge, Stretch, listen
+from fakespan.localizer.verdict import head_verdict, plain_verdict
 from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceMode, TrackEnd, follow_faces
 from fakespan.media.probe import probe
+from fakespan.models.verdict import Head
 from fakespan.segments import merge
-from fakespan.types import FaceTrack, MediaInfo, Scan
+from fakespan.types import FaceTrack, MediaInfo, Scan, Verdict
 
 __all__ = ["FileScan", "Progress"]
 
@@ -40,12 +42,21 @@ class FileScan:
         faces: how faces are found.
         post: from map to segments.
         progress: called with the seconds done and the seconds there are.
+        head: for the verdict on the whole file, where the model has one.
     """
 
     def __init__(  # noqa: PLR0917 - called once, by the localizer
-        self, judge: Judge, model: ModelConfig, path: Path, faces: FaceMode, post: PostConfig, progress: Progress | None
+        self,
+        judge: Judge,
+        model: ModelConfig,
+        path: Path,
+        faces: FaceMode,
+        post: PostConfig,
+        progress: Progress | None,
+        head: Head | None = None,
     ) -> None:
         self.judge, self.model, self.path, self.faces, self.post = judge, model, path, faces, post
+        self.head = head
         self.progress = progress or (lambda done_s, total_s: None)
         self.info: MediaInfo = probe(path)
         self.n_pictures = 0  # seen so far
@@ -168,7 +179,13 @@ class FileScan:
             curves=tuple(curve for maps, track in self.stretches for curve in find_curves(maps, track)),
             notes=tuple(self.notes),
             fakespan_version=__version__,
+            verdict=self._verdict(score),
         )
+
+    def _verdict(self, score: float) -> Verdict:
+        if self.head is None:
+            return plain_verdict(score, self.post.threshold)
+        return head_verdict(self.head, [maps.score for maps, _ in self.stretches], self.model)
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -1,0 +1,65 @@
+"""From the maps of a file's stretches to one label for the whole file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.boundary_map import at_clock
+from fakespan.config import ModelConfig
+from fakespan.localizer.clock import longest_span, window_frames
+from fakespan.localizer.findings import DIGITS
+from fakespan.models.verdict import Head, map_windows
+from fakespan.types import Verdict
+
+__all__ = ["at_network_clock", "head_verdict", "plain_verdict"]
+
+Floats = NDArray[np.float32]
+
+
+def head_verdict(head: Head, maps: Sequence[Floats], model: ModelConfig) -> Verdict:
+    """What a head says of a file: its score is the largest of its stretches', and of their windows.
+
+    Args:
+        head: of this model.
+        maps: the deciding map of each stretch, (D', n) at 25 frames a second.
+        model: sizes and clock of the network.
+    """
+    score = max(head.score(part) for whole in maps for part in at_network_clock(whole, model))
+    fit = head.fit_of()
+    return Verdict(
+        way=head.way,
+        score=round(score, DIGITS),
+        threshold=round(fit.threshold, DIGITS),
+        probability=round(head.probability(score), DIGITS),
+    )
+
+
+def plain_verdict(score: float, threshold: float) -> Verdict:
+    """Without a head: the maximum against the threshold of the segments; no probability, as nobody calibrated it."""
+    return Verdict(way="maximum", score=score, threshold=threshold)
+
+
+def at_network_clock(score_map: Floats, model: ModelConfig) -> Iterator[Floats]:
+    """A map as the file tells it, (D', n) at 25 frames a second, as a head knows maps: D rows, the network's steps.
+
+    With the "pad" clock it is the same map. With "stretch" it comes in the windows that the network saw, each in T
+    steps again (`boundary_map.at_clock` both ways: no score changes; where n < T, spans may lie half a frame off). The
+    sound beside a face was judged with its surroundings, so less than T steps are its own.
+    """
+    if model.clock == "pad":
+        yield score_map
+        return
+    for part in map_windows(score_map, window_frames(model)):
+        n_rows, n = part.shape
+        is_whole = n_rows == longest_span(model, n)
+        steps = model.n_frames if is_whole else max(1, round(n * model.max_duration / n_rows))
+        yield _in_rows(at_clock(part, steps), model.max_duration)
+
+
+def _in_rows(score_map: Floats, n_rows: int) -> Floats:
+    """The map with so many rows; spans that rounding made longer count as the longest."""
+    padded = np.pad(score_map, ((0, max(0, n_rows - len(score_map))), (0, 0)))
+    return np.concatenate([padded[: n_rows - 1], padded[n_rows - 1 :].max(axis=0, keepdims=True)])
