@@ -44,7 +44,7 @@ WHOLE = PracticeConfig(n_frames=N_FRAMES, disturb=False)
 
 @pytest.fixture
 def without_codec(monkeypatch):
-    monkeypatch.setattr(practice, "_through_codec", lambda faces, sound, rng: (faces, sound))
+    monkeypatch.setattr(practice, "through_codec", lambda faces, sound, rng: (faces, sound))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakespan.media.features import log_mel, mel_filters, prepare_crop, resize_faces
+from fakespan.media.features import log_mel, mel_filters, prepare_crop, resize_faces, sound_input, spectrum
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "features.npz")
 
@@ -88,3 +88,52 @@ def test_a_224_crop_is_resized_as_published():
     prepared = prepare_crop(np.ascontiguousarray(frames[0])).astype(float)
     published = resize_faces(frames[:1])[:, 0].permute(1, 2, 0).clamp(0, 1).numpy() * 255
     assert np.abs(prepared - published).max() <= 1.01
+
+
+def test_spectrum_against_its_slow_twin():
+    wave = np.random.default_rng(0).normal(size=1600) * 0.1
+    padded = np.pad(wave, 256, mode="reflect")
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
+    bins = np.stack([np.fft.rfft(padded[160 * m : 160 * m + 512] * window) for m in range(10)], axis=1)
+    views = spectrum(wave).numpy()
+    assert views.shape == (5, 256, 10)
+    np.testing.assert_allclose(views[0], np.log(np.abs(bins[1:]) ** 2 + 1e-4), atol=1e-3)
+    for k, m in ((3, 1), (100, 4), (255, 9)):
+        turned = np.angle(bins[k + 1, m]) - np.angle(bins[k + 1, m - 1]) - 2 * np.pi * (k + 1) * 160 / 512
+        np.testing.assert_allclose(views[1:3, k, m], [np.cos(turned), np.sin(turned)], atol=1e-3)
+        across = np.angle(bins[k + 1, m]) - np.angle(bins[k, m]) + np.pi
+        np.testing.assert_allclose(views[3:, k, m], [np.cos(across), np.sin(across)], atol=1e-3)
+
+
+@pytest.mark.parametrize("hz", [500.0, 1000.0, 3906.25])
+def test_a_steady_tone_stands_in_its_band_and_turns_as_its_frequency_says(hz):
+    views = spectrum(np.sin(2 * np.pi * hz * np.arange(16_000) / 16_000)).numpy()[:, :, 5:-5]
+    band = int(views[0].mean(axis=1).argmax())
+    assert abs((band + 1) * 31.25 - hz) <= 16
+    turn = 2 * np.pi * (hz - (band + 1) * 31.25) * 160 / 16_000
+    np.testing.assert_allclose(views[1, band], np.cos(turn), atol=1e-3)
+    np.testing.assert_allclose(views[2, band], np.sin(turn), atol=1e-3)
+
+
+def test_a_click_in_the_middle_of_a_window_has_phase_zero_over_frequency():
+    wave = np.zeros(3200, np.float32)
+    wave[1600] = 1.0  # column 10 is centred on it, column 11 is 160 samples late
+    views = spectrum(wave).numpy()
+    np.testing.assert_allclose(views[3, :, 10], 1.0, atol=1e-4)
+    late = 2 * np.pi * 160 / 512
+    np.testing.assert_allclose(views[3, :, 11], np.cos(late), atol=1e-3)
+    np.testing.assert_allclose(views[4, :, 11], np.sin(late), atol=1e-3)
+
+
+@given(st.integers(0, 2000), st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_a_spectrum_has_the_columns_of_the_mel_and_no_nan_in_silence(n, batch):
+    views = spectrum(np.zeros((batch, n), np.float32))
+    assert views.shape == (batch, 5, 256, n // 160)
+    assert torch.isfinite(views).all()
+
+
+def test_every_encoder_but_spectrum_hears_mel():
+    wave = np.random.default_rng(0).normal(size=1600)
+    assert torch.equal(sound_input("spectrum", wave), spectrum(wave))
+    assert all(torch.equal(sound_input(name, wave), log_mel(wave)) for name in ("cnn", "mel", "vit_t"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from fakespan.checkpoint import load_checkpoint, save_checkpoint
 from fakespan.config import ModelConfig
+from fakespan.errors import ConfigError
 from fakespan.models import build_model
 from fakespan.models.small import Small, shift_in_time
 from fakespan.train import load_run_config
@@ -24,6 +26,7 @@ CONFIG = ModelConfig(
     audio_widths=(8, 8, 16),
     boundary_widths=(16, 8),
 )
+SPECTRUM = dataclasses.replace(CONFIG, audio_encoder="spectrum", audio_widths=(8, 8, 16, 16))
 N = 12
 
 
@@ -150,3 +153,22 @@ def test_the_shipped_sizes_are_small_and_survive_a_file(tmp_path):
     video, audio = inputs(6)
     again = load_checkpoint(path).network
     torch.testing.assert_close(again(video, audio).fused, shipped(video, audio).fused)
+
+
+def test_a_network_that_hears_phases_takes_any_length_and_leaves_the_padding_alone():
+    torch.manual_seed(0)
+    network = build_model(SPECTRUM).eval()
+    for n in (1, 2, 9, 33):
+        video, audio = torch.rand(2, 3, n + 3, 96, 96), torch.randn(2, 5, 256, 4 * (n + 3))
+        output = network(video, audio, n_frames=n)
+        cut = network(video[:, :, :n], audio[..., : 4 * n])
+        assert output.audio.shape == (2, 10, n + 3)
+        torch.testing.assert_close(output.audio[..., :n], cut.audio)
+        torch.testing.assert_close(output.fused[..., :n], cut.fused)
+        assert not output.audio[..., n:].any()
+
+
+@pytest.mark.parametrize("widths", [(8, 8), (8,) * 9])
+def test_widths_that_make_no_spectrum_encoder_are_refused(widths):
+    with pytest.raises(ConfigError, match="audio_widths"):
+        build_model(dataclasses.replace(SPECTRUM, audio_widths=widths))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fakespan.boundary_map import boundary_targets, frame_target, iou_map_target
 from fakespan.config import FPS, SAMPLE_RATE
-from fakespan.media.features import log_mel
+from fakespan.media.features import sound_input
 
 __all__ = ["SAMPLES_PER_FRAME", "Batch", "Example", "collate"]
 
@@ -55,7 +55,7 @@ class Batch:
 
     names: tuple[str, ...]
     video: Tensor  # (B, 3, T, 96, 96) in 0..1
-    audio: Tensor  # (B, 64, 4T) log-mel
+    audio: Tensor  # (B, 64, 4T) log-mel, or (B, 5, 256, 4T), see `features.sound_input`
     n_frames: Tensor  # (B,) the clips' own frames
     is_untouched: Tensor  # (B,)
     fused_map: Tensor  # (B, D, T)
@@ -81,7 +81,14 @@ class Batch:
         return Batch(**values)
 
 
-def collate(examples: Sequence[Example], n_padded: int, max_duration: int, *, boundaries: bool = False) -> Batch:
+def collate(
+    examples: Sequence[Example],
+    n_padded: int,
+    max_duration: int,
+    *,
+    boundaries: bool = False,
+    audio_encoder: str = "cnn",
+) -> Batch:
     """Examples of at most n_padded frames (see `clock.fit_clock`) -> one batch with T = n_padded and D = max_duration.
 
     Args:
@@ -89,6 +96,7 @@ def collate(examples: Sequence[Example], n_padded: int, max_duration: int, *, bo
         n_padded: T.
         max_duration: D.
         boundaries: whether the targets of a boundary generator are wanted.
+        audio_encoder: which encoder will hear the sound, see `features.sound_input`.
 
     Raises:
         ValueError: a clip is longer than n_padded frames, or its sound is longer than its picture.
@@ -119,7 +127,7 @@ def collate(examples: Sequence[Example], n_padded: int, max_duration: int, *, bo
     return Batch(
         names=tuple(e.name for e in examples),
         video=_video([e.faces for e in examples], n_padded),
-        audio=log_mel(sound),
+        audio=sound_input(audio_encoder, sound),
         n_frames=torch.tensor(lengths),
         is_untouched=torch.tensor([not e.spans for e in examples]),
         fused_map=maps(fused),

@@ -11,17 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.data.augment import disturb, through_codec
 from fakespan.data.dataset import Example
 from fakespan.errors import ConfigError
 from fakespan.forge.bank import Clip
 from fakespan.forge.lips import draw_look, forge_faces
 from fakespan.forge.voice import Treatment, forge_sound
-from fakespan.media.encode import roundtrip_sound, roundtrip_video
 from fakespan.media.features import prepare_crop
 
 __all__ = ["PracticeConfig", "make_example"]
@@ -71,9 +70,9 @@ def make_example(clips: Sequence[Clip], which: int, config: PracticeConfig, rng:
             faces, word = _forge_faces(faces, span, donor, rng)
             words.append(word)
         methods.append("+".join(words))
-    faces, sound = _through_codec(faces, sound, rng)
+    faces, sound = through_codec(faces, sound, rng)
     if config.disturb:
-        faces, sound = _disturb(faces, sound, rng)
+        faces, sound = disturb(faces, sound, rng)
     truth = tuple((_seconds(a), _seconds(b)) for a, b in spans)
     return Example(
         clip.name,
@@ -156,55 +155,5 @@ def _forge_faces(
     return out, f"{'donor' if donor else 'same'}-{look.region}{'-soft' if look.shrink > 1 else ''}"
 
 
-def _through_codec(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Faces, Sound]:
-    """Encoded and decoded once, at a random quality: every clip, forged or not."""
-    faces = roundtrip_video(faces, fps=FPS, crf=int(rng.integers(18, 31)))
-    if rng.random() < 0.75:
-        sound = roundtrip_sound(sound, SAMPLE_RATE, bitrate=int(rng.choice([48_000, 64_000, 96_000, 128_000])))
-    return faces, sound
-
-
-def _disturb(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Faces, Sound]:
-    """What happens to real clips too: framing, light, focus, grain, repeated frames; level, hiss, a dull microphone."""
-    side = faces.shape[1]
-    keep = int(side * rng.uniform(0.86, 1.0))
-    x, y = rng.integers(0, side - keep + 1, 2)
-    faces = faces[:, y : y + keep, x : x + keep]
-    if rng.random() < 0.5:
-        faces = faces[:, :, ::-1]
-    if rng.random() < 0.15:  # a clip that came from another frame rate repeats frames
-        every, phase = int(rng.integers(4, 16)), int(rng.integers(0, 16))
-        order = np.arange(len(faces))
-        order[(order + phase) % every == 0] -= 1
-        faces = faces[np.maximum(order, 0)]
-    tone = rng.normal(0, 10) + rng.normal(0, 4, 3)
-    blurred, grain = rng.random() < 0.2, rng.random() < 0.2
-    sigma = float(rng.uniform(0.4, 1.0))
-    table = np.clip((np.arange(256) / 255) ** np.exp(rng.normal(0, 0.2)) * 255 * rng.uniform(0.85, 1.15), 0, 255)
-    light = np.clip(table[:, None] + tone, 0, 255).astype(np.uint8)  # (256, 3)
-    grain_level = rng.uniform(1, 4)
-    out = np.empty_like(faces)
-    for k, face in enumerate(faces):
-        lit = np.stack([light[face[:, :, c], c] for c in range(3)], axis=2)
-        if blurred:
-            lit = cv2.GaussianBlur(lit, (0, 0), sigma)
-        if grain:
-            noise = rng.normal(0, grain_level, lit.shape[:2]).astype(np.float32)
-            lit = np.clip(lit + noise[:, :, None], 0, 255).astype(np.uint8)
-        out[k] = lit
-    return out, _disturb_sound(sound, rng)
-
-
 def _bad_value(key: str, expected: str, got: object) -> ConfigError:
     return ConfigError(f"practice.{key}", expected=expected, got=repr(got), remedy="change this key in the config")
-
-
-def _disturb_sound(sound: Sound, rng: np.random.Generator) -> Sound:
-    if rng.random() < 0.25:
-        spectrum, frequency_hz = np.fft.rfft(sound), np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE)
-        spectrum *= 1 / (1 + (frequency_hz / rng.uniform(3000, 7500)) ** 4)
-        sound = np.fft.irfft(spectrum, len(sound)).astype(np.float32)
-    if rng.random() < 0.4:
-        level = float(np.std(sound)) * 10 ** rng.uniform(-3.0, -1.3)
-        sound = sound + rng.normal(0, level, len(sound)).astype(np.float32)
-    return np.asarray(np.clip(sound * 10 ** rng.uniform(-0.6, 0.3), -1, 1), np.float32)

@@ -26,7 +26,7 @@ from fakespan.localizer.clock import ClipMaps
 from fakespan.localizer.file import FileScan, Progress
 from fakespan.media.clock import SAMPLES_PER_FRAME, stretch_faces, stretch_sound
 from fakespan.media.faces import FaceMode
-from fakespan.media.features import log_mel
+from fakespan.media.features import sound_input
 from fakespan.models.outputs import Output
 from fakespan.models.verdict import Head
 from fakespan.types import Scan
@@ -60,7 +60,7 @@ class Localizer:
 
         Args:
             video: (B, 3, T, 96, 96) faces in 0..1.
-            audio: (B, 64, 4T) log-mel.
+            audio: (B, 64, 4T) log-mel, or what `media.features.sound_input` gives for the model's audio encoder.
 
         Returns:
             `.fused`, `.visual`, `.audio`, each (B, D, T) in 0..1, and `.start`, `.end` (B, T) or None.
@@ -112,7 +112,7 @@ class Localizer:
         if sound is not None:
             fitted_sound = stretch_sound(sound, n, n_steps) if n_steps != n else sound[: n * SAMPLES_PER_FRAME]
             padded = np.pad(fitted_sound, (0, n_padded * SAMPLES_PER_FRAME - len(fitted_sound)))
-            heard = network.hear(log_mel(padded[None]).to(self.device), n_steps)
+            heard = network.hear(sound_input(self.model.audio_encoder, padded[None]).to(self.device), n_steps)
             answer |= {"score": heard.score_map, "audio": heard.score_map, "audio_frames": heard.logits.sigmoid()}
         if seen is not None and heard is not None:
             answer["score"] = network.fuse(seen, heard).score_map

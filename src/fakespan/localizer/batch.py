@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fakespan.config import FPS, ModelConfig
 from fakespan.localizer.clock import ClipMaps
 from fakespan.media.clock import SAMPLES_PER_FRAME, stretch_faces, stretch_sound
-from fakespan.media.features import log_mel
+from fakespan.media.features import sound_input
 from fakespan.media.windows import MapStitcher, Window, windows
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _judge(localizer: Localizer, parts: Sequence[_Part]) -> list[ClipMaps]:
     if clips[0].faces is not None:
         seen = network.see(_video(clips, n_padded, localizer.device), n_frames)
     if clips[0].sound is not None:
-        heard = network.hear(_audio(clips, n_padded, localizer.device), n_frames)
+        heard = network.hear(_audio(clips, n_padded, localizer), n_frames)
     both = network.fuse(seen, heard) if seen is not None and heard is not None else seen or heard
     maps = [None if said is None else said.score_map for said in (both, seen, heard)]
     curves = [None if said is None else said.logits.sigmoid() for said in (seen, heard)]
@@ -136,13 +136,13 @@ def _video(clips: Sequence[Clip], n_padded: int, device: torch.device) -> torch.
     return video
 
 
-def _audio(clips: Sequence[Clip], n_padded: int, device: torch.device) -> torch.Tensor:
-    """(B, 64, 4T) log-mel of the sound and the silence after it."""
+def _audio(clips: Sequence[Clip], n_padded: int, localizer: Localizer) -> torch.Tensor:
+    """What the network hears of the sound and the silence after it, (B, ..., 4T)."""
     sounds = np.zeros((len(clips), n_padded * SAMPLES_PER_FRAME), np.float32)
     for row, clip in zip(sounds, clips, strict=True):
         sound: Any = clip.sound
         row[: len(sound)] = sound
-    return log_mel(torch.from_numpy(sounds).to(device))
+    return sound_input(localizer.model.audio_encoder, torch.from_numpy(sounds).to(localizer.device))
 
 
 def _stitched(answers: Sequence[tuple[Window, ClipMaps]]) -> ClipMaps:

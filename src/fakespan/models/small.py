@@ -3,8 +3,9 @@
 Kept from BA-TFD (2204.06228, section 4): a frame classifier per modality, a boundary module per modality, the fusion.
 Different: in place of c3d a 2-D encoder looks at every frame by itself and exchanges an eighth of its channels with the
 frame before and one with the frame after (temporal shift, Lin et al. 1811.08383); it is also shown fine detail and what
-changed since the frame before. Both encoders end in dilated 1-D convolutions over time; sampling is `bmn`. All layers
-are convolutions, so a clip of any length runs as it is, without padding.
+changed since the frame before. The sound is heard as log-mel ("mel") or with harmonics and phases ("spectrum"). Both
+encoders end in dilated 1-D convolutions over time, which see each frame beside the mean of the clip; sampling is `bmn`.
+A clip of any length runs as it is, without padding.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fakespan.config import ModelConfig
+from fakespan.errors import ConfigError
 from fakespan.models.boundary import BoundaryModule
 from fakespan.models.fusion import Fusion
 from fakespan.models.outputs import Branch, Output
 
-__all__ = ["FrameEncoder", "MelEncoder", "Small", "build_small"]
+__all__ = ["FrameEncoder", "MelEncoder", "Small", "SpectrumEncoder", "build_small"]
 
+N_BINS, SPECTRUM_VIEWS = 256, 5  # what `media.features.spectrum` gives
 N_VIEWS = 7  # channels of `_views`
 GROUP_FRAMES = 16  # frames that the first stage takes at once
 
@@ -132,13 +135,38 @@ class MelEncoder(nn.Module):
         return features
 
 
+class SpectrumEncoder(nn.Module):
+    """Spectrum with phases (B, 5, 256, 4T) -> features (B, C, T); each stage halves the bands, two of them the time."""
+
+    def __init__(self, widths: tuple[int, ...], n_features: int) -> None:
+        super().__init__()
+        if len(widths) < 3 or N_BINS % 2 ** len(widths):
+            remedy = "change it or audio_encoder"
+            raise ConfigError("audio_widths", expected="3 to 8 widths", got=f"{widths}", remedy=remedy)
+        stages: list[nn.Module] = [ConvNorm(SPECTRUM_VIEWS, widths[0], stride=(2, 1))]
+        for k, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
+            stages.append(ConvNorm(n_in, n_out, stride=(2, 2 if k < 2 else 1)))
+        self.stages = nn.Sequential(*stages)
+        n_bands = N_BINS // 2 ** len(widths)
+        self.project = nn.Sequential(nn.Dropout(0.2), nn.Conv1d(widths[-1] * n_bands, n_features, 1), nn.ReLU())
+        self.over_time = temporal_stack(n_features)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, 5, 256, 4T) -> (B, C, T)."""
+        power = audio[:, :1]
+        power = (power - power.mean(dim=(2, 3), keepdim=True)) / 3  # loudness of the recording says nothing
+        x = self.stages(torch.cat([power, audio[:, 1:]], dim=1))  # (B, C', bands, T)
+        features: Tensor = self.over_time(self.project(x.flatten(1, 2)))
+        return features
+
+
 class Small(nn.Module):
     """Both encoders, frame classifiers, boundary modules and the fusion."""
 
     def __init__(
         self,
         video_encoder: FrameEncoder,
-        audio_encoder: MelEncoder,
+        audio_encoder: MelEncoder | SpectrumEncoder,
         boundaries: tuple[BoundaryModule, BoundaryModule],
         fusion: Fusion,
         n_features: int,
@@ -151,7 +179,7 @@ class Small(nn.Module):
         self.fusion = fusion
 
     def forward(self, video: Tensor, audio: Tensor, n_frames: int | None = None) -> Output:
-        """Maps (B, D, T) of faces (B, 3, T, 96, 96) and sound (B, 64, 4T), of any length T.
+        """Maps (B, D, T) of faces (B, 3, T, 96, 96) and sound (B, 64, 4T) or (B, 5, 256, 4T), of any length T.
 
         `n_frames` says how many frames are the clip's own: the padding is not looked at, and the answer there is 0.
         """
@@ -176,8 +204,8 @@ class Small(nn.Module):
         return _branch(features, self.visual_classifier, self.visual_boundary)
 
     def hear(self, audio: Tensor, n_frames: int | None = None) -> Branch:
-        """What the sound (B, 64, 4T) alone says, of its first `n_frames`."""
-        features = self.audio_encoder(audio[:, :, : None if n_frames is None else 4 * n_frames])  # (B, C, n)
+        """What the sound (B, ..., 4T) alone says, of its first `n_frames`."""
+        features = self.audio_encoder(audio[..., : None if n_frames is None else 4 * n_frames])  # (B, C, n)
         return _branch(features, self.audio_classifier, self.audio_boundary)
 
     def fuse(self, seen: Branch, heard: Branch) -> Output:
@@ -225,9 +253,10 @@ def shift_in_time(x: Tensor, n_frames: int) -> Tensor:
 def build_small(config: ModelConfig) -> Small:
     """The network of these sizes."""
     n_features = config.n_features
+    hear = SpectrumEncoder if config.audio_encoder == "spectrum" else MelEncoder
     return Small(
         FrameEncoder(config.video_widths, n_features),
-        MelEncoder(config.audio_widths, n_features),
+        hear(config.audio_widths, n_features),
         (BoundaryModule.from_config(config), BoundaryModule.from_config(config)),
         Fusion(n_features + 1, config.max_duration),
         n_features,

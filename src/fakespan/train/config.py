@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fakespan.config import ModelConfig, PostConfig, from_mapping, load_toml, to_mapping
+from fakespan.data.augment import AugmentConfig
 from fakespan.errors import ConfigError, UsageError
 from fakespan.forge.practice import PracticeConfig
 from fakespan.losses import LossWeights
@@ -97,6 +98,7 @@ class RunConfig:
     model: ModelConfig = field(default_factory=lambda: ModelConfig(family="small"))
     post: PostConfig = field(default_factory=PostConfig)
     practice: PracticeConfig = field(default_factory=PracticeConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)  # of sets and stores
     train: TrainConfig = field(default_factory=TrainConfig)
     loss: LossWeights = field(default_factory=LossWeights)
     clips: ClipsConfig = field(default_factory=ClipsConfig)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from fakespan.data.augment import AugmentConfig, augment
 from fakespan.data.clip import Faces
 from fakespan.data.dataset import Example
 from fakespan.data.manifest import Subset
-from fakespan.data.sets import KINDS, open_set
+from fakespan.data.sets import KINDS, ClipSet, open_set
 from fakespan.errors import DataError, UsageError
 from fakespan.forge.bank import Clip
 from fakespan.train.config import RunConfig
 from fakespan.train.feed import Examples, IntactClips
+from fakespan.train.order import Order
 from fakespan.train.practice import PracticeSet, Progress, load_clips
 
 __all__ = ["TrainingData", "open_data", "practice_data", "set_data"]
@@ -63,7 +68,7 @@ def open_data(
         if kind not in KINDS:
             expected = " or ".join(f"{known}:FOLDER" for known in (*KINDS, "practice"))
             raise UsageError("--data", expected=expected, got=repr(source), remedy="name the kind before the folder")
-        return set_data(source, subset=subset, limit=limit, faces=faces)
+        return set_data(source, run, subset=subset, limit=limit, faces=faces)
     if not Path(folder).is_dir():
         raise UsageError("--data", expected="a folder of real clips", got=repr(folder), remedy="check the path")
     clips = load_clips(run, Path(folder), cache, ("train", "validation"), progress)
@@ -86,7 +91,12 @@ def practice_data(
 
 
 def set_data(
-    source: str, *, subset: Subset = "full", limit: int | None = None, faces: Faces | None = None
+    source: str,
+    run: RunConfig,
+    *,
+    subset: Subset = "full",
+    limit: int | None = None,
+    faces: Faces | None = None,
 ) -> TrainingData:
     """Train and validation split of a set. Raises DataError when there is nothing to train on."""
     train = open_set(source, "train", subset=subset, limit=limit, faces=faces)
@@ -95,4 +105,34 @@ def set_data(
         remedy = "check the folder, --subset and --limit"
         raise DataError(source, expected="clips in the train split", got="none", remedy=remedy)
     reals = [k for k, sample in enumerate(validation.samples) if not sample.is_fake][:N_THRESHOLD]
-    return TrainingData(source, train, validation if len(validation) else None, IntactClips(validation, reals))
+    told: Examples | None = validation if len(validation) else None
+    if run.augment == AugmentConfig():
+        return TrainingData(source, train, told, IntactClips(validation, reals))
+    plain = dataclasses.replace(run.augment, disturb=0.0, codec=0.0, shift_frames=0)
+    return TrainingData(
+        source,
+        AugmentedClips(train, run.augment, Order(len(train), run.train.seed, run.train.sampling)),
+        told and AugmentedClips(validation, plain, Order(len(validation), run.train.seed, "endless")),
+        IntactClips(validation, reals),
+        is_endless=True,
+    )
+
+
+class AugmentedClips:
+    """The clips of a set in the order of training, again and again and always otherwise; number k is always the same.
+
+    Args:
+        clips: of the set.
+        config: what is done to them.
+        order: which clip is the k-th.
+    """
+
+    def __init__(self, clips: ClipSet, config: AugmentConfig, order: Order) -> None:
+        self.clips, self.config, self.order = clips, config, order
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, k: int) -> Example:
+        clip = self.clips[self.order.clip(k)]
+        return augment(clip, self.config, np.random.default_rng([self.order.seed, 4, k]))

@@ -68,7 +68,13 @@ class Feed(Dataset[Fed]):
             return Fed(None, damaged=damaged)
         longest = max(len(e.faces) for e in examples)
         n_padded = longest if self.model.family == "small" else self.model.n_frames
-        batch = collate(examples, n_padded, self.model.max_duration, boundaries=self.model.boundary_generator)
+        batch = collate(
+            examples,
+            n_padded,
+            self.model.max_duration,
+            boundaries=self.model.boundary_generator,
+            audio_encoder=self.model.audio_encoder,
+        )
         return Fed(batch, longest, damaged)
 
     def _read(self, k: int, damaged: dict[str, str]) -> Example | None:

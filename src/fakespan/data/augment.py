@@ -1,0 +1,161 @@
+"""What happens to real clips too: framing, light, focus, grain, repeated frames; level, hiss, a dull sound, codecs.
+
+Training clips are disturbed in these ways so that a network takes none of them for a forgery. The truth of a clip
+does not change; a training clip is a stretch of its set's clip, so that batches need little padding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.data.dataset import SAMPLES_PER_FRAME, Example, Span
+from fakespan.errors import ConfigError
+from fakespan.media.encode import roundtrip_sound, roundtrip_video
+
+__all__ = ["AugmentConfig", "augment", "cut", "disturb", "through_codec"]
+
+Faces = NDArray[np.uint8]
+Sound = NDArray[np.float32]
+MIN_SPAN_FRAMES = 4  # a stretch that shows less of a span is not a good example
+TRIES = 8
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What is done to the clips of a set or a store when they are trained on."""
+
+    n_frames: int = 0  # a random stretch of so many frames; 0: the whole clip
+    disturb: float = 0.0  # share of clips that are disturbed
+    codec: float = 0.0  # share of clips that are encoded and decoded once more
+    shift_frames: int = 0  # the sound is moved by up to so many frames against the picture
+
+    def __post_init__(self) -> None:
+        for key in ("disturb", "codec"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise _bad_value(key, "a share in 0..1", getattr(self, key))
+        for key in ("n_frames", "shift_frames"):
+            if getattr(self, key) < 0:
+                raise _bad_value(key, "a number of at least 0", getattr(self, key))
+
+
+def augment(example: Example, config: AugmentConfig, rng: np.random.Generator) -> Example:
+    """A stretch of the clip, disturbed; the truth goes with it."""
+    example = cut(example, config.n_frames, rng)
+    faces, sound = example.faces, example.sound
+    if config.shift_frames:
+        sound = _shifted(sound, int(rng.integers(-config.shift_frames, config.shift_frames + 1)))
+    if rng.random() < config.codec:
+        faces, sound = through_codec(faces, sound, rng)
+    if rng.random() < config.disturb:
+        faces, sound = disturb(faces, sound, rng)
+        faces = np.stack([cv2.resize(f, example.faces.shape[1:3], interpolation=cv2.INTER_CUBIC) for f in faces])
+    return dataclasses.replace(example, faces=faces, sound=sound)
+
+
+def cut(example: Example, n_frames: int, rng: np.random.Generator) -> Example:
+    """At most `n_frames` of the clip, 0 for all, from anywhere; if it can be so that no span is cut to a shred."""
+    n = len(example.faces)
+    if not 0 < n_frames < n:
+        return example
+    for _ in range(TRIES):
+        first = int(rng.integers(0, n - n_frames + 1))
+        shown = [_shown(span, first, n_frames) for span in example.spans]
+        if all(end - begin >= MIN_SPAN_FRAMES or end <= begin for begin, end in shown):
+            break
+    return _stretch(example, first, n_frames)
+
+
+def disturb(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Faces, Sound]:
+    """Faces (n, s, s, 3), the same faces a little larger in the picture, and the sound, as other cameras have them."""
+    side = faces.shape[1]
+    keep = int(side * rng.uniform(0.86, 1.0))
+    x, y = rng.integers(0, side - keep + 1, 2)
+    faces = faces[:, y : y + keep, x : x + keep]
+    if rng.random() < 0.5:
+        faces = faces[:, :, ::-1]
+    if rng.random() < 0.15:  # a clip that came from another frame rate repeats frames
+        every, phase = int(rng.integers(4, 16)), int(rng.integers(0, 16))
+        order = np.arange(len(faces))
+        order[(order + phase) % every == 0] -= 1
+        faces = faces[np.maximum(order, 0)]
+    return _relit(faces, rng), _disturb_sound(sound, rng)
+
+
+def through_codec(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Faces, Sound]:
+    """Encoded and decoded once, at a random quality; the sound in three of four cases."""
+    faces = roundtrip_video(faces, fps=FPS, crf=int(rng.integers(18, 31)))
+    if rng.random() < 0.75:
+        sound = roundtrip_sound(sound, SAMPLE_RATE, bitrate=int(rng.choice([48_000, 64_000, 96_000, 128_000])))
+    return faces, sound
+
+
+def _stretch(example: Example, first: int, n_frames: int) -> Example:
+    def moved(spans: tuple[Span, ...]) -> tuple[Span, ...]:
+        shown = [(max(0.0, a - first / FPS), min(n_frames / FPS, b - first / FPS)) for a, b in spans]
+        return tuple((a, b) for a, b in shown if b > a)
+
+    return dataclasses.replace(
+        example,
+        faces=example.faces[first : first + n_frames],
+        sound=example.sound[first * SAMPLES_PER_FRAME : (first + n_frames) * SAMPLES_PER_FRAME],
+        audio_spans=moved(example.audio_spans),
+        visual_spans=moved(example.visual_spans),
+        start_s=example.start_s + first / FPS,
+    )
+
+
+def _shown(span: Span, first: int, n_frames: int) -> tuple[float, float]:
+    """In frames of the stretch."""
+    return max(0.0, span[0] * FPS - first), min(float(n_frames), span[1] * FPS - first)
+
+
+def _shifted(sound: Sound, n_frames: int) -> Sound:
+    """As long as before; what is missing is silence."""
+    moved = np.zeros_like(sound)
+    k = n_frames * SAMPLES_PER_FRAME
+    if k >= 0:
+        moved[k:] = sound[: len(sound) - k]
+    else:
+        moved[:k] = sound[-k:]
+    return moved
+
+
+def _relit(faces: Faces, rng: np.random.Generator) -> Faces:
+    """Other light, focus and grain."""
+    tone = rng.normal(0, 10) + rng.normal(0, 4, 3)
+    blurred, grain = rng.random() < 0.2, rng.random() < 0.2
+    sigma = float(rng.uniform(0.4, 1.0))
+    table = np.clip((np.arange(256) / 255) ** np.exp(rng.normal(0, 0.2)) * 255 * rng.uniform(0.85, 1.15), 0, 255)
+    light = np.clip(table[:, None] + tone, 0, 255).astype(np.uint8)  # (256, 3)
+    grain_level = rng.uniform(1, 4)
+    out = np.empty_like(faces)
+    for k, face in enumerate(faces):
+        lit = np.stack([light[face[:, :, c], c] for c in range(3)], axis=2)
+        if blurred:
+            lit = cv2.GaussianBlur(lit, (0, 0), sigma)
+        if grain:
+            noise = rng.normal(0, grain_level, lit.shape[:2]).astype(np.float32)
+            lit = np.clip(lit + noise[:, :, None], 0, 255).astype(np.uint8)
+        out[k] = lit
+    return out
+
+
+def _disturb_sound(sound: Sound, rng: np.random.Generator) -> Sound:
+    if rng.random() < 0.25:
+        spectrum, frequency_hz = np.fft.rfft(sound), np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE)
+        spectrum *= 1 / (1 + (frequency_hz / rng.uniform(3000, 7500)) ** 4)
+        sound = np.fft.irfft(spectrum, len(sound)).astype(np.float32)
+    if rng.random() < 0.4:
+        level = float(np.std(sound)) * 10 ** rng.uniform(-3.0, -1.3)
+        sound = sound + rng.normal(0, level, len(sound)).astype(np.float32)
+    return np.asarray(np.clip(sound * 10 ** rng.uniform(-0.6, 0.3), -1, 1), np.float32)
+
+
+def _bad_value(key: str, expected: str, got: object) -> ConfigError:
+    return ConfigError(f"augment.{key}", expected=expected, got=repr(got), remedy="change this key in the config")
