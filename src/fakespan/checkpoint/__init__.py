@@ -24,6 +24,7 @@ from fakespan.checkpoint.head import (
     head_entry,
     head_from,
     head_tensors,
+    is_head,
     load_head,
     model_of,
     save_head,
@@ -36,7 +37,17 @@ from fakespan.models import build_model
 from fakespan.models.published import config_from_published, family_from_names, rename_published
 from fakespan.models.verdict import Head
 
-__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "load_head", "model_of", "save_checkpoint", "save_head"]
+__all__ = [
+    "FORMAT",
+    "Checkpoint",
+    "head_entry",
+    "is_head",
+    "load_checkpoint",
+    "load_head",
+    "model_of",
+    "save_checkpoint",
+    "save_head",
+]
 
 FORMAT = 1
 """Version of the header's JSON; it grows when a field changes its meaning."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from fakespan.checkpoint.tensors import HEAD_KEY, bad_file, check_weights, read_tensors, shapes, write_tensors
@@ -26,6 +27,7 @@ __all__ = [
     "head_entry",
     "head_from",
     "head_tensors",
+    "is_head",
     "load_head",
     "model_of",
     "save_head",
@@ -58,6 +60,15 @@ def load_head(path: str | Path) -> Head:
     path = Path(path)
     entry, tensors = read_tensors(path, HEAD_KEY)
     return head_from(path, entry, tensors)
+
+
+def is_head(path: str | Path) -> bool:
+    """Whether a file says of itself that it is a head; what cannot be read is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return HEAD_KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def head_entry(head: Head) -> dict[str, Any]:

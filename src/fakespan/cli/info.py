@@ -25,7 +25,9 @@ SHOWN = 20  # problems of a kind that people are shown
 
 
 def info(
-    target: Annotated[Path | None, typer.Argument(metavar="FILE", help="A media file or a model file.")] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A media file, a model file or a verdict head.")
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -40,7 +42,7 @@ def info(
     workers: Annotated[int, typer.Option(help="Processes that open files; 0 takes one per processor.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print it on one line, with every problem.")] = False,
 ) -> None:
-    """Facts of a media file or of a model file, as JSON; of a data set, counts, statistics and problems.
+    """Facts of a media file, a model file or a verdict head, as JSON; of a data set, counts, statistics and problems.
 
     Problems of a data set are its report, not a failure: the exit code is 0 whatever they are, and 1 only when the set
     cannot be loaded at all.
@@ -58,13 +60,16 @@ def info(
 
 
 def _of_model(path: Path) -> dict[str, Any]:
-    from fakespan.checkpoint import load_checkpoint
+    from fakespan.checkpoint import head_entry, is_head, load_checkpoint, load_head
     from fakespan.config import to_mapping
 
+    if is_head(path):
+        return {"verdict": head_entry(load_head(path))}
     checkpoint = load_checkpoint(path)
     n_parameters = sum(p.numel() for p in checkpoint.network.parameters())
     facts = {"name": checkpoint.name, "parameters": n_parameters, "model": to_mapping(checkpoint.model)}
-    return facts | {"post": to_mapping(checkpoint.post), "notes": dict(checkpoint.notes)}
+    head = None if checkpoint.verdict is None else head_entry(checkpoint.verdict)
+    return facts | {"post": to_mapping(checkpoint.post), "notes": dict(checkpoint.notes), "verdict": head}
 
 
 def _of_media(path: Path) -> dict[str, Any]:
