@@ -20,6 +20,7 @@ from fakespan.losses import (
     masked_boundary_mse,
     masked_frame_bce,
     masked_map_mse,
+    video_bce,
 )
 
 B, C, D, T = 3, 5, 4, 12
@@ -200,3 +201,45 @@ def test_numbers_for_a_log():
     names = ["total", "fused.map", "visual.map", "audio.map", "visual_frames", "audio_frames", "contrastive"]
     assert list(numbers) == names
     assert all(isinstance(value, float) for value in numbers.values())
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_focal_frames_against_a_slow_twin(gamma):
+    logits, frames = noise(B, 1, T, seed=1) * 6 - 3, (noise(B, T, seed=2) < 0.4).float()
+    total = 0.0
+    for b in range(B):
+        errors = []
+        for t in range(int(N_FRAMES[b])):
+            p = 1 / (1 + math.exp(-float(logits[b, 0, t])))
+            right = p if frames[b, t] else 1 - p
+            errors.append(-((1 - right) ** gamma) * math.log(right))
+        total += sum(errors) / len(errors) / B
+    assert float(masked_frame_bce(logits, frames, N_FRAMES, gamma)) == pytest.approx(total, abs=1e-5)
+
+
+def test_without_focus_frames_cost_what_is_published():
+    logits, frames = noise(B, 1, T, seed=1) * 6 - 3, (noise(B, T, seed=2) < 0.4).float()
+    assert masked_frame_bce(logits, frames, N_FRAMES, 0.0) == masked_frame_bce(logits, frames, N_FRAMES)
+
+
+def test_video_loss_is_that_of_the_mean_of_the_best_own_cells():
+    map_, untouched = noise(B, D, T) * 0.98 + 0.01, torch.arange(B) % 2 == 0
+    total = 0.0
+    for b in range(B):
+        cells = sorted((float(map_[b, d, t]) for d in range(D) for t in range(int(N_FRAMES[b]))), reverse=True)
+        top = sum(cells[:8]) / len(cells[:8])
+        total -= math.log(1 - top if untouched[b] else top) / B
+    assert float(video_bce(map_, untouched, N_FRAMES)) == pytest.approx(total, abs=1e-5)
+    dirty = map_.clone()
+    for b in range(B):
+        dirty[b, :, int(N_FRAMES[b]) :] = 1.0
+    assert video_bce(dirty, untouched, N_FRAMES) == video_bce(map_, untouched, N_FRAMES)
+
+
+def test_video_loss_is_added_by_its_weight_and_absent_without_one():
+    output, targets = answer(), truth()
+    plain = localization_loss(output, targets)
+    weighted = localization_loss(output, targets, LossWeights(video=0.5))
+    assert plain.video is None
+    assert "video" not in plain.to_dict()
+    assert float(weighted.total) == pytest.approx(float(plain.total) + 0.5 * float(weighted.video), rel=1e-6)

@@ -33,6 +33,7 @@ __all__ = [
     "masked_frame_bce",
     "masked_map_bce",
     "masked_map_mse",
+    "video_bce",
 ]
 
 
@@ -46,6 +47,8 @@ class LossWeights:
     margin: float = 0.99  # L2 distance that forged pairs should keep
     generator_features: float = 0.01  # agreement of the boundary generator's two runs
     map_error: Literal["mse", "bce"] = "mse"  # "mse" is published; "bce" trains faster from scratch
+    frame_focus: float = 0.0  # gamma of a focal loss of the frames (1708.02002); 0 is published: cross-entropy
+    video: float = 0.0  # cross-entropy of the whole clip by the top of the fused map; 0 is published: none
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ class LossTerms:
     visual_frames: Tensor
     audio_frames: Tensor
     contrastive: Tensor  # before its weight
+    video: Tensor | None = None  # before its weight; None where it has none
 
     def to_dict(self) -> dict[str, float]:
         """Plain numbers for a log, for instance {"total": ..., "fused.map": ..., "visual_frames": ...}."""
@@ -167,7 +171,7 @@ class LossTerms:
             if isinstance(value, StreamTerms):
                 terms = {f"{field.name}.{f.name}": getattr(value, f.name) for f in dataclasses.fields(value)}
                 numbers.update({name: float(term.detach()) for name, term in terms.items() if term is not None})
-            else:
+            elif value is not None:
                 numbers[field.name] = float(value.detach())
         return numbers
 
@@ -205,8 +209,8 @@ def localization_loss(output: Prediction, targets: Targets, weights: LossWeights
     fused = stream(output.fused, output.fused_parts, targets.fused_map, targets.fused_boundaries)
     visual = stream(output.visual, output.visual_parts, targets.visual_map, targets.visual_boundaries)
     audio = stream(output.audio, output.audio_parts, targets.audio_map, targets.audio_boundaries)
-    visual_frames = masked_frame_bce(output.visual_logits, targets.visual_frames, n)
-    audio_frames = masked_frame_bce(output.audio_logits, targets.audio_frames, n)
+    visual_frames = masked_frame_bce(output.visual_logits, targets.visual_frames, n, w.frame_focus)
+    audio_frames = masked_frame_bce(output.audio_logits, targets.audio_frames, n, w.frame_focus)
     contrast = contrastive_loss(output.visual_features, output.audio_features, targets.is_untouched, n, w.margin)
     n_values = output.visual_features.shape[1] * output.visual_features.shape[2]
     total = (
@@ -215,7 +219,9 @@ def localization_loss(output: Prediction, targets: Targets, weights: LossWeights
         + w.frames * (visual_frames + audio_frames) / 2
         + w.contrastive / n_values * contrast
     )
-    return LossTerms(total, fused, visual, audio, visual_frames, audio_frames, contrast)
+    video = video_bce(output.fused, targets.is_untouched, n) if w.video else None
+    total = total if video is None else total + w.video * video
+    return LossTerms(total, fused, visual, audio, visual_frames, audio_frames, contrast, video)
 
 
 def masked_map_mse(map_: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
@@ -234,11 +240,39 @@ def masked_map_bce(map_: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
     return _mean_over_clips(errors.mean(1), n_frames)
 
 
-def masked_frame_bce(logits: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
-    """Binary cross-entropy of frame logits (B, 1, T) or (B, T) against (B, T) of 0 and 1; a scalar."""
-    flat = logits.squeeze(1) if logits.ndim == 3 else logits
-    errors = F.binary_cross_entropy_with_logits(flat.float(), target.float(), reduction="none")
+def masked_frame_bce(logits: Tensor, target: Tensor, n_frames: Tensor, focus: float = 0.0) -> Tensor:
+    """Binary cross-entropy of frame logits (B, 1, T) or (B, T) against (B, T) of 0 and 1; a scalar.
+
+    With a focus, gamma of the focal loss (1708.02002, section 3), frames that are told well already count less: each
+    error is weighed by (1 - probability of the truth) ** gamma. Its balance of the classes is left out.
+    """
+    flat = (logits.squeeze(1) if logits.ndim == 3 else logits).float()
+    errors = F.binary_cross_entropy_with_logits(flat, target.float(), reduction="none")
+    if focus:
+        errors = errors * (1 - torch.exp(-errors)) ** focus
     return _mean_over_clips(errors, n_frames)
+
+
+def video_bce(map_: Tensor, is_untouched: Tensor, n_frames: Tensor, n_best: int = 8) -> Tensor:
+    """Binary cross-entropy of whole clips: the mean of a map's best cells against whether the clip was forged.
+
+    It asks of a clip's top what the maps' own errors ask of every cell alike: untouched clips, in which one bad cell is
+    a false alarm, feel it most.
+
+    Args:
+        map_: (B, D, T) in 0..1.
+        is_untouched: (B,) true where neither modality was modified.
+        n_frames: (B,) the clips' own frames.
+        n_best: cells of the top.
+
+    Returns:
+        A scalar.
+    """
+    own = map_.float().masked_fill(~_own(map_, n_frames)[:, None], 0).flatten(1)
+    n_cells = (map_.shape[1] * n_frames.to(map_.device)).clamp(1, n_best)
+    top = own.topk(min(n_best, own.shape[1]), dim=1).values.sum(1) / n_cells
+    with torch.autocast(map_.device.type, enabled=False):
+        return F.binary_cross_entropy(top.clamp(0, 1), 1 - is_untouched.float())
 
 
 def masked_boundary_mse(start: Tensor, end: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
