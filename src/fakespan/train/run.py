@@ -99,15 +99,8 @@ def fit_threshold(
     watched = IntactClips(examples, range(len(examples)), progress)
     threshold = pick_threshold(Localizer(checkpoint, device), watched)
     post = dataclasses.replace(run.post, threshold=threshold)
-    save_checkpoint(
-        path,
-        checkpoint.network,
-        name=run.name,
-        model=run.model,
-        post=post,
-        notes=checkpoint.notes,
-        verdict=checkpoint.verdict,
-    )
+    kept: dict[str, Any] = {"notes": checkpoint.notes, "verdict": checkpoint.verdict}
+    save_checkpoint(path, checkpoint.network, name=run.name, model=run.model, post=post, **kept)
     return load_checkpoint(path)
 
 
