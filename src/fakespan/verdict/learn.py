@@ -1,0 +1,165 @@
+"""Training of the head's network on features that lie in memory; files and maps are unknown here.
+
+A clip of several windows gets the largest logit of its windows, in training as in use. Loss: cross-entropy in which
+real and fake clips weigh the same, however many there are of each. Optimiser: AdamW. After each epoch the validation
+clips are scored; a training ends when their AUC has not risen for `patience` epochs, the epoch of the best AUC is kept,
+and of several trainings from other seeds the best (of equal AUCs the one of the smaller validation loss).
+
+Paper: BA-TFD (arXiv 2204.06228, section 5) says "three layers" and no more; all else here is our choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from fakespan.config import VerdictConfig
+from fakespan.errors import ConfigError
+from fakespan.metrics import auc
+from fakespan.models.verdict import VerdictMLP
+
+__all__ = ["Features", "Learned", "learn", "repeatable"]
+
+Progress = Callable[[float, float], None]
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the network learns from: clips of one window or more."""
+
+    rows: Tensor  # (w, F) of all windows
+    windows: Tensor  # (n, W) which rows are a clip's; one of fewer than W windows names its first more than once
+    labels: Tensor  # (n,) 1 for a fake
+
+    @classmethod
+    def of(cls, clips: Sequence[NDArray[np.float32]], labels: NDArray[np.bool_]) -> Features:
+        """Of clips of (their windows, F) each."""
+        counts = np.array([len(rows) for rows in clips])
+        first = np.cumsum(counts) - counts
+        place = np.arange(counts.max())
+        windows = first[:, None] + np.where(place < counts[:, None], place, 0)
+        rows = torch.from_numpy(np.concatenate(list(clips)))
+        return cls(rows, torch.from_numpy(windows), torch.from_numpy(labels.astype(np.float32)))
+
+    @property
+    def weights(self) -> Tensor:
+        """(n,) of the clips: both kinds have the same sum, the mean is 1."""
+        n_fake = float(self.labels.sum())
+        n = len(self.labels)
+        return torch.where(self.labels > 0, n / (2 * n_fake), n / (2 * (n - n_fake)))
+
+    def logits(self, network: VerdictMLP, clips: Tensor) -> Tensor:
+        """(b,) of some clips (b,), by their numbers."""
+        windows = self.windows[clips]
+        logits: Tensor = network(self.rows[windows.flatten()])
+        return logits.view(windows.shape).amax(dim=1)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained network, and how it came about."""
+
+    network: VerdictMLP
+    seed: int
+    epoch: int  # from 1
+    auc: float  # of the validation clips
+    loss: float
+    aucs: tuple[float, ...]  # of each restart
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What the best has most of."""
+        return self.auc, -self.loss
+
+
+def learn(train: Features, validation: Features, config: VerdictConfig, progress: Progress | None = None) -> Learned:
+    """The best network of the restarts; the same numbers each time, on the same machine.
+
+    Args:
+        train: with clips of both kinds.
+        validation: with clips of both kinds.
+        config: sizes, seeds, rates.
+        progress: called with the share of the work that is done, and 1.
+
+    Raises:
+        ConfigError: no restart stayed finite.
+    """
+    best: Learned | None = None
+    aucs: list[float] = []
+    with repeatable():
+        for k in range(config.restarts):
+            found = _one_training(train, validation, config, config.seed + k)
+            aucs.append(math.nan if found is None else found.auc)
+            if found is not None and (best is None or found.rank > best.rank):
+                best = found
+            if progress is not None:
+                progress(k + 1, config.restarts)
+    if best is None:
+        got = "no finite loss in any restart"
+        raise ConfigError("learning_rate", expected="a training that converges", got=got, remedy="make it smaller")
+    return Learned(best.network, best.seed, best.epoch, best.auc, best.loss, tuple(aucs))
+
+
+def _one_training(train: Features, validation: Features, config: VerdictConfig, seed: int) -> Learned | None:
+    """The best epoch of one seed; None if it diverges at once."""
+    torch.manual_seed(seed)
+    network = VerdictMLP.of(config)
+    network.standardise(train.rows)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    best: tuple[tuple[float, float], int, Weights] | None = None
+    for epoch in range(1, config.epochs + 1):
+        _one_epoch(network, optimiser, train, config.batch_size)
+        rank = _rank(network, validation, config.batch_size)
+        if rank is None or (best is not None and epoch - best[1] > config.patience):
+            break
+        if best is None or rank > best[0]:
+            best = rank, epoch, {name: value.clone() for name, value in network.state_dict().items()}
+    if best is None:
+        return None
+    (area, loss), epoch, weights = best
+    network.load_state_dict(weights)
+    return Learned(network.eval(), seed, epoch, area, -loss, ())
+
+
+def _one_epoch(network: VerdictMLP, optimiser: torch.optim.Optimizer, train: Features, batch_size: int) -> None:
+    network.train()
+    weights = train.weights
+    for clips in torch.randperm(len(train.labels)).split(batch_size):
+        logits = train.logits(network, clips)
+        loss = binary_cross_entropy_with_logits(logits, train.labels[clips], weights[clips])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+@torch.inference_mode()
+def _rank(network: VerdictMLP, validation: Features, batch_size: int) -> tuple[float, float] | None:
+    """AUC and minus the loss of the validation clips; None where the network is not finite."""
+    network.eval()
+    numbers = torch.arange(len(validation.labels))
+    logits = torch.cat([validation.logits(network, clips) for clips in numbers.split(batch_size)])
+    if not bool(torch.isfinite(logits).all()):
+        return None
+    loss = binary_cross_entropy_with_logits(logits, validation.labels, validation.weights)
+    return auc(logits.double().numpy(), validation.labels.numpy() > 0), -float(loss)
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """One thread and random numbers of our own: sums are added in the same order each time."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_num_threads(n_threads)
