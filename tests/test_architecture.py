@@ -40,7 +40,7 @@ ALLOWED = {
 ANYTHING = {"cli", "__main__", "__init__"}  # doors without logic; nothing imports cli but __main__
 
 # what a person waits for at the prompt, or has where torch is not
-LIGHT = ["fakespan", "fakespan.errors", "fakespan.types", "fakespan.config", "fakespan.report"]
+LIGHT = ["fakespan", "fakespan.errors", "fakespan.types", "fakespan.config", "fakespan.report", "fakespan.verdict"]
 HEAVY = ["torch", "cv2", "av"]
 
 

@@ -1,8 +1,8 @@
 """The maps of a split, made once and kept: what a whole-video head learns from, the localizer being frozen.
 
-Contract: `make_maps` fills a folder (see `maps_format`); stopped at any byte it goes on, and with the same batch size it
-ends with the same bytes. `open_maps` reads a finished one, memory-mapped, and looks at checksums as it reads. A folder
-takes the maps of one model and one split only.
+Contract: `make_maps` fills a folder (see `maps_format`); stopped at any byte it goes on, and with the same batch size
+it ends with the same bytes. `open_maps` reads a finished one, memory-mapped, and looks at checksums as it reads. A
+folder takes the maps of one model and one split only.
 
 Size: a clip of n frames takes 2 n (3 D + 2) bytes. 1,000 videos of 10 s with the "pad" clock (n = 250, D = 40) take 61
 MB; 24 MB with the "stretch" clock and T = 100.

@@ -165,7 +165,7 @@ class MapWriter:
                 raise DataError(self.folder, expected=expected, got=got, remedy=_OTHER)
             return
         before, now = _flat(read_header(self.folder).begun()), _flat(self.header.begun())
-        for key in dict.fromkeys([*now, *before]):
+        for key in sorted({**now, **before}, key=lambda key: key == "model.digest"):  # what a person understands first
             if before.get(key) != now.get(key):
                 there_is, wanted = json.dumps(before.get(key)), json.dumps(now.get(key))
                 expected = f"maps with {key} {wanted}"
