@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from fakespan.errors import MissingExtraError, UsageError
 
-__all__ = ["plot_precision_recall", "plot_recall", "plot_scores"]
+__all__ = ["COLOURS", "panels", "plot_precision_recall", "plot_recall", "plot_scores", "saved"]
 
 COLOURS = ("#1b6ca8", "#d1720d", "#3a8f4d", "#a03d8f", "#7a6a58")
 
@@ -36,7 +36,7 @@ def plot_precision_recall(path: Path, curves: Mapping[float, tuple[ArrayLike, Ar
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
     axes.legend(frameon=False)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def plot_recall(path: Path, counts: Sequence[int], recalls: Sequence[float]) -> Path:
@@ -48,7 +48,7 @@ def plot_recall(path: Path, counts: Sequence[int], recalls: Sequence[float]) -> 
     axes.set_xticks(ticks, [str(n) for n in ticks])
     axes.minorticks_off()
     axes.set_ylim(0, 1.02)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def plot_scores(path: Path, real: ArrayLike, forged: ArrayLike) -> Path:
@@ -65,23 +65,34 @@ def plot_scores(path: Path, real: ArrayLike, forged: ArrayLike) -> Path:
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
+def panels(titles: Sequence[str], x: str, y: str, n_columns: int = 2) -> tuple[Any, list[Any]]:
+    """A figure of so many panels, 900 x 600 pixels if there is one; raises MissingExtraError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  a heavy optional library
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("matplotlib", "train") from error
-    figure = Figure(figsize=(6, 4), dpi=150, layout="constrained")
+    n_columns = min(n_columns, len(titles))
+    n_rows = -(-len(titles) // n_columns)
+    figure = Figure(
+        figsize=(6, 4) if len(titles) == 1 else (4 * n_columns, 3.4 * n_rows), dpi=150, layout="constrained"
+    )
     FigureCanvasAgg(figure)  # no pyplot: no global state, no screen
-    axes = figure.add_subplot()
-    axes.set_title(title, loc="left", fontweight="bold")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    found = [figure.add_subplot(n_rows, n_columns, k + 1) for k in range(len(titles))]
+    for axes, title in zip(found, titles, strict=True):
+        axes.set_title(title, loc="left", fontweight="bold")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, found
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
+    figure, (axes,) = panels([title], x, y)
     return figure, axes
 
 
@@ -89,8 +100,8 @@ def _colours(n: int) -> list[str]:
     return [COLOURS[k % len(COLOURS)] for k in range(n)]
 
 
-def _saved(figure: Any, path: Path) -> Path:
-    """Writes the picture beside its place, then moves it there."""
+def saved(figure: Any, path: Path) -> Path:
+    """Writes the picture beside its place, then moves it there; raises UsageError where that fails."""
     path = Path(path)
     part = path.with_name(f".fakespan-{secrets.token_hex(6)}.part")
     try:

@@ -10,11 +10,13 @@ Deviation: the published description has a threshold for the maximum and says no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fakespan.config import VerdictConfig
+from fakespan.config import VerdictConfig, from_mapping, load_toml
 from fakespan.errors import DataError
 from fakespan.metrics.binary import BinaryScores
 from fakespan.models.verdict import Calibration, Head, HeadModel, WayFit, map_features, map_windows
@@ -24,7 +26,7 @@ from fakespan.verdict.maps import MapSet
 from fakespan.verdict.platt import fit_way
 from fakespan.verdict.ways import CHEAP, Scored, deciding_map, labels_of, score_maps
 
-__all__ = ["fit_head", "maker_of"]
+__all__ = ["fit_head", "load_verdict_config", "maker_of"]
 
 Progress = Callable[..., None]
 """Called with what is done, what there is, and a word about it."""
@@ -74,6 +76,16 @@ def fit_head(
     notes = _notes(train, validation, scored, learned, shared)
     others = {way: fits[way] for way in CHEAP}
     return Head(config, model, fits["maximum"], learned.network, fits["mlp"], others, notes)
+
+
+def load_verdict_config(path: Path) -> VerdictConfig:
+    """The table [verdict] of a TOML file that holds no other. Raises ConfigError where it misfits."""
+    return from_mapping(_File, load_toml(path), str(path)).verdict
+
+
+@dataclass(frozen=True)
+class _File:
+    verdict: VerdictConfig = field(default_factory=VerdictConfig)
 
 
 def maker_of(maps: MapSet) -> HeadModel:
