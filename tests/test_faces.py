@@ -17,6 +17,7 @@ from fakespan.errors import ConfigError
 from fakespan.media.cuts import mark_cuts
 from fakespan.media.detect import FaceDetector, iou
 from fakespan.media.faces import FaceConfig, TrackEnd, TrackFrame, follow_faces
+from fakespan.media.features import CROP_SIZE, MOUTH_BOX
 from fakespan.media.tracking import REACH, SIZE_SLACK, SLACK, SteadyPath, crop_box, drag, link, places_between
 from fakespan.types import FaceTrack
 
@@ -123,6 +124,20 @@ def test_the_crop_is_framed_like_voxceleb() -> None:
     assert size / width == pytest.approx(0.6, abs=0.06)
     assert (face[0] + face[2]) / 2 == pytest.approx(x + width / 2, abs=0.1 * width)
     assert (face[1] + face[3]) / 2 == pytest.approx(y + 0.345 * height, abs=0.1 * height)
+
+
+def test_a_mouth_is_what_its_box_of_the_same_track_shows() -> None:
+    def shown(mode: str, **options: object) -> np.ndarray:
+        scene = with_heads((200, 60))
+        config = FaceConfig(face_size=CROP_SIZE, **options)  # type: ignore[arg-type]
+        events = list(follow_faces(video(40, lambda _: scene), mode, config))  # type: ignore[arg-type]
+        return next(event.face for event in events if isinstance(event, TrackFrame))
+
+    for mode in ("auto", "whole"):
+        face, mouth = shown(mode), shown(mode, framing="mouth")
+        x0, y0, x1, y1 = (round(part * CROP_SIZE) for part in MOUTH_BOX)
+        larger = cv2.resize(face[y0:y1, x0:x1], (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_CUBIC)
+        assert np.abs(larger.astype(float) - mouth).mean() < 4
 
 
 def test_a_moving_face_is_followed() -> None:

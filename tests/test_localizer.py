@@ -5,6 +5,7 @@ A real network, with random weights, only shows that everything fits together.
 
 from __future__ import annotations
 
+import dataclasses
 import weakref
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from clips import write_clip
 from conftest import TINY
 from fakespan.boundary_map import iou_map_target
 from fakespan.config import PostConfig
+from fakespan.data.clip import read_example
 from fakespan.errors import CheckpointError, MediaError, UsageError
 from fakespan.localizer import file as file_module
 from fakespan.localizer import load_model
@@ -27,7 +29,7 @@ from fakespan.localizer.findings import find_curves, find_segments
 from fakespan.localizer.stretch import Stretch, listen
 from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.media.faces import TrackEnd, TrackFrame
-from fakespan.types import FaceTrack
+from fakespan.types import FaceTrack, Sample
 
 POST = PostConfig(threshold=0.5)
 FACE = FaceTrack(0, 0.0, 8.0, (0.0, 0.0, 1.0, 1.0))
@@ -330,6 +332,20 @@ def test_a_model_file_scans_a_clip(tiny_path, tmp_path):
     assert fakespan.Scan.from_dict(result.to_dict()) == result
     assert callable(fakespan.scan)
     assert fakespan.scan(path, tiny_path, "cpu", faces="whole", threshold=0.999).segments == ()
+
+
+def test_a_network_is_shown_the_framing_that_it_was_trained_on(tmp_path):
+    path, shown = clip(tmp_path, 30, [(10, 20)]), {}
+    for framing in ("face", "mouth"):
+
+        def seen(faces, sound, framing=framing):
+            shown[framing] = faces
+            return judge(faces, sound)
+
+        FileScan(seen, dataclasses.replace(TINY, framing=framing), path, "whole", POST, None).run("tiny")
+        sample = Sample("a", path, "test", 1.2)
+        np.testing.assert_array_equal(shown[framing], read_example(sample, "whole", framing).faces)
+    assert not np.array_equal(shown["face"], shown["mouth"])
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 9])

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakespan.media.features import log_mel, mel_filters, prepare_crop, resize_faces, sound_input, spectrum
+from fakespan.media.features import MOUTH_BOX, log_mel, mel_filters, prepare_crop, resize_faces, sound_input, spectrum
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "features.npz")
 
@@ -81,6 +81,21 @@ def test_a_crop_of_any_size_becomes_a_face(size):
     if size[0] > 1:
         assert face[:40].mean() > 190
         assert face[56:].mean() < 10
+
+
+@pytest.mark.parametrize("size", [(224, 224), (500, 480), (96, 96), (30, 40), (2, 2), (1, 1)])
+def test_a_mouth_is_the_fixed_box_of_its_crop(size):
+    crop = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    mouth = prepare_crop(crop, framing="mouth")
+    assert mouth.shape == (96, 96, 3)
+    marked = np.zeros((*size, 3), np.uint8)
+    x0, y0, x1, y1 = (round(part * side) for part, side in zip(MOUTH_BOX, (size[1], size[0]) * 2, strict=True))
+    marked[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] = 255
+    if min(size) > 50:
+        assert prepare_crop(marked, framing="mouth")[6:-6, 6:-6].min() > 200
+    outside = np.full((*size, 3), 255, np.uint8)
+    outside[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1] = 0
+    assert prepare_crop(outside, framing="mouth").max() == 0
 
 
 def test_a_224_crop_is_resized_as_published():

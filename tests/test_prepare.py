@@ -72,6 +72,13 @@ def test_a_store_gives_what_the_set_gives(lavdf, whole):
         np.testing.assert_allclose(ours.sound, theirs.sound, atol=1 / 32768)  # full scale is half a step short
 
 
+def test_a_store_of_mouths_gives_the_mouths_of_the_set(lavdf, tmp_path):
+    prepare(f"lavdf:{lavdf}", tmp_path / "store", limit=2, framing="mouth")
+    direct, stored = (open_set(s, framing="mouth") for s in (f"lavdf:{lavdf}", f"store:{tmp_path / 'store'}"))
+    assert np.abs(stored[1].faces.astype(int) - direct[1].faces).max() <= MAX_ERROR
+    assert not np.array_equal(direct[1].faces, open_set(f"lavdf:{lavdf}")[1].faces)
+
+
 def test_a_store_has_the_whole_truth(lavdf, whole):
     for ours, theirs in zip(open_set(f"store:{whole}").samples, open_set(f"lavdf:{lavdf}").samples, strict=True):
         for name in ("name", "split", "duration_s", "segments", "original", "n_frames", "facts", "kind"):
@@ -215,6 +222,7 @@ def test_a_lost_shard_is_named(whole, tmp_path):
         ({"limit": 3}, "limit"),
         ({"faces": "auto"}, "faces"),
         ({"subset": "audio"}, "subset"),
+        ({"framing": "mouth"}, "framing"),
     ],
 )
 def test_other_parameters_are_refused(lavdf, whole, options, word):
@@ -310,6 +318,10 @@ def test_wrong_calls(lavdf, whole, tmp_path):
         call("--out", tmp_path, catch_exceptions=False)
     with pytest.raises(UsageError, match="--workers"):
         prepare(f"lavdf:{lavdf}", tmp_path / "store", workers=0)
+    with pytest.raises(UsageError, match="--framing"):
+        prepare(f"lavdf:{lavdf}", tmp_path / "store", framing="nose")
+    with pytest.raises(UsageError, match=r"framed as 'mouth'.*got a store of 'face'.*--framing mouth"):
+        open_set(f"store:{whole}", framing="mouth")
     with pytest.raises(UsageError, match="whole, as in the store"):
         open_set(f"store:{whole}", faces="auto")
     with pytest.raises(DataError, match=r"store\.json"):

@@ -50,7 +50,7 @@ def test_an_example_depends_on_the_seed_and_its_number_alone():
 
 
 def test_folders_are_drawn_with_equal_chance(monkeypatch):
-    monkeypatch.setattr(practice_module, "make_example", lambda clips, which, practice, rng: clips[which].name)
+    monkeypatch.setattr(practice_module, "make_example", lambda clips, which, practice, rng, framing: clips[which].name)
     names = [Clip(f"many/{k}", "", np.zeros(0), np.zeros(0)) for k in range(9)]
     drawn = PracticeSet([*names, Clip("few/0", "", np.zeros(0), np.zeros(0))], RUN.practice, 0, 400)
     share = np.mean([drawn[k].startswith("few") for k in range(400)])

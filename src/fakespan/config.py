@@ -36,6 +36,7 @@ Family = Literal["batfd", "batfd_plus", "small"]
 Sampling = Literal["bmn", "reference"]
 Decoding = Literal["aligned", "published"]
 Clock = Literal["pad", "stretch"]
+Framing = Literal["face", "mouth"]
 VideoEncoderName = Literal["c3d", "mvit_t", "mvit_s", "mvit_b", "frames"]
 AudioEncoderName = Literal["cnn", "vit_t", "vit_s", "vit_b", "mel", "spectrum"]
 
@@ -52,6 +53,7 @@ class ModelConfig:
     n_frames: int = 512  # T, frames of a clip after padding
     max_duration: int = 40  # D, longest proposal in frames
     clock: Clock = "pad"  # a clip becomes T frames by padding (LAV-DF), or by resampling in time (AV-Deepfake1M)
+    framing: Framing = "face"  # the whole face crop, or its middle below the eyes ("mouth"), twice as large
     n_samples: int = 10  # N, points sampled per proposal
     sampling: Sampling = "bmn"  # "reference" runs the published weights
     n_features: int = 256  # C_f, width of both encoders' outputs

@@ -14,6 +14,7 @@ from fakespan.cli.shared import Show, bar, printable
 from fakespan.errors import UsageError
 
 if TYPE_CHECKING:
+    from fakespan.config import Framing
     from fakespan.data.clip import Faces
     from fakespan.data.manifest import Subset
     from fakespan.data.packing import Pack
@@ -31,6 +32,7 @@ def prepare(
     subset: Annotated[str, typer.Option(help="full, visual (no fakes of the sound alone) or audio.")] = "full",
     limit: Annotated[int | None, typer.Option(help="Only the first so many clips.")] = None,
     faces: Annotated[str | None, typer.Option(help="whole or auto; what the set needs unless given.")] = None,
+    framing: Annotated[str, typer.Option(help="What the models it is for see: face, or mouth (small).")] = "face",
     pack: Annotated[str, typer.Option(help="fast to read, or small: two thirds of the size.")] = "fast",
     workers: Annotated[int | None, typer.Option(help="Processes; one for each processor unless given.")] = None,
     redo: Annotated[list[str], typer.Option(help="A shard to make anew, or 'damaged'; may be repeated.")] = [],
@@ -60,6 +62,7 @@ def prepare(
             subset=cast("Subset", subset),
             limit=limit,
             faces=cast("Faces | None", faces),
+            framing=cast("Framing", framing),
             pack=cast("Pack", pack),
             workers=workers if workers is not None else os.cpu_count() or 1,
             redo=redo,

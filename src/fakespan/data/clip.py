@@ -22,11 +22,11 @@ from typing import Literal
 
 import numpy as np
 
-from fakespan.config import FPS
+from fakespan.config import FPS, Framing
 from fakespan.data.dataset import SAMPLES_PER_FRAME, Example, Span
 from fakespan.errors import DataError
 from fakespan.media.decode import Picture, read_both
-from fakespan.media.faces import TrackEnd, follow_faces
+from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
 from fakespan.media.features import CROP_SIZE, FACE_SIZE, prepare_crop
 from fakespan.media.picture import Image, Source
 from fakespan.types import Sample
@@ -38,18 +38,19 @@ Seen = tuple[int, list[Image]]
 """The first frame, and a face for each frame from there on."""
 
 
-def read_example(sample: Sample, faces: Faces = "whole") -> Example:
+def read_example(sample: Sample, faces: Faces = "whole", framing: Framing = "face") -> Example:
     """The clip of a sample, decoded: whole length, 25 frames a second.
 
     Args:
         sample: see `fakespan.types.Sample`.
         faces: how faces are found, see above.
+        framing: what of a face is shown, see `features.prepare_crop`.
 
     Raises:
         MediaError: the file is missing or cannot be read.
         DataError: it holds neither a face nor sound.
     """
-    see = _whole if faces == "whole" else _longest_track
+    see = functools.partial(_whole if faces == "whole" else _longest_track, framing=framing)
     if sample.facts.get("clock") == "frames":
         begin, images, sound = *_counted(sample, see), np.zeros(0, np.float32)
     else:
@@ -96,24 +97,25 @@ def fit_spans(spans: tuple[Span, ...], start_s: float, length_s: float) -> tuple
     return tuple((start, end) for start, end in moved if start < end)
 
 
-def _whole(pictures: Iterator[Picture]) -> Seen:
+def _whole(pictures: Iterator[Picture], framing: Framing) -> Seen:
     """The first frame, and each whole picture as a face."""
 
     @functools.lru_cache(maxsize=1)  # one source is shown at several instants where there are fewer than 25 a second
     def face(source: Source) -> Image:
         picture = Picture(0, 0.0, source)
         if max(picture.width, picture.height) <= CROP_SIZE:
-            return prepare_crop(picture.rgb())
-        return prepare_crop(picture.crop(0, 0, picture.width, picture.height, at_most=CROP_SIZE))
+            return prepare_crop(picture.rgb(), FACE_SIZE, framing)
+        whole = picture.crop(0, 0, picture.width, picture.height, at_most=CROP_SIZE)
+        return prepare_crop(whole, FACE_SIZE, framing)
 
     return 0, [face(picture.source) for picture in pictures]
 
 
-def _longest_track(pictures: Iterator[Picture]) -> Seen:
+def _longest_track(pictures: Iterator[Picture], framing: Framing) -> Seen:
     """The first frame and the faces of the longest face track, the earliest of equals."""
     tracks: dict[int, list[Image]] = {}
     begins: dict[int, int] = {}
-    for event in follow_faces(pictures):
+    for event in follow_faces(pictures, config=FaceConfig(framing=framing)):
         if not isinstance(event, TrackEnd):
             begins.setdefault(event.track, event.index)
             tracks.setdefault(event.track, []).append(event.face)

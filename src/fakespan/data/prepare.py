@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from fakespan.config import Framing
 from fakespan.data.clip import Faces, read_example
 from fakespan.data.manifest import Subset, load_manifest
 from fakespan.data.packing import MAX_FRAMES, SUFFIXES, Pack, need_codecs
@@ -56,6 +57,7 @@ class _Task:
     first: int  # position of its first clip
     samples: tuple[Sample, ...]
     faces: Faces
+    framing: Framing
     pack: Pack
 
 
@@ -77,6 +79,7 @@ def prepare(
     subset: Subset = "full",
     limit: int | None = None,
     faces: Faces | None = None,
+    framing: Framing = "face",
     pack: Pack = "fast",
     workers: int = 1,
     redo: Sequence[str] = (),
@@ -91,6 +94,7 @@ def prepare(
         subset: full, visual or audio.
         limit: the first so many clips.
         faces: how faces are found; None for what the set needs.
+        framing: what of a face the models that it is for see (`ModelConfig.framing`).
         pack: "fast" to read, or "small": two thirds of the size.
         workers: processes; with 1 it is done in this one.
         redo: names of shards to make anew, as errors and `check_store` name them; "damaged" finds them itself.
@@ -105,6 +109,8 @@ def prepare(
     need_codecs()
     if pack not in SUFFIXES:
         raise UsageError("--pack", expected="fast or small", got=repr(pack), remedy="choose one of them")
+    if framing not in get_args(Framing):
+        raise UsageError("--framing", expected="face or mouth", got=repr(framing), remedy="choose one of them")
     if workers < 1:
         raise UsageError("--workers", expected="at least 1", got=str(workers), remedy="leave it out")
     manifest = load_manifest(source)
@@ -117,6 +123,7 @@ def prepare(
         subset=subset,
         limit=limit,
         faces=faces or default_faces(manifest.kind),
+        framing=framing,
         pack=pack,
         n_clips=len(samples),
         clips_per_shard=max(1, min(MAX_PER_SHARD, -(-len(samples) // N_SHARDS))),
@@ -126,7 +133,7 @@ def prepare(
     _remove(folder, header, redo)
     size = header.clips_per_shard
     tasks = [
-        _Task(folder, k, k * size, samples[k * size : (k + 1) * size], header.faces, pack)
+        _Task(folder, k, k * size, samples[k * size : (k + 1) * size], header.faces, framing, pack)
         for k in range(header.n_shards)
     ]
     events = _write_all(tasks) if workers == 1 else _in_processes(tasks, min(workers, len(tasks)))
@@ -208,7 +215,7 @@ def _write_all(tasks: Sequence[_Task]) -> Iterator[_Event]:
 def _added(writer: ShardWriter, position: int, sample: Sample, task: _Task) -> _Event:
     """Decodes a clip and adds it, or says why not."""
     try:
-        example = read_example(sample, task.faces)
+        example = read_example(sample, task.faces, task.framing)
     except FakespanError as error:
         return _Event("problem", name=sample.name, message=str(error))
     except Exception as error:  # whatever a damaged file did to a decoder, the others go on

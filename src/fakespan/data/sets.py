@@ -14,6 +14,7 @@ from typing import get_args
 
 from torch.utils.data import Dataset
 
+from fakespan.config import Framing
 from fakespan.data.clip import Faces, read_example
 from fakespan.data.dataset import Example
 from fakespan.data.manifest import Manifest, Subset, load_manifest
@@ -60,6 +61,7 @@ def open_set(
     subset: Subset = "full",
     limit: int | None = None,
     faces: Faces | None = None,
+    framing: Framing = "face",
 ) -> ClipSet:
     """The clips of a data set or of a prepared store.
 
@@ -69,6 +71,7 @@ def open_set(
         subset: "visual" leaves out fakes of the sound alone, "audio" those of the picture alone.
         limit: the first so many.
         faces: "whole", "auto", or None for what the set needs; a store has its faces already.
+        framing: what of a face the model shall see (`ModelConfig.framing`); that of a store must be the same.
 
     Raises:
         UsageError: unknown kind, or faces that a store does not hold.
@@ -85,10 +88,18 @@ def open_set(
         if faces not in {None, store.header.faces}:
             remedy = "leave --faces out, or prepare another store"
             raise UsageError("--faces", expected=f"{store.header.faces}, as in the store", got=faces, remedy=remedy)
+        if framing != store.header.framing:
+            expected, remedy = (
+                f"faces framed as {framing!r}, as the model sees them",
+                f"prepare it with --framing {framing}",
+            )
+            raise UsageError(place, expected=expected, got=f"a store of {store.header.framing!r}", remedy=remedy)
         manifest = Manifest(source, kind, Path(place), store.samples)
         return ClipSet(source, manifest.choose(split, subset, limit), store.read)
     samples = load_manifest(source).choose(split, subset, limit)
-    return ClipSet(source, samples, functools.partial(read_example, faces=faces or default_faces(kind)))
+    return ClipSet(
+        source, samples, functools.partial(read_example, faces=faces or default_faces(kind), framing=framing)
+    )
 
 
 def default_faces(kind: str) -> Faces:

@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from fakespan.config import FPS
+from fakespan.config import FPS, Framing
 from fakespan.data.clip import Faces, fit_spans
 from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
 from fakespan.data.entries import Unusable, read_json
@@ -28,7 +28,7 @@ from fakespan.types import Sample
 
 __all__ = ["FORMAT", "Header", "Store", "check_store", "read_header", "read_problems", "write_json"]
 
-FORMAT = "fakespan.store/1"
+FORMAT = "fakespan.store/2"
 """Name and version; the number grows when a reader of the former one would fail."""
 
 
@@ -41,6 +41,7 @@ class Header:
     subset: str
     limit: int | None
     faces: Faces
+    framing: Framing  # of the faces
     pack: Pack
     n_clips: int  # that are in it once it is finished, with those that could not be read
     clips_per_shard: int
@@ -137,7 +138,8 @@ def read_header(folder: Path) -> Header:
     except KeyError as error:
         raise DataError(path, expected=f"the entry {error}", got="none", remedy="prepare it anew") from error
     counts = (header.n_clips, header.clips_per_shard)
-    if not all(isinstance(n, int) and 0 < n < 1 << 32 for n in counts) or header.faces not in get_args(Faces):
+    is_known = header.faces in get_args(Faces) and header.framing in get_args(Framing)
+    if not all(isinstance(n, int) and 0 < n < 1 << 32 for n in counts) or not is_known:
         raise DataError(path, expected="counts from 1 on", got=repr(counts), remedy="prepare it anew")
     return header
 

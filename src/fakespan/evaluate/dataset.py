@@ -112,7 +112,8 @@ def evaluate_set(
         UsageError: the folder holds another run, or an option is wrong.
     """
     options = options or SetOptions()
-    clips = open_set(source, options.split, subset=options.subset, limit=options.limit, faces=options.faces)
+    clips = open_set(source, options.split, subset=options.subset, limit=options.limit, faces=options.faces,
+                     framing=localizer.model.framing)  # fmt: skip
     if not len(clips):
         got, remedy = "none", "change --split or --subset"
         raise DataError(source, expected=f"clips in the {options.split} split", got=got, remedy=remedy)

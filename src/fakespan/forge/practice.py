@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.config import FPS, SAMPLE_RATE, Framing
 from fakespan.data.augment import disturb, through_codec
 from fakespan.data.dataset import Example
 from fakespan.errors import ConfigError
@@ -53,7 +53,9 @@ class PracticeConfig:
             raise _bad_value("min_span_s", f"a length in 0..max_span_s ({self.max_span_s})", self.min_span_s)
 
 
-def make_example(clips: Sequence[Clip], which: int, config: PracticeConfig, rng: np.random.Generator) -> Example:
+def make_example(
+    clips: Sequence[Clip], which: int, config: PracticeConfig, rng: np.random.Generator, framing: Framing = "face"
+) -> Example:
     """One practice clip made of `clips[which]`; the other clips of its speaker may lend words to it."""
     clip, first = _cut(clips[which], config.n_frames, rng)
     kinds: tuple[Kind, ...] = ("real", "audio", "visual", "both")
@@ -76,7 +78,7 @@ def make_example(clips: Sequence[Clip], which: int, config: PracticeConfig, rng:
     truth = tuple((_seconds(a), _seconds(b)) for a, b in spans)
     return Example(
         clip.name,
-        np.stack([prepare_crop(face) for face in faces]),
+        np.stack([prepare_crop(face, framing=framing) for face in faces]),
         sound,
         audio_spans=truth if kind in ("audio", "both") else (),
         visual_spans=truth if kind in ("visual", "both") else (),

@@ -17,7 +17,7 @@ from fakespan.localizer.stretch import Judge, Stretch, listen
 from fakespan.localizer.verdict import head_verdict, plain_verdict
 from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.media.decode import Picture, read_pictures, read_sound
-from fakespan.media.faces import FaceMode, TrackEnd, follow_faces
+from fakespan.media.faces import FaceConfig, FaceMode, TrackEnd, follow_faces
 from fakespan.media.probe import probe
 from fakespan.models.verdict import Head
 from fakespan.segments import merge
@@ -96,7 +96,7 @@ class FileScan:
         if not self.info.has_video or self.faces == "none":
             return
         open_tracks: dict[int, Stretch] = {}
-        for event in follow_faces(self._pictures(), self.faces):
+        for event in follow_faces(self._pictures(), self.faces, FaceConfig(framing=self.model.framing)):
             if isinstance(event, TrackEnd):
                 track = event.track
                 self.tracks.append(track)

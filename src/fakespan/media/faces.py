@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fakespan.config import FPS
+from fakespan.config import FPS, Framing
 from fakespan.errors import ConfigError
 from fakespan.media.cuts import mark_cuts
 from fakespan.media.detect import FaceDetector, Found, iou
@@ -53,6 +53,7 @@ class FaceConfig:
     max_faces: int = 6  # at a time; the largest
     whole_max_side: int = 320  # pixels; a larger picture is never taken for a face crop
     face_size: int = FACE_SIZE  # pixels; side of the crops given
+    framing: Framing = "face"  # what of a crop is given, see `features.prepare_crop`
 
     def __post_init__(self) -> None:
         if self.look_every < 1 or self.detect_every % self.look_every or self.detect_every < 1:
@@ -87,14 +88,14 @@ def follow_faces(
         return
     stream = iter(pictures)
     if mode == "whole":
-        yield from _whole(stream, config.face_size)
+        yield from _whole(stream, config)
         return
     detector = FaceDetector()
     head = list(islice(stream, 1))
     if head and _may_be_crop(head[0], config):
         head += islice(stream, 2 * config.detect_every)
         if is_face_crop(head[:: config.detect_every], detector):
-            yield from _whole(chain(head, stream), config.face_size)
+            yield from _whole(chain(head, stream), config)
             return
     follower = _Follower(detector, config)
     for picture, is_cut in mark_cuts(chain(head, stream)):
@@ -123,14 +124,14 @@ def _shows_crop(view: NDArray[np.uint8], detector: FaceDetector) -> bool:
     return bool(0.3 < x < 0.7 and 0.2 < y < 0.65 and 0.48 < size < 0.85)
 
 
-def _whole(pictures: Iterable[Picture], face_size: int) -> Iterator[TrackFrame | TrackEnd]:
+def _whole(pictures: Iterable[Picture], config: FaceConfig) -> Iterator[TrackFrame | TrackEnd]:
     """The whole picture as the face, from the first picture to the last."""
     first = last = None
     for picture in pictures:
         last = picture.index
         first = last if first is None else first
         crop = picture.crop(0, 0, picture.width, picture.height, at_most=CROP_SIZE)
-        yield TrackFrame(0, last, prepare_crop(crop, face_size))
+        yield TrackFrame(0, last, prepare_crop(crop, config.face_size, config.framing))
     if first is not None and last is not None:
         yield TrackEnd(FaceTrack(0, first / FPS, (last + 1) / FPS, (0.0, 0.0, 1.0, 1.0), is_whole=True))
 
@@ -243,8 +244,8 @@ class _Follower:
         order = sorted(np.flatnonzero(is_new), key=lambda k: -to_place(found.boxes[k])[2])
         n_free = self._config.max_faces - len(self._tracks)
         for k in order[: max(0, n_free)]:
-            min_frames = round(self._config.min_track_s * FPS)
-            self._tracks.append(LiveTrack(found.boxes[k], picture.index, min_frames, self._config.face_size))
+            min_frames, size = round(self._config.min_track_s * FPS), self._config.face_size
+            self._tracks.append(LiveTrack(found.boxes[k], picture.index, min_frames, size, self._config.framing))
 
     @staticmethod
     def _view(picture: Picture, side: int) -> tuple[NDArray[np.uint8], float]:

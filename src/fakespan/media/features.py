@@ -15,13 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.config import FPS, SAMPLE_RATE, Framing
 from fakespan.media.picture import Image
 
 __all__ = [
     "CROP_SIZE",
     "FACE_SIZE",
     "HOP",
+    "MOUTH_BOX",
     "N_BINS",
     "N_FFT",
     "N_MELS",
@@ -45,6 +46,7 @@ SPECTRUM_FLOOR = 1e-4
 COLUMNS_PER_FRAME = int(SAMPLE_RATE / FPS) // HOP
 FACE_SIZE = 96
 CROP_SIZE = 224
+MOUTH_BOX = (0.25, 0.32, 0.75, 0.82)  # x0, y0, x1, y1 as shares of a face crop
 
 
 def log_mel(sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
@@ -130,15 +132,20 @@ def resize_faces(frames: Image | Tensor) -> Tensor:
     return images.transpose(0, 1).float() / 255
 
 
-def prepare_crop(crop: Image, size: int = FACE_SIZE) -> Image:
+def prepare_crop(crop: Image, size: int = FACE_SIZE, framing: Framing = "face") -> Image:
     """A face crop of any size (H, W, 3) -> (size, size, 3) uint8.
 
     By area to 224x224 when it is larger (the size of the published data's crops), then bicubic to `size`, so that large
-    and small faces reach the network with the same sharpness as its training data.
+    and small faces reach the network with the same sharpness as its training data. Crops are framed as in VoxCeleb2, so
+    a mouth lies within the fixed box that the framing "mouth" (ours) takes out before the last step.
     """
     image: Any = crop
     if min(crop.shape[:2]) > CROP_SIZE:
         image = cv2.resize(image, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+    if framing == "mouth":
+        height, width = image.shape[:2]
+        x0, y0, x1, y1 = (round(part * side) for part, side in zip(MOUTH_BOX, (width, height) * 2, strict=True))
+        image = image[min(y0, height - 1) : max(y1, y0 + 1), min(x0, width - 1) : max(x1, x0 + 1)]
     if image.shape[:2] == (size, size):
         return np.ascontiguousarray(image)
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fakespan.config import FPS
+from fakespan.config import FPS, Framing
 from fakespan.media.features import CROP_SIZE, prepare_crop
 from fakespan.media.tracking import Place, SteadyPath, crop_box, places_between, to_place
 from fakespan.types import FaceTrack
@@ -67,14 +67,17 @@ class LiveTrack:
         index: number of that picture.
         min_frames: a track of fewer frames is reported but gives no frames.
         face_size: pixels; side of the crops given.
+        framing: what of a crop is given.
     """
 
-    def __init__(self, box: NDArray[np.float32], index: int, min_frames: int, face_size: int) -> None:
+    def __init__(
+        self, box: NDArray[np.float32], index: int, min_frames: int, face_size: int, framing: Framing = "face"
+    ) -> None:
         self.id: int | None = None  # given once the face is believed
         self.box = box
         self.last_seen = self.needed_from = index
         self.n_found, self.n_doubts = 1, 0  # searches that did and did not find it, before it had an id
-        self._min_frames, self._face_size = min_frames, face_size
+        self._min_frames, self._face_size, self._framing = min_frames, face_size, framing
         self._path = SteadyPath()
         self._key: tuple[int, Place] | None = None  # the last steady place whose frames are done
         self._held: list[TrackFrame] = []
@@ -114,9 +117,8 @@ class LiveTrack:
         for index, place in steps:
             picture = pictures[index]
             box = crop_box(place, picture.width, picture.height)
-            self._held.append(
-                TrackFrame(-1, index, prepare_crop(picture.crop(*box, at_most=CROP_SIZE), self._face_size))
-            )
+            face = prepare_crop(picture.crop(*box, at_most=CROP_SIZE), self._face_size, self._framing)
+            self._held.append(TrackFrame(-1, index, face))
         self._boxes.extend(_shares(box, picture))
         self._key = key
         self._span = (self._span[0], key[0])

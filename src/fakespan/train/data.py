@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,11 +81,11 @@ def practice_data(
 ) -> TrainingData:
     """Forgeries of decoded real clips."""
     seed = run.train.seed
-    told = PracticeSet(validation, run.practice, seed + 1, N_THRESHOLD) if validation else None
+    told = PracticeSet(validation, run.practice, seed + 1, N_THRESHOLD, run.model.framing) if validation else None
     return TrainingData(
         source,
-        PracticeSet(train, run.practice, seed, PRACTICE_EPOCH),
-        PracticeSet(validation, run.practice, seed + 1, PRACTICE_VALIDATION) if validation else None,
+        PracticeSet(train, run.practice, seed, PRACTICE_EPOCH, run.model.framing),
+        PracticeSet(validation, run.practice, seed + 1, PRACTICE_VALIDATION, run.model.framing) if validation else None,
         IntactClips(told, range(N_THRESHOLD)) if told else (),
         is_endless=True,
     )
@@ -99,8 +100,9 @@ def set_data(
     faces: Faces | None = None,
 ) -> TrainingData:
     """Train and validation split of a set. Raises DataError when there is nothing to train on."""
-    train = open_set(source, "train", subset=subset, limit=limit, faces=faces)
-    validation = open_set(source, "validation", subset=subset, limit=limit, faces=faces)
+    chosen: dict[str, Any] = {"subset": subset, "limit": limit, "faces": faces, "framing": run.model.framing}
+    train = open_set(source, "train", **chosen)
+    validation = open_set(source, "validation", **chosen)
     if not len(train):
         remedy = "check the folder, --subset and --limit"
         raise DataError(source, expected="clips in the train split", got="none", remedy=remedy)

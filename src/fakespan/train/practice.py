@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
+from fakespan.config import Framing
 from fakespan.data.dataset import Example
 from fakespan.errors import DataError
 from fakespan.forge.bank import Clip, load_bank
@@ -26,7 +27,10 @@ LABEL_SUFFIXES = (".txt", ".align")  # of files that lie beside clips
 class PracticeSet(Dataset[Example]):
     """Practice example number k, always the same; folders are drawn with equal chance, then a clip of the folder."""
 
-    def __init__(self, clips: Sequence[Clip], practice: PracticeConfig, seed: int, n_examples: int) -> None:
+    def __init__(
+        self, clips: Sequence[Clip], practice: PracticeConfig, seed: int, n_examples: int, framing: Framing = "face"
+    ) -> None:
+        self.framing = framing
         self.clips, self.practice, self.seed, self.n_examples = clips, practice, seed, n_examples
         folders = [clip.name.split("/", maxsplit=1)[0] for clip in clips]
         self.groups = [np.flatnonzero([f == folder for f in folders]) for folder in sorted(set(folders))]
@@ -37,7 +41,7 @@ class PracticeSet(Dataset[Example]):
     def __getitem__(self, k: int) -> Example:
         rng = np.random.default_rng([self.seed, k])
         group = self.groups[rng.integers(len(self.groups))]
-        return make_example(self.clips, int(rng.choice(group)), self.practice, rng)
+        return make_example(self.clips, int(rng.choice(group)), self.practice, rng, self.framing)
 
 
 def find_clips(root: Path, clips: ClipsConfig) -> dict[str, list[Path]]:
