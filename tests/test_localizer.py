@@ -335,7 +335,8 @@ def test_a_model_file_scans_a_clip(tiny_path, tmp_path):
 
 
 def test_a_network_is_shown_the_framing_that_it_was_trained_on(tmp_path):
-    path, shown = clip(tmp_path, 30, [(10, 20)]), {}
+    slope = np.broadcast_to(np.linspace(0, 255, 96)[:, None, None], (30, 96, 96, 3)).astype(np.uint8)
+    path, shown = write_clip(tmp_path / "slope.mkv", slope, np.arange(30) / 25, b_frames=False), {}
     for framing in ("face", "mouth"):
 
         def seen(faces, sound, framing=framing):

@@ -238,7 +238,8 @@ def make_split_maps(
     Raises:
         UsageError, DataError: as `open_set` and `make_maps` do.
     """
-    clips, kind = open_set(source, split, subset=subset, limit=limit, faces=faces), source.partition(":")[0]
+    framing, kind = localizer.model.framing, source.partition(":")[0]
+    clips = open_set(source, split, subset=subset, limit=limit, faces=faces, framing=framing)
     return make_maps(
         clips,
         localizer,
