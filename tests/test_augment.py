@@ -84,6 +84,33 @@ def test_sound_is_moved_by_whole_frames_and_what_is_missing_is_silence():
     assert offsets == {-2, -1, 0, 1, 2}
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_picture_sound_and_truth_play_at_one_speed(seed):
+    clip = numbered(100, audio_spans=((1.0, 2.0),))
+    fast = augment(clip, AugmentConfig(n_frames=50, speed=0.3), np.random.default_rng(seed))
+    n = len(fast.faces)
+    assert abs(n - 50) <= 1
+    assert len(fast.sound) == 640 * n
+    shown = fast.faces[:, 0, 0, 0].astype(float)
+    heard = 256 * fast.sound.reshape(n, 640)[:, 320]
+    assert np.abs(shown - heard).max() <= 1.01
+    for begin, end in fast.audio_spans:
+        inside = shown[round(begin * 25) : round(end * 25)]
+        assert inside.min() >= 24
+        assert inside.max() <= 50
+    rate = (shown[-1] - shown[0]) / (n - 1)
+    assert 1 / 1.34 <= rate <= 1.34
+
+
+def test_an_equalised_voice_is_the_same_but_for_its_colour():
+    rng = np.random.default_rng(0)
+    clip = dataclasses.replace(numbered(25), sound=(0.05 * rng.standard_normal(16_000)).astype(np.float32))
+    other = augment(clip, AugmentConfig(equalise_db=6.0), np.random.default_rng(1)).sound
+    gains_db = 20 * np.log10(np.abs(np.fft.rfft(other)) / np.abs(np.fft.rfft(clip.sound)))
+    assert np.abs(np.diff(gains_db[10:-10])).max() < 0.1  # smooth
+    assert 2 < np.std(gains_db) < 12
+
+
 class Clips:
     """A set of five."""
 
@@ -105,7 +132,16 @@ def test_training_sees_all_clips_each_turn_otherwise_and_the_same_again_when_res
 
 
 @pytest.mark.parametrize(
-    "values", [{"n_frames": -1}, {"disturb": 1.5}, {"codec": -0.1}, {"shift_frames": -1}, {"blur": 1.0}]
+    "values",
+    [
+        {"n_frames": -1},
+        {"disturb": 1.5},
+        {"codec": -0.1},
+        {"shift_frames": -1},
+        {"speed": 0.6},
+        {"equalise_db": -1.0},
+        {"blur": 1.0},
+    ],
 )
 def test_values_that_cannot_be_are_refused(values):
     with pytest.raises(ConfigError, match=r"augment|known"):

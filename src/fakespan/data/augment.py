@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.data.dataset import SAMPLES_PER_FRAME, Example, Span
 from fakespan.errors import ConfigError
+from fakespan.media.clock import stretch_faces, stretch_sound
 from fakespan.media.encode import roundtrip_sound, roundtrip_video
 
 __all__ = ["AugmentConfig", "augment", "cut", "disturb", "through_codec"]
@@ -33,21 +34,28 @@ class AugmentConfig:
     n_frames: int = 0  # a random stretch of so many frames; 0: the whole clip
     disturb: float = 0.0  # share of clips that are disturbed
     codec: float = 0.0  # share of clips that are encoded and decoded once more
+    speed: float = 0.0  # played faster or slower by up to this share: other voices, other lips
+    equalise_db: float = 0.0  # standard deviation of a random curve over frequency: other microphones and rooms
     shift_frames: int = 0  # the sound is moved by up to so many frames against the picture
 
     def __post_init__(self) -> None:
         for key in ("disturb", "codec"):
             if not 0 <= getattr(self, key) <= 1:
                 raise _bad_value(key, "a share in 0..1", getattr(self, key))
-        for key in ("n_frames", "shift_frames"):
+        if not 0 <= self.speed <= 0.5:
+            raise _bad_value("speed", "a share in 0..0.5", self.speed)
+        for key in ("n_frames", "shift_frames", "equalise_db"):
             if getattr(self, key) < 0:
                 raise _bad_value(key, "a number of at least 0", getattr(self, key))
 
 
 def augment(example: Example, config: AugmentConfig, rng: np.random.Generator) -> Example:
     """A stretch of the clip, disturbed; the truth goes with it."""
-    example = cut(example, config.n_frames, rng)
+    rate = float(np.exp(rng.uniform(-1, 1) * np.log1p(config.speed)))
+    example = _at_speed(cut(example, round(config.n_frames * rate), rng), rate)
     faces, sound = example.faces, example.sound
+    if config.equalise_db:
+        sound = _equalised(sound, config.equalise_db, rng)
     if config.shift_frames:
         sound = _shifted(sound, int(rng.integers(-config.shift_frames, config.shift_frames + 1)))
     if rng.random() < config.codec:
@@ -74,7 +82,7 @@ def cut(example: Example, n_frames: int, rng: np.random.Generator) -> Example:
 def disturb(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Faces, Sound]:
     """Faces (n, s, s, 3), the same faces a little larger in the picture, and the sound, as other cameras have them."""
     side = faces.shape[1]
-    keep = int(side * rng.uniform(0.86, 1.0))
+    keep = int(side * rng.uniform(0.8, 1.0))
     x, y = rng.integers(0, side - keep + 1, 2)
     faces = faces[:, y : y + keep, x : x + keep]
     if rng.random() < 0.5:
@@ -93,6 +101,33 @@ def through_codec(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple
     if rng.random() < 0.75:
         sound = roundtrip_sound(sound, SAMPLE_RATE, bitrate=int(rng.choice([48_000, 64_000, 96_000, 128_000])))
     return faces, sound
+
+
+def _at_speed(example: Example, rate: float) -> Example:
+    """All of it, that much faster, with its truth; a voice is higher then."""
+    n = len(example.faces)
+    n_new = max(1, round(n / rate))
+    if n_new == n:
+        return example
+
+    def scaled(spans: tuple[Span, ...]) -> tuple[Span, ...]:
+        return tuple((a * n_new / n, b * n_new / n) for a, b in spans)
+
+    return dataclasses.replace(
+        example,
+        faces=stretch_faces(example.faces, n_new),
+        sound=stretch_sound(example.sound, n, n_new),
+        audio_spans=scaled(example.audio_spans),
+        visual_spans=scaled(example.visual_spans),
+    )
+
+
+def _equalised(sound: Sound, spread_db: float, rng: np.random.Generator) -> Sound:
+    """Through a smooth filter of random gains at nine frequencies."""
+    spectrum = np.fft.rfft(sound)
+    gains_db = np.interp(np.linspace(0, 8, len(spectrum)), np.arange(9), rng.normal(0, spread_db, 9))
+    equalised = np.fft.irfft(spectrum * 10 ** (gains_db / 20), len(sound))
+    return np.asarray(np.clip(equalised, -1, 1), np.float32)
 
 
 def _stretch(example: Example, first: int, n_frames: int) -> Example:
@@ -128,7 +163,7 @@ def _shifted(sound: Sound, n_frames: int) -> Sound:
 
 def _relit(faces: Faces, rng: np.random.Generator) -> Faces:
     """Other light, focus and grain."""
-    tone = rng.normal(0, 10) + rng.normal(0, 4, 3)
+    tone = rng.normal(0, 10) + rng.normal(0, 7, 3)
     blurred, grain = rng.random() < 0.2, rng.random() < 0.2
     sigma = float(rng.uniform(0.4, 1.0))
     table = np.clip((np.arange(256) / 255) ** np.exp(rng.normal(0, 0.2)) * 255 * rng.uniform(0.85, 1.15), 0, 255)

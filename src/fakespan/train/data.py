@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +109,7 @@ def set_data(
     told: Examples | None = validation if len(validation) else None
     if run.augment == AugmentConfig():
         return TrainingData(source, train, told, IntactClips(validation, reals))
-    plain = dataclasses.replace(run.augment, disturb=0.0, codec=0.0, shift_frames=0)
+    plain = AugmentConfig(n_frames=run.augment.n_frames)
     return TrainingData(
         source,
         AugmentedClips(train, run.augment, Order(len(train), run.train.seed, run.train.sampling)),
