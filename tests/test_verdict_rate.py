@@ -136,7 +136,7 @@ def test_the_table_fits_a_terminal_and_holds_the_numbers(rating, head):
     assert "…" not in text
     fitted = shown(render_fit(head, "head.safetensors"))
     assert f"{head.mlp_fit.threshold:.4f}" in fitted
-    assert "learned from 90 videos (60 fake)" in " ".join(fitted.split())
+    assert "the network learned from 90 videos (60 fake)" in " ".join(fitted.split())
 
 
 def test_a_head_without_a_network_or_other_fits_is_rated_as_far_as_it_goes(maps, head):

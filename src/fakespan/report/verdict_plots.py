@@ -91,7 +91,7 @@ def plot_reliability(path: Path, ways: Mapping[str, tuple[Bins, Bins]]) -> Path:
             axes.scatter(said, happened, s=8 + 150 * counts / max(counts.sum(), 1), color=colour, alpha=0.6, zorder=3)
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.05)
-        axes.legend(frameon=False, loc="upper left")
+        axes.legend(loc="lower right", framealpha=0.8, edgecolor="none")
     return saved(figure, path)
 
 
@@ -121,7 +121,9 @@ def _histogram(axes: Any, kinds: Kinds) -> None:
             axes.stairs(shares, edges, fill=True, alpha=0.45, color=colour, label=f"{name} ({len(values)})")
             axes.stairs(shares, edges, color=colour)
     if kinds.threshold is not None:
-        axes.axvline(kinds.threshold, color="#333333", linewidth=1.1, linestyle="--", label=f"{kinds.threshold:.3f}")
+        axes.axvline(
+            kinds.threshold, color="#333333", linewidth=1.1, linestyle="--", label=f"from {kinds.threshold:.3f}"
+        )
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)

@@ -64,9 +64,9 @@ def render_fit(head: Head, title: str) -> RenderableType:
             table.add_row(name, *cells)
     train, val = head.notes["train"], head.notes["validation"]
     about = (
-        f"{head.model.name}: learned from {train['clips']} videos ({train['fake']} fake), chosen, cut and calibrated "
+        f"{head.model.name}: the network learned from {train['clips']} videos ({train['fake']} fake); thresholds and "
     )
-    about += f"by {val['clips']} others ({val['fake']} fake), to which the numbers below belong; AUC in percent"
+    about += f"calibrations are those of {val['clips']} others ({val['fake']} fake), and so is the AUC, in percent"
     notes = Table.grid(padding=(0, 1))
     for note in _fit_notes(head):
         notes.add_row("note:", Text(printable(note)))
@@ -107,7 +107,10 @@ def _table(rating: VerdictRating) -> Table:
 
 
 def _notes(rating: VerdictRating) -> list[str]:
-    notes = ["frames (the largest frame probability) and proposal (the first after soft-NMS) are there to compare with"]
+    notes = [
+        "frames (the largest frame probability) and proposal (the first after soft-NMS) are there to compare with",
+        "thresholds are those of the largest balanced accuracy on the validation videos",
+    ]
     if rating.gain is not None:
         words = f"the network has {100 * rating.gain:+.2f} points of AUC over the maximum"
         if rating.gain_interval is not None:
