@@ -35,7 +35,7 @@ from fakespan.types import Sample
 __all__ = ["METADATA_NAMES", "read", "read_entry"]
 
 METADATA_NAMES = ("metadata.min.json", "metadata.json")
-_FACTS = ("duration", "audio_frames", "audio_channels", "modify_audio", "modify_video")
+_FACTS = ("duration", "audio_frames", "audio_channels", "modify_audio", "modify_video", "method")
 
 
 def read(root: Path) -> Reading:

@@ -55,6 +55,7 @@ class TrainConfig:
     save_memory: bool = (
         False  # the encoders' activations are computed anew in backward: a fifth of the memory of BA-TFD
     )
+    threshold_share: float = 0.95  # of the untouched validation clips: the threshold lies above what is found in them
     save_every: int = 200  # steps from one saved state to the next
     n_workers: int = 1  # processes that make batches; 0: the training process does
 
@@ -65,6 +66,8 @@ class TrainConfig:
         for key in ("learning_rate", "lr_factor"):
             if not getattr(self, key) > 0:
                 raise _bad_value(key, "a number above 0", getattr(self, key))
+        if not 0 < self.threshold_share <= 1:
+            raise _bad_value("threshold_share", "a share above 0", self.threshold_share)
         if not 0 <= self.average < 1:
             raise _bad_value("average", "a number of at least 0 and below 1", self.average)
         if not all(0 <= beta < 1 for beta in self.betas):

@@ -97,7 +97,7 @@ def fit_threshold(
     """
     checkpoint = load_checkpoint(path)
     watched = IntactClips(examples, range(len(examples)), progress)
-    threshold = pick_threshold(Localizer(checkpoint, device), watched)
+    threshold = pick_threshold(Localizer(checkpoint, device), watched, run.train.threshold_share)
     post = dataclasses.replace(run.post, threshold=threshold)
     kept: dict[str, Any] = {"notes": checkpoint.notes, "verdict": checkpoint.verdict}
     save_checkpoint(path, checkpoint.network, name=run.name, model=run.model, post=post, **kept)

@@ -2,7 +2,7 @@
 
 OUT/train|dev|test/000000.mp4   224x224 face crops, 25 fps, 16 kHz mono, as LAV-DF has them
 OUT/metadata.json               LAV-DF's fields, and what was done: words before and after, methods, donors
-OUT/metadata.min.json           LAV-DF's fields alone
+OUT/metadata.min.json           LAV-DF's fields, and the methods, by which results are broken down
 OUT/forge.json                  source, seed, config, counts: what was used, passed over and why
 OUT/.studio/                    the survey and a record of each finished clip; may be removed when the set is done
 """
@@ -91,7 +91,7 @@ def forge_set(
     records = [record for scene in scenes for entry in scene.entries if (record := _record(out, entry)) is not None]
     records.sort(key=lambda record: str(record["file"]))
     _write_json(out / "metadata.json", records)
-    _write_json(out / "metadata.min.json", [{key: record[key] for key in LAVDF_FIELDS} for record in records])
+    _write_json(out / "metadata.min.json", [{key: record[key] for key in (*LAVDF_FIELDS, "method")} for record in records])
     used = {scene.take.file for scene in scenes}
     passed_over = {take.file: take.problem for take in takes if take.problem}
     result = Result(dict(Counter(str(r["kind"]) for r in records)), len(used), passed_over, failed)
