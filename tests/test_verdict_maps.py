@@ -512,6 +512,17 @@ def test_a_set_in_dfdcs_layout_keeps_its_originals(tiny_path, dfdc, tmp_path):
     assert maps.fused(0).shape == (D, 15)
 
 
+def test_a_network_of_mouths_is_shown_mouths(dfdc, tmp_path):
+    localizer = localizer_of(dataclasses.replace(TINY, framing="mouth"))
+    source = f"dfdc:{dfdc}"
+    made = make_split_maps(localizer, source, "train", tmp_path / "maps", limit=1, faces="whole", n_workers=0)
+    face, mouth = (open_set(source, "train", faces="whole", framing=framing)[0] for framing in ("face", "mouth"))
+    assert (face.faces != mouth.faces).any()
+    np.testing.assert_allclose(
+        open_maps(made.folder).fused(0), localizer.judge_clip(mouth.faces, mouth.sound).score, atol=HALF
+    )
+
+
 @pytest.fixture
 def call(monkeypatch, capfd, tiny_path, dfdc, tmp_path):
     def call_(*arguments: object) -> tuple[int, str, str]:

@@ -162,7 +162,7 @@ def make_maps(
     clips of which the set does not say whether they are fake.
 
     Args:
-        clips: the set.
+        clips: the set, opened with the `framing` of the network's config.
         localizer: the network.
         out: the folder; made if missing.
         batch_size: clips that are judged together.
