@@ -514,7 +514,12 @@ def test_a_set_in_dfdcs_layout_keeps_its_originals(tiny_path, dfdc, tmp_path):
 
 def test_a_network_of_mouths_is_shown_mouths(dfdc, tmp_path, monkeypatch):
     shown: list[Clip] = []
-    monkeypatch.setattr(maps_module, "judge_clips", lambda l, c, n: (shown.extend(c), judge_clips(l, c, n))[1])
+
+    def watched(localizer: Localizer, clips: Sequence[Clip], batch_size: int) -> list[ClipMaps | None]:
+        shown.extend(clips)
+        return judge_clips(localizer, clips, batch_size)
+
+    monkeypatch.setattr(maps_module, "judge_clips", watched)
     localizer = localizer_of(dataclasses.replace(TINY, framing="mouth"))
     source = f"dfdc:{dfdc}"
     make_split_maps(localizer, source, "train", tmp_path / "maps", limit=1, faces="whole", n_workers=0)
