@@ -132,6 +132,16 @@ def test_longest_track_is_taken_with_its_sound_and_spans(tmp_path):
     assert audio == pytest.approx((2.0 - example.start_s, 2.2 - example.start_s))
 
 
+@pytest.mark.parametrize("n", [29, 50, 275])
+def test_a_fake_of_a_set_that_labels_videos_is_forged_throughout_however_long(tmp_path, n):
+    """DFDC: every clip counts as 10 s, whatever its file holds."""
+    path = write_clip(tmp_path / "a.mp4", [numbered_picture(k, 96, 96) for k in range(n)], np.arange(n) / 25)
+    example = read_example(sample_of(path, Segment(0.0, 10.0, 1.0, "both"), length="nominal"))
+    assert len(example.faces) == n
+    assert example.spans == example.audio_spans == example.visual_spans == ((0.0, n / 25),)
+    assert read_example(sample_of(path, length="nominal")).spans == ()
+
+
 @given(
     st.lists(st.tuples(st.floats(-5, 20), st.floats(-5, 20))), st.floats(0, 10), st.floats(0.04, 10)
 )  # fmt: skip

@@ -6,8 +6,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fakespan.boundary_map import boundary_targets, frame_target, iou_map_target
+from fakespan.data.clock import fit_clock
 from fakespan.data.dataset import Example, collate
 from fakespan.media.features import log_mel
 
@@ -82,3 +85,21 @@ def test_boundary_targets_come_when_a_network_has_a_generator():
     np.testing.assert_array_equal(rich.fused_boundaries[0], np.stack([start, end]))
     np.testing.assert_array_equal(rich.audio_boundaries, rich.fused_boundaries)
     np.testing.assert_array_equal(rich.visual_boundaries[0], np.stack(boundary_targets([], 20, 32, 8)))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.sampled_from([("pad", 300, 40), ("pad", 300, 256), ("stretch", 100, 100)]))
+def test_a_clip_that_is_forged_throughout_is_so_to_its_last_frame(n, sizes):
+    """DFDC's fakes: n / 25 * 25 is not always n in floats, and a span longer than D frames is met in part."""
+    clock, n_padded, longest = sizes
+    span = ((0.0, n / 25),)
+    clip = Example("a", np.zeros((n, 2, 2, 3), np.uint8), np.zeros(640 * n, np.float32), span, span)
+    batch = collate([fit_clock(clip, clock, n_padded)], n_padded, longest)
+    own = int(batch.n_frames[0])
+    assert own == (n if clock == "pad" else n_padded)
+    for frames in (batch.visual_frames[0], batch.audio_frames[0]):
+        assert frames.tolist() == [1.0] * own + [0.0] * (n_padded - own)
+    for target in (batch.fused_map, batch.visual_map, batch.audio_map):
+        assert float(target.max()) == pytest.approx(min(longest, own) / own, abs=1e-6)
+        from_begin = float(target[0, min(longest, own) - 1, 0])  # the longest span that begins with the clip
+        assert from_begin == pytest.approx(min(longest, own) / own, abs=1e-6)

@@ -16,7 +16,7 @@ import pytest
 from torch.utils.data import DataLoader
 from typer.testing import CliRunner
 
-from datasets import make_lavdf, write_json
+from datasets import make_dfdc, make_lavdf, write_json
 from fakespan.cli import app
 from fakespan.data import prepare as prepare_module
 from fakespan.data import shards
@@ -85,6 +85,15 @@ def test_a_store_has_the_whole_truth(lavdf, whole):
             assert getattr(ours, name) == getattr(theirs, name)
     assert [s.split for s in open_set(f"store:{whole}", "dev").samples] == ["validation"] * 2
     assert {s.kind for s in open_set(f"store:{whole}", "train", subset="audio").samples} == {"real", "audio", "both"}
+
+
+def test_a_stored_fake_of_dfdc_is_forged_throughout(tmp_path):
+    """Its metadata says 10 s of every clip."""
+    root = make_dfdc(tmp_path / "DFDC", 1, 1, 1, n_test=0, seconds=1.16)
+    prepare(f"dfdc:{root}", tmp_path / "store", faces="whole")
+    real, fake = (open_set(f"store:{tmp_path / 'store'}")[k] for k in range(2))
+    assert (len(fake.faces), fake.audio_spans, fake.visual_spans) == (29, ((0.0, 1.16),), ((0.0, 1.16),))
+    assert real.spans == ()
 
 
 def test_two_loader_workers_read_a_store(whole):

@@ -2,7 +2,8 @@
 
 Contract: the picture says how long a clip is; its sound is padded with silence or cut to 640 samples a frame. A clip
 without a usable picture is as long as its sound and has zeros for faces; one without sound has silence. Spans are
-clipped to what is left. Two ways to the faces:
+clipped to what is left; where a set labels whole videos (DFDC) they are all of it, see `true_spans`. Two ways to the
+faces:
 
 "whole": the picture is a face crop already (LAV-DF, AV-Deepfake1M).
 "auto": the longest face track (DFDC, ForgeryNet), or the whole picture when that is a face crop. The example is the
@@ -31,7 +32,7 @@ from fakespan.media.features import CROP_SIZE, FACE_SIZE, prepare_crop
 from fakespan.media.picture import Image, Source
 from fakespan.types import Sample
 
-__all__ = ["Faces", "fit_spans", "read_example"]
+__all__ = ["Faces", "fit_spans", "read_example", "true_spans"]
 
 Faces = Literal["auto", "whole"]
 Seen = tuple[int, list[Image]]
@@ -62,12 +63,13 @@ def read_example(sample: Sample, faces: Faces = "whole", framing: Framing = "fac
         raise DataError(sample.path, expected="a face or sound", got=got, remedy=remedy)
     part = sound[begin * SAMPLES_PER_FRAME : (begin + n) * SAMPLES_PER_FRAME]
     start_s, method = begin / FPS, sample.facts.get("method", "")
+    audio_spans, visual_spans = true_spans(sample, start_s, n / FPS)
     return Example(
         name=sample.name,
         faces=np.stack(images) if images else np.zeros((n, FACE_SIZE, FACE_SIZE, 3), np.uint8),
         sound=np.pad(part, (0, n * SAMPLES_PER_FRAME - len(part))),
-        audio_spans=fit_spans(sample.audio_spans, start_s, n / FPS),
-        visual_spans=fit_spans(sample.visual_spans, start_s, n / FPS),
+        audio_spans=audio_spans,
+        visual_spans=visual_spans,
         method=method if isinstance(method, str) else "",
         has_picture=len(images) > 0,
         has_sound=len(part) > 0,
@@ -85,6 +87,19 @@ def _counted(sample: Sample, see: Callable[[Iterator[Picture]], Seen]) -> Seen:
 
     begin, images = read_both(sample.path, annotated, every_picture=True)[0] or (0, [])
     return begin + first, images
+
+
+def true_spans(sample: Sample, start_s: float, length_s: float) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Audio and visual spans within a stretch of a sample's file, in seconds from its start.
+
+    A set that labels whole videos does not say how long they are (facts["length"] is "nominal": DFDC): there a fake is
+    forged from begin to end of the stretch, however long the file turns out to be.
+    """
+    audio, visual = sample.audio_spans, sample.visual_spans
+    if sample.facts.get("length") == "nominal":
+        whole = ((0.0, length_s),)
+        return whole if audio else (), whole if visual else ()
+    return fit_spans(audio, start_s, length_s), fit_spans(visual, start_s, length_s)
 
 
 def fit_spans(spans: tuple[Span, ...], start_s: float, length_s: float) -> tuple[Span, ...]:

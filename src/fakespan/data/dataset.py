@@ -114,7 +114,8 @@ def collate(
         return torch.from_numpy(np.stack(targets))
 
     def frames(spans: list[tuple[Span, ...]]) -> Tensor:
-        return torch.from_numpy(np.stack([frame_target(s, n_padded, FPS) for s in spans]))
+        ends = [_to_the_end(s, n) for s, n in zip(spans, lengths, strict=True)]
+        return torch.from_numpy(np.stack([frame_target(s, n_padded, FPS) for s in ends]))
 
     def starts_and_ends(spans: list[tuple[Span, ...]]) -> Tensor | None:
         if not boundaries:
@@ -139,6 +140,15 @@ def collate(
         visual_boundaries=starts_and_ends(visual),
         audio_boundaries=starts_and_ends(audio),
     )
+
+
+def _to_the_end(spans: tuple[Span, ...], n_frames: int) -> tuple[Span, ...]:
+    """The spans; one that ends with the clip surely holds its last frame: in floats 29 / 25 * 25 is less than 29.
+
+    >>> _to_the_end(((0.0, 29 / 25), (0.2, 0.4)), 29)
+    ((0.0, 1.18), (0.2, 0.4))
+    """
+    return tuple((a, (n_frames + 0.5) / FPS if b * FPS > n_frames - 1e-6 else b) for a, b in spans)
 
 
 def _video(faces: list[NDArray[np.uint8]], n_padded: int) -> Tensor:

@@ -4,7 +4,7 @@ Contract: ROOT is one part, or a folder of parts (also inside `train`), with or 
 name of a clip is that of its file, which is unique in the set. DFDC says of a video only whether it is fake: a fake is
 one forged span over its whole length, and as the set swaps faces and voices and does not say which, its modality is
 "both". Lengths are not in the metadata: every clip counts as 10 s, as the set is defined (facts["length"] is
-"nominal"), and readers clip the span to the file.
+"nominal"), and readers take the length of the file for that of the span.
 
 All parts say "train". Where ROOT has no validation folder, a tenth of the originals, drawn by a hash of their names,
 and every fake made of them are the validation split; the same ones on every machine.

@@ -17,7 +17,7 @@ from typing import Any, get_args
 import numpy as np
 
 from fakespan.config import FPS, Framing
-from fakespan.data.clip import Faces, fit_spans
+from fakespan.data.clip import Faces, true_spans
 from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
 from fakespan.data.entries import Unusable, read_json
 from fakespan.data.packing import PARAMETERS, Pack, need_codecs, unpack_faces, unpack_sound
@@ -169,6 +169,7 @@ def write_json(path: Path, record: Any) -> None:
 def _example(row: Row, sample: Sample, tar: Path) -> Example:
     """The clip of a row; raises Unusable or OSError."""
     n, method = row.n_frames, sample.facts.get("method", "")
+    audio_spans, visual_spans = true_spans(sample, row.start_s, n / FPS)
     with tar.open("rb") as file:
         faces, sound = (None if part is None else read_part(file, part) for part in (row.faces, row.sound))
     try:
@@ -176,8 +177,8 @@ def _example(row: Row, sample: Sample, tar: Path) -> Example:
             name=sample.name,
             faces=np.zeros((n, FACE_SIZE, FACE_SIZE, 3), np.uint8) if faces is None else unpack_faces(faces, n),
             sound=_silence(n) if sound is None else unpack_sound(sound, n * SAMPLES_PER_FRAME),
-            audio_spans=fit_spans(sample.audio_spans, row.start_s, n / FPS),
-            visual_spans=fit_spans(sample.visual_spans, row.start_s, n / FPS),
+            audio_spans=audio_spans,
+            visual_spans=visual_spans,
             method=method if isinstance(method, str) else "",
             has_picture=faces is not None,
             has_sound=sound is not None,
