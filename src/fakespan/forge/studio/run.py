@@ -91,7 +91,8 @@ def forge_set(
     records = [record for scene in scenes for entry in scene.entries if (record := _record(out, entry)) is not None]
     records.sort(key=lambda record: str(record["file"]))
     _write_json(out / "metadata.json", records)
-    _write_json(out / "metadata.min.json", [{key: record[key] for key in (*LAVDF_FIELDS, "method")} for record in records])
+    short = [{key: record[key] for key in (*LAVDF_FIELDS, "method")} for record in records]
+    _write_json(out / "metadata.min.json", short)
     used = {scene.take.file for scene in scenes}
     passed_over = {take.file: take.problem for take in takes if take.problem}
     result = Result(dict(Counter(str(r["kind"]) for r in records)), len(used), passed_over, failed)
