@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CLIPS ?= ../shared/clips
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-fast lint types no-cuda bench small evaluate sample clean
+.PHONY: help setup system demo test test-fast lint types no-cuda bench small verdict evaluate sample clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -41,16 +41,31 @@ no-cuda: setup  ## fail when a CUDA package got installed
 bench: setup  ## every benchmark, one after the other
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
-# One core trains while the other makes examples; glibc keeps freed memory for the next step.
-small: export OMP_NUM_THREADS = 1
+# glibc keeps freed memory for the next step; RUN can lie elsewhere: it takes 10 GB.
+RUN ?= runs/small
+SCORE = $(BIN)/fakespan evaluate --split test --bootstrap 1000 --overwrite --model $(RUN)/train/small.safetensors
 small: export MALLOC_MMAP_MAX_ = 0
 small: export MALLOC_TRIM_THRESHOLD_ = 17179869184
-small: setup  ## train the shipped model anew from the real clips in CLIPS, rate it, put it in place
-	$(BIN)/fakespan train configs/small.toml --data practice:$(CLIPS) --out runs/small --overwrite
-	$(BIN)/fakespan evaluate --config configs/small.toml --data practice:$(CLIPS) --model runs/small/small.safetensors --out runs/small/test.json
-	mkdir -p src/fakespan/weights && cp runs/small/small.safetensors src/fakespan/weights/small.safetensors
+small: setup  ## forge from the real clips in CLIPS, train the shipped model anew, rate it, put it in place
+	$(BIN)/fakespan forge $(CLIPS) $(RUN)/seen --config configs/forge/small_seen.toml --count 4000 --seed 1
+	$(BIN)/fakespan forge $(CLIPS) $(RUN)/unseen --config configs/forge/small_unseen.toml --count 160 --seed 2
+	$(BIN)/fakespan prepare --data lavdf:$(RUN)/seen --out $(RUN)/store --framing mouth
+	$(BIN)/fakespan train configs/small.toml --data store:$(RUN)/store --out $(RUN)/train --overwrite
+	$(SCORE) --data lavdf:$(RUN)/seen --out $(RUN)/test-seen
+	$(SCORE) --data lavdf:$(RUN)/unseen --out $(RUN)/test-unseen
+	$(MAKE) verdict RUN=$(RUN)
+	mkdir -p src/fakespan/weights && cp $(RUN)/small.safetensors src/fakespan/weights/small.safetensors
+	$(MAKE) evaluate CLIPS=$(CLIPS)
 
-evaluate: setup  ## rate the shipped model on the held-out clips in CLIPS
+verdict: setup  ## the shipped model's verdict head, from the set that `make small` forged, joined in RUN
+	rm -rf $(RUN)/maps-train $(RUN)/maps-validation $(RUN)/maps-test
+	for split in train validation test; do \
+	  $(BIN)/fakespan maps --data store:$(RUN)/store --split $$split --model $(RUN)/train/small.safetensors --out $(RUN)/maps-$$split || exit 1; done
+	$(BIN)/fakespan verdict fit --train $(RUN)/maps-train --val $(RUN)/maps-validation --out $(RUN)/head.safetensors --overwrite
+	$(BIN)/fakespan verdict test --maps $(RUN)/maps-test --head $(RUN)/head.safetensors --plots $(RUN)/verdict
+	$(BIN)/fakespan verdict join $(RUN)/head.safetensors --model $(RUN)/train/small.safetensors --out $(RUN)/small.safetensors
+
+evaluate: setup  ## practice forgeries and false alarms of the shipped model on the held-out clips in CLIPS
 	$(BIN)/fakespan evaluate --config configs/small.toml --data practice:$(CLIPS)
 
 sample: setup system  ## make the bundled sample clip anew
