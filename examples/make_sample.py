@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from fakespan.media.encode import write_video
 from sample_camera import FPS, film, forge_picture
 from sample_sentences import FORGEABLE, PLAIN, Line, parse
-from sample_sound import fit_length, in_room, quietest_near, room_tone, splice
+from sample_sound import fit_length, in_room, limited, quietest_near, room_tone, splice
 from sample_visemes import mouth_track
 from sample_voice import ENGINES, SAMPLE_RATE, Speech, Voice, speak, voices
 
@@ -173,13 +173,7 @@ def _sounds(plan: _Plan, rng: np.random.Generator) -> tuple[NDArray[np.float32],
     kept_tone = np.float32(rng.uniform(0.3, 1.0))  # the forger's word brings no room of its own
     forged = splice(dry, word, (first + start) / SAMPLE_RATE, fade_s := rng.uniform(0.005, 0.010))
     quieter = splice(tone, tone[first + start : first + end] * kept_tone, (first + start) / SAMPLE_RATE, fade_s, False)
-    return _limited(dry + tone), _limited(forged + quieter)
-
-
-def _limited(sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without clipping: peaks above half of full scale are rounded off, everything below is left as it is."""
-    excess = np.maximum(np.abs(sound) - 0.5, 0)
-    return (np.sign(sound) * (np.minimum(np.abs(sound), 0.5) + 0.45 * np.tanh(excess / 0.45))).astype(np.float32)
+    return limited(dry + tone), limited(forged + quieter)
 
 
 def _donor_times(plan: _Plan, times_s: NDArray[np.float64]) -> NDArray[np.float64]:

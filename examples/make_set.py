@@ -15,14 +15,8 @@ flite (`apt install espeak-ng flite`). A take (about four clips) costs 5 s of on
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
-import os
 import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +26,7 @@ from fakespan.media.encode import write_video
 from make_sample import Clip, make_pair
 from sample_camera import FPS
 from sample_voice import SAMPLE_RATE
+from set_folder import SIGNS, claim, fill, keep, kept, write_json
 from set_plan import SPLITS, Take, plan
 
 __all__ = ["MIN_FIELDS", "Options", "make_set"]
@@ -74,42 +69,16 @@ def make_set(out: Path, options: Options, workers: int = 1) -> Path:
         RuntimeError: a speech program is not installed (names the package).
     """
     takes = plan(options.count, options.seed)
-    for folder in (".takes", *SPLITS):
+    for folder in (SIGNS, *SPLITS):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    _claim(out, options)
-    missing = [take for take in takes if _records(out, take) is None]
-    begin = time.monotonic()
-    for n_done, _ in enumerate(_all_made(out, options, missing, workers), start=1):
-        left_s = (time.monotonic() - begin) / n_done * (len(missing) - n_done)
-        n_before = len(takes) - len(missing)
-        print(f"make_set: {n_before + n_done} of {len(takes)} takes, {left_s:.0f} s left", file=sys.stderr, flush=True)
+    claim(out, options)
+    missing = [(out, options, take) for take in takes if _records(out, take) is None]
+    fill("make_set", _make_take, missing, len(takes) - len(missing), workers)
     records = [record for take in takes for record in _records(out, take) or ()]
     records.sort(key=lambda record: (list(SPLITS).index(record["split"]), record["file"]))
-    _write_json(out / "metadata.min.json", [{field: record[field] for field in MIN_FIELDS} for record in records])
-    _write_json(out / "metadata.json", records)
+    write_json(out / "metadata.min.json", [{field: record[field] for field in MIN_FIELDS} for record in records])
+    write_json(out / "metadata.json", records)
     return out / "metadata.json"
-
-
-def _claim(out: Path, options: Options) -> None:
-    """The folder belongs to one set: what lies there was made with the same options."""
-    path = out / ".takes" / "options.json"
-    if not path.exists():
-        _write_json(path, asdict(options))
-    elif (held := json.loads(path.read_text(encoding="utf-8"))) != asdict(options):
-        raise ValueError(f"{out} holds a set made with {held}: give the same options, or another folder")
-
-
-def _all_made(out: Path, options: Options, takes: list[Take], workers: int) -> Iterator[None]:
-    if workers < 2 or len(takes) < 2:
-        yield from (_make_take(out, options, take) for take in takes)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(_make_take, out, options, take) for take in takes]
-        try:
-            yield from (job.result() for job in as_completed(jobs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _make_take(out: Path, options: Options, take: Take) -> None:
@@ -123,8 +92,7 @@ def _make_take(out: Path, options: Options, take: Take) -> None:
         write_video(out / entry.file, frames, FPS, sound, **_ENCODER)
         place = {"file": entry.file, "split": take.split, "original": take.original}
         records.append(_record({**forged.truth, **place}, entry.kind, window))
-    sizes = {entry.file: (out / entry.file).stat().st_size for entry in take.entries}
-    _write_json(_sign(out, take), {"sizes": sizes, "records": records})
+    keep(out, take.number, [entry.file for entry in take.entries], records)
 
 
 def _recorded(take: Take, size: int) -> tuple[Clip, Clip]:
@@ -174,24 +142,8 @@ def _record(truth: dict[str, Any], kind: str, window: slice) -> dict[str, Any]:
     return {field: merged[field] for field in (*MIN_FIELDS, *_MORE_FIELDS)}
 
 
-def _sign(out: Path, take: Take) -> Path:
-    return out / ".takes" / f"{take.number:06}.json"
-
-
 def _records(out: Path, take: Take) -> list[dict[str, Any]] | None:
-    """What is known of a take's clips, or None when they are not all there as they were written."""
-    try:
-        sign = json.loads(_sign(out, take).read_text(encoding="utf-8"))
-        whole = all((out / file).stat().st_size == size for file, size in sign["sizes"].items())
-    except (OSError, ValueError):
-        return None
-    return list(sign["records"]) if whole and set(sign["sizes"]) == {entry.file for entry in take.entries} else None
-
-
-def _write_json(path: Path, content: object) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    return kept(out, take.number, [entry.file for entry in take.entries])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sample_voice import SAMPLE_RATE
 
-__all__ = ["fit_length", "in_room", "quietest_near", "room_tone", "splice"]
+__all__ = ["fit_length", "in_room", "limited", "quietest_near", "room_tone", "splice"]
 
 _N_FFT, _HOP = 512, 128
 Sound = NDArray[np.float32]
@@ -39,6 +39,12 @@ def room_tone(n_samples: int, rng: np.random.Generator) -> Sound:
     noise *= 10 ** (rng.uniform(-62, -50) / 20) / np.sqrt(np.mean(noise**2))
     hum = np.sin(2 * np.pi * rng.choice([50, 60, 100]) * np.arange(n_samples) / SAMPLE_RATE)
     return np.asarray(noise + hum * 10 ** (rng.uniform(-80, -64) / 20), np.float32)
+
+
+def limited(sound: Sound) -> Sound:
+    """Without clipping: peaks above half of full scale are rounded off, everything below is left as it is."""
+    excess = np.maximum(np.abs(sound) - 0.5, 0)
+    return (np.sign(sound) * (np.minimum(np.abs(sound), 0.5) + 0.45 * np.tanh(excess / 0.45))).astype(np.float32)
 
 
 def quietest_near(sound: Sound, instant_s: float, reach_s: float = 0.03) -> float:

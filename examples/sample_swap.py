@@ -1,0 +1,138 @@
+"""A recording of any length, and what an attacker who swaps faces does to all of it: DFDC's kind of forgery.
+
+Another face with the same motions is drawn by a generator of low resolution and laid over the recorded one in every
+frame, its colour a little off and flickering; in some clips the voice went through a vocoder from begin to end. Both
+are strong in some clips and faint in others. Nothing outside the face is touched, and the loudness stays. The lens is
+soft in some recordings, for the real clip and its fakes alike, so that a blurred face alone says nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.forge.lips import LipsLook, forge_faces
+from fakespan.forge.voice import forge_sound
+from sample_camera import Takes, film
+from sample_face import Look, Puppet
+from sample_sentences import FORGEABLE, PLAIN, parse
+from sample_sound import in_room, limited, room_tone
+from sample_visemes import mouth_track
+from sample_voice import ENGINES, SAMPLE_RATE, Voice, speak, voices
+
+__all__ = ["Recording", "record", "swap_face", "swap_voice"]
+
+Frames = NDArray[np.uint8]
+Sound = NDArray[np.float32]
+_FACE_X, _FACE_Y = 222.0, 125.0  # of the portrait, in its pixels
+_HOLD = 6  # frames for which the generator's colour stays the same
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """An untouched clip, and what is needed to draw it again."""
+
+    takes: Takes
+    sound: Sound  # (samples,) at 16 kHz
+    softness: float  # of the lens: standard deviation of its blur as a share of the picture's side
+
+    def through_lens(self, frames: Frames) -> Frames:
+        """Frames (n, size, size, 3) RGB, its own or forged ones, as this camera gives them."""
+        sigma = self.softness * frames.shape[1]
+        return frames if sigma < 0.2 else np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in frames])
+
+
+def record(seed: int, size: int, seconds: float, fps: int) -> Recording:
+    """A portrait that speaks, sentence after sentence, for so many seconds.
+
+    Args:
+        seed: chooses words, voice, pose, light and everything else.
+        size: height and width, even, pixels.
+        seconds: length.
+        fps: frames a second.
+
+    Raises:
+        RuntimeError: a speech program is not installed (names the package).
+    """
+    rng = np.random.default_rng([seed, 2006_07397])
+    engine = str(rng.choice(ENGINES))
+    voice = Voice(engine, str(rng.choice(voices(engine))), int(rng.integers(125, 160)))
+    dry, phones = _talk(voice, seconds, rng)
+    n_frames = round(seconds * fps)
+    mouth = mouth_track(phones, (np.arange(n_frames) + 0.5) / fps, rng.uniform(0.8, 1.1))
+    takes = film(mouth, size, int(rng.integers(2**31)), is_plain=False)
+    loud = (dry / (np.sqrt(np.mean(dry**2)) + 1e-9) * 0.07).astype(np.float32)
+    sound = limited(in_room(loud, rng) + room_tone(len(dry), rng))
+    return Recording(takes, sound, softness=max(0.0, float(rng.uniform(-0.004, 0.008))))
+
+
+def swap_face(takes: Takes, rng: np.random.Generator) -> Frames:
+    """A copy of the recording in which another face speaks, from the first frame to the last."""
+    strength = float(rng.uniform(0.2, 1.0))
+    donor = Puppet(_other(takes.puppet.look, rng), takes.puppet.size)
+    drawn = np.stack([donor.draw(motion) for motion in takes.motions])
+    style = _style(takes.puppet.look, strength, rng)
+    swapped = [
+        forge_faces(takes.frames[k : k + _HOLD], drawn[k : k + _HOLD], _flicker(style, strength, rng), rng)
+        for k in range(0, len(drawn), _HOLD)
+    ]
+    return np.concatenate(swapped)
+
+
+def swap_voice(sound: Sound, rng: np.random.Generator) -> Sound:
+    """The same words through a vocoder, or at another pitch, from the first sample to the last."""
+    treatment = "mel" if rng.random() < 0.6 else "pitch"
+    return forge_sound(sound, (0, len(sound)), None, treatment, rng)
+
+
+def _talk(voice: Voice, seconds: float, rng: np.random.Generator) -> tuple[Sound, list[tuple[str, float, float]]]:
+    """Sentences with pauses between, cut after so many seconds; and when each phoneme is spoken."""
+    n_samples = round(seconds * SAMPLE_RATE)
+    sound, phones, at_s = np.zeros(n_samples, np.float32), [], float(rng.uniform(0.0, 0.5))
+    while at_s < seconds:
+        line = parse(str(rng.choice(FORGEABLE)))
+        words = line.before if rng.random() < 0.5 else tuple(str(rng.choice(PLAIN)).split())
+        said = speak(words, voice)
+        first = round(at_s * SAMPLE_RATE)
+        part = said.sound[: n_samples - first]
+        sound[first : first + len(part)] = part
+        phones += [(name, at_s + start_s, at_s + end_s) for name, start_s, end_s in said.phones]
+        at_s += len(said.sound) / SAMPLE_RATE + float(rng.uniform(0.1, 0.5))
+    return sound, phones
+
+
+def _other(look: Look, rng: np.random.Generator) -> Look:
+    """Somebody else in the same light and framing."""
+    return replace(
+        look,
+        jaw_width=look.jaw_width * rng.uniform(0.92, 1.08),
+        eye_size=look.eye_size * rng.uniform(0.92, 1.08),
+        face_length=look.face_length * rng.uniform(0.97, 1.03),
+        gamma=look.gamma * rng.uniform(0.9, 1.1),
+    )
+
+
+def _style(look: Look, strength: float, rng: np.random.Generator) -> LipsLook:
+    """How this attacker's tool leaves a face that is shown as `look` says."""
+    x, y = (_FACE_X - look.centre[0]) / look.side + 0.5, (_FACE_Y - look.centre[1]) / look.side + 0.5
+    tint = rng.normal(0, 3 * strength, 3)
+    return LipsLook(
+        region="face",
+        centre=(1 - x if look.mirrored else x, y),
+        radii=(rng.uniform(40, 48) / look.side, rng.uniform(50, 60) / look.side),
+        feather=float(rng.uniform(0.03, 0.08)),
+        shrink=1.1 + float(rng.uniform(0.3, 1.5)) * strength,
+        noise=float(rng.uniform(1, 4)),
+        colour=(float(tint[0]), float(tint[1]), float(tint[2])),
+        contrast=float(rng.normal(1.0, 0.04 * strength)),
+    )
+
+
+def _flicker(style: LipsLook, strength: float, rng: np.random.Generator) -> LipsLook:
+    """The same for a few frames: colour and place are never quite the same again."""
+    red, green, blue = (float(c + rng.normal(0, 1.0 * strength)) for c in style.colour)
+    shift = rng.normal(0, 0.004 * strength, 2)
+    return replace(style, colour=(red, green, blue), shift=(float(shift[0]), float(shift[1])))
