@@ -27,7 +27,9 @@ def parameter_sizes(model) -> dict[str, int]:
 
 
 def test_there_are_configs():
-    assert {path.stem for path in CONFIGS} >= {"small", "batfd", "batfd_plus", "batfd_avdeepfake1m"}
+    assert {path.stem for path in CONFIGS} >= {
+        *("small", "batfd", "batfd_plus", "batfd_avdeepfake1m", "batfd_dfdc", "batfd_dfdc_stretch", "small_dfdc")
+    }
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -70,6 +72,18 @@ def test_the_published_networks_are_trained_as_published(name, schedule):
 def test_av_deepfake1m_is_trained_at_the_clock_of_its_baseline():
     model = run_of("batfd_avdeepfake1m").model
     assert (model.n_frames, model.max_duration, model.clock) == (100, 30, "stretch")
+
+
+def test_ba_tfd_for_dfdc_is_ba_tfd_with_a_map_that_knows_long_spans_where_it_is_stretched():
+    """The paper trains DFDC like LAV-DF; what differs is the remedy for length."""
+    published, plain, stretched = (run_of(name) for name in ("batfd", "batfd_dfdc", "batfd_dfdc_stretch"))
+    assert dataclasses.replace(plain, name="batfd") == published
+    assert (plain.model.n_frames, plain.model.max_duration, plain.model.clock) == (512, 40, "pad")
+    sizes = {"n_frames": 100, "max_duration": 100, "clock": "stretch"}
+    assert stretched.model == dataclasses.replace(published.model, **sizes)
+    assert stretched.train == dataclasses.replace(published.train, save_memory=stretched.train.save_memory)
+    assert run_of("batfd_dfdc", "model.max_duration=256").model.max_duration == 256
+    assert run_of("small_dfdc").model.max_duration == run_of("small_dfdc").model.n_frames
 
 
 @pytest.mark.slow
