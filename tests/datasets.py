@@ -217,7 +217,8 @@ def make_dfdc(
     for split, n in (("test", n_test), ("validation", n_validation)):
         rows = [f"{split}{k}.mp4,{k % 2}\n" for k in range(n)]
         for k in range(n):
-            write_test_clip(root / split / f"{split}{k}.mp4", seconds, seed=900 + k, size=size)
+            whole, seed = [(0.0, seconds)] if k % 2 else [], 900 + k + 50 * (split == "validation")
+            write_test_clip(root / split / f"{split}{k}.mp4", seconds, visual_spans=whole, seed=seed, size=size)
         if n:
             (root / split / "labels.csv").write_text("filename,label\n" + "".join(rows), encoding="utf-8")
     return root
