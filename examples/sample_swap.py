@@ -1,9 +1,9 @@
 """A recording of any length, and what an attacker who swaps faces does to all of it: DFDC's kind of forgery.
 
 Another face with the same motions is drawn by a generator of low resolution and laid over the recorded one in every
-frame, its colour a little off and flickering; in some clips the voice went through a vocoder from begin to end. Both
-are strong in some clips and faint in others. Nothing outside the face is touched, and the loudness stays. The lens is
-soft in some recordings, for the real clip and its fakes alike, so that a blurred face alone says nothing.
+frame, its colour a little off and flickering, opaque in some clips and faint in others; in some the voice went through
+a vocoder from begin to end. Nothing outside the face is touched, and the loudness stays. The lens is soft in some
+recordings, for the real clip and its fakes alike, so that a blurred face alone says nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = ["Recording", "record", "swap_face", "swap_voice"]
 Frames = NDArray[np.uint8]
 Sound = NDArray[np.float32]
 _FACE_X, _FACE_Y = 222.0, 125.0  # of the portrait, in its pixels
+_OPACITY = (0.04, 0.5)  # of the face that is laid over the recorded one, from clip to clip
 _HOLD = 6  # frames for which the generator's colour stays the same
 
 
@@ -70,16 +71,20 @@ def record(seed: int, size: int, seconds: float, fps: int) -> Recording:
 
 
 def swap_face(takes: Takes, rng: np.random.Generator) -> Frames:
-    """A copy of the recording in which another face speaks, from the first frame to the last."""
-    strength = float(rng.uniform(0.2, 1.0))
+    """A copy of the recording in which another face speaks, from the first frame to the last.
+
+    How much of the recorded face shines through decides how hard it is to find: with it come the camera's grain and the
+    face's own detail, of which the drawn one has little.
+    """
     donor = Puppet(_other(takes.puppet.look, rng), takes.puppet.size)
     drawn = np.stack([donor.draw(motion) for motion in takes.motions])
-    style = _style(takes.puppet.look, strength, rng)
-    swapped = [
-        forge_faces(takes.frames[k : k + _HOLD], drawn[k : k + _HOLD], _flicker(style, strength, rng), rng)
-        for k in range(0, len(drawn), _HOLD)
-    ]
-    return np.concatenate(swapped)
+    style, opacity = _style(takes.puppet.look, rng), np.float32(rng.uniform(*_OPACITY))
+    forged = np.empty_like(takes.frames)
+    for k in range(0, len(drawn), _HOLD):
+        recorded, held = takes.frames[k : k + _HOLD], _flicker(style, rng)
+        swapped = forge_faces(recorded, drawn[k : k + _HOLD], held, rng).astype(np.float32)
+        forged[k : k + _HOLD] = np.rint(recorded + opacity * (swapped - recorded))
+    return forged
 
 
 def swap_voice(sound: Sound, rng: np.random.Generator) -> Sound:
@@ -115,24 +120,24 @@ def _other(look: Look, rng: np.random.Generator) -> Look:
     )
 
 
-def _style(look: Look, strength: float, rng: np.random.Generator) -> LipsLook:
+def _style(look: Look, rng: np.random.Generator) -> LipsLook:
     """How this attacker's tool leaves a face that is shown as `look` says."""
     x, y = (_FACE_X - look.centre[0]) / look.side + 0.5, (_FACE_Y - look.centre[1]) / look.side + 0.5
-    tint = rng.normal(0, 3 * strength, 3)
+    tint = rng.normal(0, 2, 3)
     return LipsLook(
         region="face",
         centre=(1 - x if look.mirrored else x, y),
         radii=(rng.uniform(40, 48) / look.side, rng.uniform(50, 60) / look.side),
         feather=float(rng.uniform(0.03, 0.08)),
-        shrink=1.1 + float(rng.uniform(0.3, 1.5)) * strength,
+        shrink=float(rng.uniform(1.2, 2.2)),
         noise=float(rng.uniform(1, 4)),
         colour=(float(tint[0]), float(tint[1]), float(tint[2])),
-        contrast=float(rng.normal(1.0, 0.04 * strength)),
+        contrast=float(rng.normal(1.0, 0.03)),
     )
 
 
-def _flicker(style: LipsLook, strength: float, rng: np.random.Generator) -> LipsLook:
+def _flicker(style: LipsLook, rng: np.random.Generator) -> LipsLook:
     """The same for a few frames: colour and place are never quite the same again."""
-    red, green, blue = (float(c + rng.normal(0, 1.0 * strength)) for c in style.colour)
-    shift = rng.normal(0, 0.004 * strength, 2)
+    red, green, blue = (float(c + rng.normal(0, 0.5)) for c in style.colour)
+    shift = rng.normal(0, 0.003, 2)
     return replace(style, colour=(red, green, blue), shift=(float(shift[0]), float(shift[1])))
