@@ -11,7 +11,7 @@ out), a quarter for the test. Real and fake clips are as long and as loud as eac
 H.264 and AAC.
 
 Equal options give equal metadata. Killed, it goes on where it was. Needs espeak-ng and flite (`apt install espeak-ng
-flite`).
+flite`). A real clip of 10 s at 112 pixels and its fake cost 3 s of one core.
 """
 
 from __future__ import annotations
