@@ -1,12 +1,15 @@
-"""What several test files share: a tiny network of the `small` family in a file, with random weights."""
+"""What several test files share: the command line, one thread, and a tiny network with random weights in a file."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from fakespan import cli
 from fakespan.checkpoint import save_checkpoint
 from fakespan.config import ModelConfig, PostConfig
 from fakespan.models import build_model
@@ -34,3 +37,26 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network = build_model(TINY)
     save_checkpoint(path, network, name="tiny", model=TINY, post=PostConfig(threshold=0.5))
     return path
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Calls the command in this process: exit code, stdout and stderr."""
+
+    def call_(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fakespan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capfd.readouterr()
+        return int(left.value.code or 0), out, err
+
+    return call_
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny networks and short spectra are slower on several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

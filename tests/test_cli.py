@@ -25,20 +25,6 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
-def call(monkeypatch, capfd):
-    """Calls the command in this process: exit code, stdout and stderr."""
-
-    def call_(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fakespan", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capfd.readouterr()
-        return left.value.code or 0, out, err
-
-    return call_
-
-
-@pytest.fixture
 def scan(call, tiny_path):
     """`fakespan scan` with the tiny network."""
     return lambda *arguments: call("scan", "--model", tiny_path, "--device", "cpu", *arguments)

@@ -18,19 +18,14 @@ from fakespan.evaluate import dataset
 
 
 @pytest.fixture
-def call(monkeypatch, capfd, tiny_path):
+def evaluate(call, tiny_path):
     """`fakespan evaluate` with the tiny network unless another is named: exit code, stdout and stderr."""
 
-    def call_(*arguments: object) -> tuple[int, str, str]:
-        model = [] if "--model" in arguments else ["--model", str(tiny_path)]
-        options = [*model, "--device", "cpu"]
-        monkeypatch.setattr(sys, "argv", ["fakespan", "evaluate", *map(str, arguments), *options])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capfd.readouterr()
-        return left.value.code or 0, out, err
+    def evaluate_(*arguments: object) -> tuple[int, str, str]:
+        model = () if "--model" in arguments else ("--model", tiny_path)
+        return call("evaluate", *arguments, *model, "--device", "cpu")
 
-    return call_
+    return evaluate_
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +39,8 @@ def lavdf(tmp_path_factory) -> Path:
     return make_lavdf(tmp_path_factory.mktemp("lavdf") / "LAV", 0, 0, 4, seconds=0.6)
 
 
-def test_the_table_is_shown(call, lavdf, tmp_path):
-    code, out, err = call("--data", f"lavdf:{lavdf}", "--out", tmp_path / "out", "--workers", 0)
+def test_the_table_is_shown(evaluate, lavdf, tmp_path):
+    code, out, err = evaluate("--data", f"lavdf:{lavdf}", "--out", tmp_path / "out", "--workers", 0)
     assert (code, err) == (0, "")
     assert out.startswith("tiny on lavdf:LAV, test split, 4 clips, aligned decoding")
     for word in ("fused", "visual", "audio", "AP@0.95", "AR@100", "AUC", "percent; full: 4 clips, 3 spans"):
@@ -53,8 +48,8 @@ def test_the_table_is_shown(call, lavdf, tmp_path):
     assert (tmp_path / "out" / "table.md").exists()
 
 
-def test_score_says_the_same_of_the_files(call, lavdf, tmp_path, monkeypatch, capfd):
-    call("--data", f"lavdf:{lavdf}", "--out", tmp_path / "out", "--workers", 0)
+def test_score_says_the_same_of_the_files(evaluate, lavdf, tmp_path, monkeypatch, capfd):
+    evaluate("--data", f"lavdf:{lavdf}", "--out", tmp_path / "out", "--workers", 0)
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     for name in ("fused.json", "audio.parquet"):
         arguments = ["score", tmp_path / "out" / name, lavdf / "metadata.json", "--split", "test", "--json"]
@@ -68,18 +63,18 @@ def test_score_says_the_same_of_the_files(call, lavdf, tmp_path, monkeypatch, ca
             assert group == {**before, "values": pytest.approx(before["values"], abs=1e-6)}
 
 
-def test_json_is_the_result_and_nothing_else(call, lavdf, tmp_path, monkeypatch):
+def test_json_is_the_result_and_nothing_else(evaluate, lavdf, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, err = call("--data", f"lavdf:{lavdf}", "--limit", 2, "--workers", 0, "--json")
+    code, out, err = evaluate("--data", f"lavdf:{lavdf}", "--limit", 2, "--workers", 0, "--json")
     assert (code, err) == (0, "")
     folder = tmp_path / "runs" / "eval-tiny-lavdf-test"
     assert json.loads(out) == json.loads((folder / "result.json").read_text())
 
 
-def test_what_cannot_be_read_is_one_line_and_the_exit_code(call, tmp_path):
+def test_what_cannot_be_read_is_one_line_and_the_exit_code(evaluate, tmp_path):
     root = make_lavdf(tmp_path / "LAV", 0, 0, 4, seconds=0.6)
     (root / "test/000003.mp4").write_text("not a video")
-    code, out, err = call("--data", f"lavdf:{root}", "--out", tmp_path / "out", "--workers", 0)
+    code, out, err = evaluate("--data", f"lavdf:{root}", "--out", tmp_path / "out", "--workers", 0)
     assert code == 1
     (line,) = err.splitlines()
     assert line.startswith("fakespan: test/000003.mp4: expected a clip that can be read, got ")
@@ -87,9 +82,9 @@ def test_what_cannot_be_read_is_one_line_and_the_exit_code(call, tmp_path):
     assert "AP@0.5" in out
 
 
-def test_without_labels_there_is_no_table(call, tmp_path):
+def test_without_labels_there_is_no_table(evaluate, tmp_path):
     root = make_avdeepfake1m(tmp_path / "AV", 0, 0, 1, seconds=0.6)
-    code, out, err = call("--data", f"avdeepfake1m:{root}", "--out", tmp_path / "out", "--workers", 0)
+    code, out, err = evaluate("--data", f"avdeepfake1m:{root}", "--out", tmp_path / "out", "--workers", 0)
     assert (code, err) == (0, "")
     assert "nothing is rated" in " ".join(out.split())
     assert "AP@0.5" not in out
@@ -112,9 +107,9 @@ def test_without_labels_there_is_no_table(call, tmp_path):
         (["--data", "practice:{set}", "--split", "train"], 2, "--split: expected validation or test"),
     ],
 )
-def test_bad_input_is_told_in_one_line(call, lavdf, tmp_path, monkeypatch, *, arguments, code, said):
+def test_bad_input_is_told_in_one_line(evaluate, lavdf, tmp_path, monkeypatch, *, arguments, code, said):
     monkeypatch.chdir(tmp_path)
-    found, out, err = call(*(a.format(set=lavdf) for a in arguments))
+    found, out, err = evaluate(*(a.format(set=lavdf) for a in arguments))
     assert (found, out) == (code, "")
     assert said in " ".join(err.split())
     assert "Traceback" not in err
@@ -129,7 +124,7 @@ def test_every_command_of_the_document_is_understood():
         assert command.make_context("evaluate", shlex.split(line, comments=True)[2:]).params["data"]
 
 
-def test_practice_takes_the_config_that_the_model_was_trained_with(call, lavdf, tmp_path, tiny_path, monkeypatch):
+def test_practice_takes_the_config_that_the_model_was_trained_with(evaluate, lavdf, tmp_path, tiny_path, monkeypatch):
     plain = load_checkpoint(tiny_path)
     run = train.RunConfig(name="trained", model=plain.model, clips=train.ClipsConfig(test=("test/*.mp4",)))
     notes = {"config": {"name": "trained", "clips": {"train": ["none"], "test": ["test/*.mp4"]}}}
@@ -142,9 +137,9 @@ def test_practice_takes_the_config_that_the_model_was_trained_with(call, lavdf, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train, "load_clips", look)
-    assert call("--data", f"practice:{lavdf}", "--model", path)[0] == 130
+    assert evaluate("--data", f"practice:{lavdf}", "--model", path)[0] == 130
     (tmp_path / "own.toml").write_text('name = "own"\n[clips]\ntest = ["test/*.mp4"]\n')
-    assert call("--data", f"practice:{lavdf}", "--model", path, "--config", tmp_path / "own.toml")[0] == 130
+    assert evaluate("--data", f"practice:{lavdf}", "--model", path, "--config", tmp_path / "own.toml")[0] == 130
     assert [config.name for config, _, _ in seen] == ["trained", "own"]
     assert seen[0][0] == from_mapping(train.RunConfig, notes["config"])
     assert seen[0][0].clips.test == run.clips.test

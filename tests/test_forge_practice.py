@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from skimage import data
 
 from clips import write_clip
@@ -19,15 +18,9 @@ from fakespan.forge.bank import Clip, load_bank
 from fakespan.forge.practice import PracticeConfig, make_example
 from fakespan.media.features import prepare_crop
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIDE, N_FRAMES = 48, 80
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def clip(seed: int, speaker: str = "grid", n_frames: int = N_FRAMES) -> Clip:

@@ -10,7 +10,6 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,17 +19,10 @@ from fakespan.forge.speech import FAMILIES, METHODS, Donor, cut_points, join, ma
 from fakespan.forge.tone import Recording, active_level_db, limit_band, match_timbre
 from fakespan.forge.vocoders import FINGERPRINTS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 VOWELS = ((700, 1200, 2600), (350, 2200, 2900), (450, 900, 2500))  # formants in Hz
 WORD_S, GAP_S = 0.35, 0.15
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Short spectra are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @functools.cache

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from clips import tone
 from fakespan.config import SAMPLE_RATE
@@ -29,6 +28,8 @@ HERE = engines()  # what this machine has; the made engine below is everywhere
 MADE_HZ = {"low": 90.0, "high": 210.0}
 MADE_CODE = """
 import array, sys, wave
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 hz, tempo, text, out = float(sys.argv[1]), float(sys.argv[2]), open(sys.argv[3]).read().strip(), sys.argv[4]
 n = int(16000 * 0.08 * len(text) / tempo)
 with wave.open(out, "wb") as file:
@@ -44,14 +45,6 @@ def made_command(voice: str, tempo: float, pitch: float, text_file: Path, out: P
 
 MADE = Engine("made", sys.executable, tuple(MADE_HZ), made_command)
 CASES = [pytest.param(engine, id=engine.name) for engine in (*HERE, MADE)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -6,7 +6,6 @@ from typing import get_args
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,16 +13,9 @@ from clips import tone
 from fakespan.config import SAMPLE_RATE
 from fakespan.forge.voice import Treatment, forge_sound, match_level, replace_span, stretch, through_mel
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TREATMENTS = get_args(Treatment)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Short spectra are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def speech_like(seconds: float, seed: int = 0) -> np.ndarray:

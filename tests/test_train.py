@@ -27,14 +27,6 @@ from tiny_training import BATFD, PLUS, SMALL, TinySet, changed, losses, rows, ti
 STOPPED_AT = 5  # steps; states are saved every second one, epochs are three steps
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def weights(path: Path) -> dict[str, torch.Tensor]:
     return load_checkpoint(path).network.state_dict()
 
@@ -386,6 +378,8 @@ run = tiny_run(BATFD, n_steps=3, batch_size=1, average=0.0, clips_per_epoch=4)
 out = Path({out!r})
 train(run, tiny_data(TinySet(8), TinySet(3)), out, device="cpu", n_devices=2)
 import json, os
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 (out / f"seen-{{os.environ['LOCAL_RANK']}}.json").write_text(json.dumps(seen))
 """
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import functools
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from datasets import make_avdeepfake1m, make_dfdc, make_forgerynet, make_lavdf
-from fakespan import cli
 from fakespan.checkpoint import load_checkpoint
 from fakespan.train import config_text, load_run_config
 from tiny_training import BATFD, losses, tiny_run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 MAKERS = {
     "lavdf": functools.partial(make_lavdf, seconds=0.4),
@@ -25,26 +24,10 @@ MAKERS = {
 
 
 @pytest.fixture
-def call(monkeypatch, capfd, tmp_path):
-    """Calls the command in this process: exit code, stdout and stderr."""
+def call(call, monkeypatch, tmp_path):
+    """The command, run in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-
-    def call_(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fakespan", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capfd.readouterr()
-        return left.value.code or 0, out, err
-
-    return call_
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    return call
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from hypothesis import strategies as st
 
 from conftest import TINY
 from datasets import make_dfdc
-from fakespan import cli
 from fakespan.checkpoint import Checkpoint
 from fakespan.config import ModelConfig, PostConfig
 from fakespan.data.dataset import Example
@@ -34,6 +32,8 @@ from fakespan.verdict.maps import Made, make_maps, make_split_maps, open_maps
 from fakespan.verdict.maps_format import PARTS, Damage, MapEntry, entry_of, line_of
 from fakespan.verdict.maps_writer import MapWriter, header_for
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 DOCUMENT = Path(__file__).parents[1] / "docs" / "maps.md"
 FILES = ("maps.json", "index.jsonl", *(f"{part}.f16" for part in PARTS))
 HALF = 2.5e-4  # how far float16 is off in 0..1
@@ -47,16 +47,8 @@ def localizer_of(model: ModelConfig = TINY, seed: int = 0) -> Localizer:
     return Localizer(Checkpoint("random", model, PostConfig(), network), "cpu")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def tiny(_one_thread) -> Localizer:
+def tiny(one_thread) -> Localizer:
     return localizer_of()
 
 
@@ -529,58 +521,55 @@ def test_a_network_of_mouths_is_shown_mouths(dfdc, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def call(monkeypatch, capfd, tiny_path, dfdc, tmp_path):
-    def call_(*arguments: object) -> tuple[int, str, str]:
+def make(call, tiny_path, dfdc, tmp_path):
+    def make_(*arguments: object) -> tuple[int, str, str]:
         given = {"--data": f"dfdc:{dfdc}", "--split": "train", "--model": tiny_path, "--out": tmp_path / "maps",
                  "--faces": "whole", "--workers": 0, "--device": "cpu"}  # fmt: skip
         options = [v for key, value in given.items() if key not in arguments for v in (key, value)]
-        monkeypatch.setattr(sys, "argv", ["fakespan", "maps", *map(str, (*arguments, *options))])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return left.value.code or 0, *capfd.readouterr()
+        return call("maps", *arguments, *options)
 
-    return call_
+    return make_
 
 
-def test_the_command_tells_what_it_made_and_goes_on(call, tmp_path):
-    code, out, err = call()
+def test_the_command_tells_what_it_made_and_goes_on(make, tmp_path):
+    code, out, err = make()
     assert (code, err) == (0, "")
     assert out.startswith(f"4 clips, 2 of them fake, in {tmp_path / 'maps'} (4 new), ")
     assert "MB for 1,000 of them" in out
     before = bytes_of(tmp_path / "maps")
-    said = json.loads(call("--json")[1])
+    said = json.loads(make("--json")[1])
     assert said == {"maps": str(tmp_path / "maps"), "clips": 4, "fake": 2, "new": 0, "unlabelled": 0, "frames": 60,
                     "bytes": sum(map(len, before.values())), "unreadable": {}}  # fmt: skip
     assert bytes_of(tmp_path / "maps") == before
 
 
 @pytest.mark.slow
-def test_processes_that_decode_change_nothing(call, tmp_path):
-    assert call("--limit", 3, "--out", tmp_path / "alone")[0] == 0
-    assert call("--limit", 3, "--workers", 1)[0] == 0
+def test_processes_that_decode_change_nothing(make, tmp_path):
+    assert make("--limit", 3, "--out", tmp_path / "alone")[0] == 0
+    assert make("--limit", 3, "--workers", 1)[0] == 0
     assert bytes_of(tmp_path / "maps") == bytes_of(tmp_path / "alone")
 
 
-def test_the_command_names_what_cannot_be_read(call, dfdc, tmp_path):
+def test_the_command_names_what_cannot_be_read(make, dfdc, tmp_path):
     root = shutil.copytree(dfdc, tmp_path / "DFDC")
     (root / "dfdc_train_part_0/fake000.mp4").write_text("not a video")
-    code, out, err = call("--data", f"dfdc:{root}")
+    code, out, err = make("--data", f"dfdc:{root}")
     assert code == 1
     (line,) = err.splitlines()
     assert line.startswith("fakespan: fake000.mp4: expected a clip that can be read, got ")
     assert out.startswith("3 clips, 1 of them fake")
 
 
-def test_the_command_refuses_in_one_line(call, tmp_path):
-    assert call("--limit", 1)[0] == 0
-    code, out, err = call("--limit", 2)
+def test_the_command_refuses_in_one_line(make, tmp_path):
+    assert make("--limit", 1)[0] == 0
+    code, out, err = make("--limit", 2)
     assert (code, out) == (1, "")
     assert err == (
         f"fakespan: {tmp_path / 'maps'}: expected maps with n_wanted 2, got maps with 1; give another --out, or "
         "remove this folder\n"
     )
-    assert call("--split", "weekend")[0] == 2
-    assert call("--split", "test", "--out", tmp_path / "test")[0] == 1
+    assert make("--split", "weekend")[0] == 2
+    assert make("--split", "test", "--out", tmp_path / "test")[0] == 1
     assert not (tmp_path / "test").exists()
 
 

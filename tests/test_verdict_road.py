@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from datasets import make_dfdc
-from fakespan import cli
 from fakespan.checkpoint import load_head
 from fakespan.data.sets import open_set
 from fakespan.train import config_text
 from fakespan.verdict.maps import open_maps
 from tiny_training import SMALL, tiny_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 SPLITS = ("train", "validation", "test")
 MODEL = dataclasses.replace(SMALL, n_frames=16, max_duration=16, clock="stretch")
@@ -38,27 +35,6 @@ batch_size = 8
 learning_rate = 1e-2
 """
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Calls the command in this process: exit code, stdout and stderr."""
-
-    def call_(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fakespan", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return (left.value.code or 0, *capfd.readouterr())
-
-    return call_
 
 
 def wanted(answer: tuple[int, str, str]) -> str:

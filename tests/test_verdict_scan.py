@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from safetensors.torch import load_file
 
 from clips import tone, write_clip
 from conftest import TINY
-from fakespan import cli
 from fakespan.boundary_map import at_clock, peak
 from fakespan.checkpoint import Checkpoint, load_checkpoint, load_head, save_checkpoint, save_head
 from fakespan.config import ModelConfig, PostConfig
@@ -54,20 +52,6 @@ def localizer(model: ModelConfig = TINY) -> Localizer:
     """A random network with a head."""
     plain = Checkpoint("random", model, PostConfig(), network(model))
     return Localizer(dataclasses.replace(plain, verdict=head_of(plain)), "cpu")
-
-
-@pytest.fixture
-def call(monkeypatch, capfd):
-    """Calls the command in this process: exit code, stdout and stderr."""
-
-    def call_(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fakespan", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capfd.readouterr()
-        return left.value.code or 0, out, err
-
-    return call_
 
 
 @pytest.fixture
