@@ -19,16 +19,19 @@ import fakespan
 from clips import write_clip
 from conftest import TINY
 from fakespan.boundary_map import iou_map_target
+from fakespan.checkpoint import Checkpoint
 from fakespan.config import PostConfig
 from fakespan.data.clip import read_example
 from fakespan.errors import CheckpointError, MediaError, UsageError
+from fakespan.localizer import Localizer, load_model
 from fakespan.localizer import file as file_module
-from fakespan.localizer import load_model
 from fakespan.localizer.file import FileScan
 from fakespan.localizer.findings import find_curves, find_segments
 from fakespan.localizer.stretch import Stretch, listen
 from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.media.faces import TrackEnd, TrackFrame
+from fakespan.media.features import log_mel, sound_input
+from fakespan.models import build_model
 from fakespan.types import FaceTrack, Sample
 
 POST = PostConfig(threshold=0.5)
@@ -194,7 +197,7 @@ def test_a_picture_of_which_nothing_decodes_leaves_the_sound(tmp_path, monkeypat
 def followed(monkeypatch, *tracks: tuple[FaceTrack, np.ndarray]):
     """Let these faces be found in any video."""
 
-    def follow(pictures, mode):
+    def follow(pictures, mode, config):
         n_pictures = sum(1 for _ in pictures)
         for index in range(n_pictures):
             for track, faces in tracks:
@@ -362,6 +365,20 @@ def test_predict_gives_the_maps_of_a_batch(tiny_path):
     assert output.start is None
     assert output.end is None
     assert isinstance(localizer.network, torch.nn.Module)
+
+
+@pytest.mark.parametrize("encoder", ["mel", "spectrum"])
+def test_predict_takes_sound_log_mel_and_what_the_network_hears(encoder):
+    model = dataclasses.replace(TINY, audio_encoder=encoder)
+    torch.manual_seed(0)
+    localizer = Localizer(Checkpoint("random", model, POST, build_model(model)), "cpu")
+    video, sound = torch.rand(2, 3, 12, 96, 96), 0.1 * torch.randn(2, 12 * SAMPLES_PER_FRAME)
+    heard = localizer.predict(video, sound_input(encoder, sound))
+    assert torch.equal(localizer.predict(video, sound).fused, heard.fused)
+    mel = localizer.predict(video, log_mel(sound))
+    assert mel.fused.shape == heard.fused.shape
+    assert torch.equal(mel.visual, heard.visual)
+    assert torch.equal(mel.audio, heard.audio) == (encoder == "mel")
 
 
 def test_judge_agrees_with_predict(tiny_path):

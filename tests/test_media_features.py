@@ -10,7 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakespan.media.features import MOUTH_BOX, log_mel, mel_filters, prepare_crop, resize_faces, sound_input, spectrum
+from fakespan.media.features import (
+    MOUTH_BOX,
+    log_mel,
+    mel_filters,
+    prepare_crop,
+    resize_faces,
+    sound_input,
+    spectrum,
+    spectrum_of_mel,
+)
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "features.npz")
 
@@ -146,6 +155,18 @@ def test_a_spectrum_has_the_columns_of_the_mel_and_no_nan_in_silence(n, batch):
     views = spectrum(np.zeros((batch, n), np.float32))
     assert views.shape == (batch, 5, 256, n // 160)
     assert torch.isfinite(views).all()
+
+
+def test_a_log_mel_gives_back_the_levels_of_a_spectrum_but_no_phases():
+    rng = np.random.default_rng(0)
+    tilt = np.fft.irfft(np.fft.rfft(rng.normal(0, 0.3, 32_000)) / np.linspace(1, 8, 16_001)).astype(np.float32)
+    whole, left = spectrum(tilt), spectrum_of_mel(log_mel(tilt))
+    assert left.shape == whole.shape
+    assert not left[1:].any()
+    levels = whole[0].exp().mean(1).log()[8:-8]  # of noise single bins say little: their means over time
+    found = left[0].exp().mean(1).log()[8:-8]
+    assert (found - levels).abs().max() < 0.6
+    assert (found - levels).mean().abs() < 0.1
 
 
 def test_every_encoder_but_spectrum_hears_mel():

@@ -26,7 +26,7 @@ from fakespan.localizer.clock import ClipMaps
 from fakespan.localizer.file import FileScan, Progress
 from fakespan.media.clock import SAMPLES_PER_FRAME, stretch_faces, stretch_sound
 from fakespan.media.faces import FaceMode
-from fakespan.media.features import sound_input
+from fakespan.media.features import sound_input, spectrum_of_mel
 from fakespan.models.outputs import Output
 from fakespan.models.verdict import Head
 from fakespan.types import Scan
@@ -60,12 +60,19 @@ class Localizer:
 
         Args:
             video: (B, 3, T, 96, 96) faces in 0..1.
-            audio: (B, 64, 4T) log-mel, or what `media.features.sound_input` gives for the model's audio encoder.
+            audio: the sound itself, (B, 640 T) at 16 kHz; or log-mel (B, 64, 4T); or what `media.features.sound_input`
+                gives for the model's audio encoder. `small` hears phases, which a log-mel has lost: it takes one, and
+                hears less.
 
         Returns:
             `.fused`, `.visual`, `.audio`, each (B, D, T) in 0..1, and `.start`, `.end` (B, T) or None.
         """
-        output: Output = self.network(video.to(self.device), audio.to(self.device))
+        heard = audio.to(self.device)
+        if audio.ndim == 2:
+            heard = sound_input(self.model.audio_encoder, heard)
+        elif audio.ndim == 3 and self.model.audio_encoder == "spectrum":
+            heard = spectrum_of_mel(heard)
+        output: Output = self.network(video.to(self.device), heard)
         return output
 
     def judge(self, faces: Faces | None, sound: Floats | None) -> dict[str, Floats]:

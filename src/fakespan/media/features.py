@@ -33,6 +33,7 @@ __all__ = [
     "resize_faces",
     "sound_input",
     "spectrum",
+    "spectrum_of_mel",
 ]
 
 N_FFT = 321  # samples of a window, about 20 ms
@@ -102,6 +103,23 @@ def spectrum(sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
     return torch.stack(views, dim=1).reshape(*wave.shape[:-1], SPECTRUM_VIEWS, N_BINS, n_columns)
 
 
+def spectrum_of_mel(mel: Tensor) -> Tensor:
+    """What is left of `spectrum` where only a log-mel is at hand: levels between the bands' middles, and no phases.
+
+    Args:
+        mel: (..., 64, n) of `log_mel`.
+
+    Returns:
+        (..., 5, 256, n): log(power + 1e-4) as far as 64 bands tell it, in the scale of `spectrum`; the phases are 0,
+        which no sound has: a network that goes by them hears less.
+    """
+    bands, between = _mel_to_bins()
+    level = (mel.exp() - MEL_FLOOR).clamp_min(0) / torch.from_numpy(bands).to(mel.device)[:, None]
+    power = torch.log(level * (SPECTRUM_FFT / N_FFT) + SPECTRUM_FLOOR)  # of noise, a longer window gathers more
+    bins = torch.from_numpy(between).to(mel.device) @ power  # (..., 256, n)
+    return torch.stack([bins, *4 * [torch.zeros_like(bins)]], dim=-3)
+
+
 def sound_input(encoder: str, sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
     """What the audio encoder of this name (see `ModelConfig`) hears: `spectrum`, or `log_mel` for all others."""
     return spectrum(sound) if encoder == "spectrum" else log_mel(sound)
@@ -117,6 +135,15 @@ def mel_filters() -> np.ndarray[Any, np.dtype[np.float32]]:
     rising = (bins_hz[None] - corners_hz[:-2, None]) / widths[:-1, None]
     falling = (corners_hz[2:, None] - bins_hz[None]) / widths[1:, None]
     return np.asarray(np.maximum(0.0, np.minimum(rising, falling)), np.float32)
+
+
+@functools.cache
+def _mel_to_bins() -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]:
+    """How many FFT bins each mel band gathers (64,), and the bands' shares in each bin of `spectrum` (256, 64)."""
+    edges_mel = np.linspace(0.0, _hz_to_mel(SAMPLE_RATE / 2), N_MELS + 2)
+    middles_hz, bins_hz = _mel_to_hz(edges_mel[1:-1]), np.arange(1, N_BINS + 1) * (SAMPLE_RATE / SPECTRUM_FFT)
+    between = np.stack([np.interp(bins_hz, middles_hz, band) for band in np.eye(N_MELS)], axis=1)
+    return mel_filters().sum(axis=1).clip(1e-3), between.astype(np.float32)
 
 
 def resize_faces(frames: Image | Tensor) -> Tensor:
