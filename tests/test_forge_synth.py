@@ -22,14 +22,14 @@ from fakespan.forge.programs import fill_template, run_program, split_template
 from fakespan.forge.synth import ENGINES, Engine, PluginEngine, choose_voice, engine_named, engines, trim, write_wav
 from fakespan.media.decode import read_sound
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PROGRAM = Path(__file__).parent / "plugins" / "voice.py"
 HERE = engines()  # what this machine has; the made engine below is everywhere
 
 MADE_HZ = {"low": 90.0, "high": 210.0}
 MADE_CODE = """
 import array, sys, wave
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 hz, tempo, text, out = float(sys.argv[1]), float(sys.argv[2]), open(sys.argv[3]).read().strip(), sys.argv[4]
 n = int(16000 * 0.08 * len(text) / tempo)
 with wave.open(out, "wb") as file:

@@ -24,6 +24,8 @@ from fakespan.train import RunConfig, fit_threshold, load_run_config, train
 from fakespan.train import run as run_module
 from tiny_training import BATFD, PLUS, SMALL, TinySet, changed, losses, rows, tiny_data, tiny_run
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STOPPED_AT = 5  # steps; states are saved every second one, epochs are three steps
 
 
@@ -346,13 +348,13 @@ def test_too_many_damaged_clips_stop_the_run(tmp_path):
 
 
 def test_the_threshold_is_fitted_and_written_into_the_file(tmp_path, monkeypatch):
-    run = tiny_run(n_steps=1)
+    run = tiny_run(n_steps=1, threshold_share=0.5)
     path = train(run, tiny_data(), tmp_path)
     before = load_checkpoint(path)
-    monkeypatch.setattr(run_module, "pick_threshold", lambda localizer, examples: len(examples) / 100)
+    monkeypatch.setattr(run_module, "pick_threshold", lambda localizer, examples, share: share * len(examples) / 100)
     after = fit_threshold(path, run, [TinySet()[k] for k in range(8)])
     assert before.post.threshold == PostConfig().threshold
-    assert load_checkpoint(path).post == after.post == dataclasses.replace(run.post, threshold=0.08)
+    assert load_checkpoint(path).post == after.post == dataclasses.replace(run.post, threshold=0.04)
     assert after.notes == before.notes
     for name, value in before.network.state_dict().items():
         assert torch.equal(after.network.state_dict()[name], value)
@@ -378,8 +380,6 @@ run = tiny_run(BATFD, n_steps=3, batch_size=1, average=0.0, clips_per_epoch=4)
 out = Path({out!r})
 train(run, tiny_data(TinySet(8), TinySet(3)), out, device="cpu", n_devices=2)
 import json, os
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 (out / f"seen-{{os.environ['LOCAL_RANK']}}.json").write_text(json.dumps(seen))
 """
 

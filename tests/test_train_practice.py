@@ -124,7 +124,7 @@ def test_a_config_file_is_read_and_a_misspelt_key_named(tmp_path):
 def test_a_run_on_practice_forgeries_takes_one_after_the_other(tmp_path, monkeypatch):
     made = []
 
-    def noted(clips, which, practice, rng):
+    def noted(clips, which, practice, rng, framing):
         made.append(clips[which].name)
         return Example(clips[which].name, np.zeros((16, 96, 96, 3), np.uint8), np.zeros(16 * 640, np.float32))
 
