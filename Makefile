@@ -66,7 +66,7 @@ verdict: setup  ## the shipped model's verdict head, from the set that `make sma
 	  $(BIN)/fakespan maps --data store:$(RUN)/store --split $$split --model $(RUN)/train/small.safetensors --out $(RUN)/maps-$$split || exit 1; done
 	$(BIN)/fakespan verdict fit --train $(RUN)/maps-train --val $(RUN)/maps-validation --out $(RUN)/head.safetensors --overwrite
 	$(BIN)/fakespan verdict test --maps $(RUN)/maps-test --head $(RUN)/head.safetensors --plots $(RUN)/verdict
-	$(BIN)/fakespan verdict join $(RUN)/head.safetensors --model $(RUN)/train/small.safetensors --out $(RUN)/small.safetensors
+	$(BIN)/fakespan verdict join $(RUN)/head.safetensors --model $(RUN)/train/small.safetensors --out $(RUN)/small.safetensors --overwrite
 
 evaluate: setup  ## practice forgeries and false alarms of the shipped model on the held-out clips in CLIPS
 	$(BIN)/fakespan evaluate --config configs/small.toml --data practice:$(CLIPS)

@@ -105,7 +105,10 @@ def measured(name: str, seed: int, source: str, options: argparse.Namespace) -> 
     """All numbers of one variant; read where they are there already."""
     folder = options.work / f"{name}-{seed}-{options.steps}-{options.precision}"
     if (folder / "numbers.json").is_file():
-        return json.loads((folder / "numbers.json").read_text(encoding="utf-8"))
+        known = json.loads((folder / "numbers.json").read_text(encoding="utf-8"))
+        if known["data"] != source:
+            raise SystemExit(f"{folder} holds numbers of {known['data']}, not of {source}: give another --work")
+        return known
     begin = time.monotonic()
     model = trained(name, seed, source, folder, options)
     training_s = time.monotonic() - begin
@@ -118,7 +121,7 @@ def measured(name: str, seed: int, source: str, options: argparse.Namespace) -> 
     test = open_maps(folder / "test")
     rating = rate_maps(test, head, n_bootstrap=1000)
     ways = {way["way"]: way for way in rating.to_dict()["ways"]}
-    numbers = {"variant": name, "seed": seed, "clips": rating.n_clips, "fake": rating.n_fake, "ways": ways}
+    numbers = {"variant": name, "data": source, "seed": seed, "clips": rating.n_clips, "fake": rating.n_fake, "ways": ways}
     seconds = {"training": training_s, "maps": maps_s, "all": time.monotonic() - begin}
     numbers |= {"seconds": {k: round(s, 1) for k, s in seconds.items()}, **scores_of(test)}
     write_text(folder / "numbers.json", json.dumps(numbers, indent=1) + "\n")

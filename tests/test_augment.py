@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from fakespan.errors import ConfigError
 from fakespan.train import RunConfig, TrainConfig
 from fakespan.train.data import AugmentedClips
 from fakespan.train.order import Order
+from fakespan.types import Sample
 
 
 def numbered(n: int, **spans) -> Example:
@@ -84,6 +86,22 @@ def test_sound_is_moved_by_whole_frames_and_what_is_missing_is_silence():
     assert offsets == {-2, -1, 0, 1, 2}
 
 
+def test_a_clip_that_is_shorter_than_the_shift_is_silent():
+    config = AugmentConfig(shift_frames=9)
+    moved = [augment(numbered(3), config, np.random.default_rng(seed)).sound for seed in range(20)]
+    assert all(len(sound) == 3 * 640 for sound in moved)
+    assert any(not sound.any() for sound in moved)
+
+
+@pytest.mark.parametrize("missing", ["has_picture", "has_sound"])
+def test_what_stands_for_a_missing_picture_or_sound_is_left_alone(missing):
+    clip = Example("clip", np.zeros((8, 96, 96, 3), np.uint8), np.zeros(8 * 640, np.float32), **{missing: False})
+    other = augment(clip, AugmentConfig(disturb=1.0), np.random.default_rng(1))
+    kept, changed = (other.faces, other.sound) if missing == "has_picture" else (other.sound, other.faces)
+    assert not kept.any()
+    assert changed.any() == (missing == "has_sound")  # silence stays silent, whatever the level
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_picture_sound_and_truth_play_at_one_speed(seed):
     clip = numbered(100, audio_spans=((1.0, 2.0),))
@@ -114,6 +132,8 @@ def test_an_equalised_voice_is_the_same_but_for_its_colour():
 class Clips:
     """A set of five."""
 
+    samples = tuple(Sample(f"clip {k}", Path("clip"), "train", 1.6) for k in range(5))
+
     def __len__(self) -> int:
         return 5
 
@@ -126,6 +146,7 @@ def test_training_sees_all_clips_each_turn_otherwise_and_the_same_again_when_res
     first, second = (AugmentedClips(Clips(), config, Order(5, 3, "epoch")) for _ in range(2))
     for turn in range(3):
         assert {first[5 * turn + k].name for k in range(5)} == {f"clip {k}" for k in range(5)}
+    assert [first.name(k) for k in range(15)] == [first[k].name for k in range(15)]
     np.testing.assert_array_equal(first[13].faces, second[13].faces)
     starts = {first[k].start_s for k in range(40) if first[k].name == "clip 0"}
     assert len(starts) > 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,6 +93,20 @@ def test_each_kind_is_rated_with_the_real_clips():
     assert [r.n_spans for r in ratings.values()] == [2, 1, 1]
     assert ratings["all"].auc == ratings["audio"].auc == 1
     assert ratings["all"].ar10 == pytest.approx(1)
+
+
+def test_what_a_clip_lacks_is_not_judged():
+    asked = []
+
+    class Witness(Oracle):
+        def judge(self, faces, sound):
+            asked.append((faces is None, sound is None))
+            return {"score": next(self.maps)}
+
+    clips = [example("a"), dataclasses.replace(example("b"), has_picture=False)]
+    clips.append(dataclasses.replace(example("c"), has_sound=False))
+    pick_threshold(Witness([flat_map(0.1)] * 3), clips)
+    assert asked == [(False, False), (True, False), (False, True)]
 
 
 @pytest.mark.parametrize("quantile", [0.5, 0.9, 0.98])

@@ -144,3 +144,18 @@ def test_practice_takes_the_config_that_the_model_was_trained_with(evaluate, lav
     assert seen[0][0] == from_mapping(train.RunConfig, notes["config"])
     assert seen[0][0].clips.test == run.clips.test
     assert seen[0][1:] == (lavdf, ("test",))
+
+
+def test_practice_shows_faces_as_the_model_is_used_to(evaluate, lavdf, tmp_path, monkeypatch):
+    """Whatever --config says of them: it names the clips."""
+    framings = []
+
+    def look(clips, practice, seed, count, framing):
+        framings.append(framing)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "load_clips", lambda *arguments: {"test": ()})
+    monkeypatch.setattr(train, "PracticeSet", look)
+    (tmp_path / "own.toml").write_text('name = "own"\n[model]\nframing = "mouth"\n[clips]\ntest = ["test/*.mp4"]\n')
+    assert evaluate("--data", f"practice:{lavdf}", "--config", tmp_path / "own.toml")[0] == 130
+    assert framings == ["face"]

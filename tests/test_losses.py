@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakespan.errors import UsageError
+from fakespan.errors import ConfigError, UsageError
 from fakespan.losses import (
     LossWeights,
     Targets,
@@ -243,3 +243,10 @@ def test_video_loss_is_added_by_its_weight_and_absent_without_one():
     assert plain.video is None
     assert "video" not in plain.to_dict()
     assert float(weighted.total) == pytest.approx(float(plain.total) + 0.5 * float(weighted.video), rel=1e-6)
+
+
+@pytest.mark.parametrize("weights", [{"frame_focus": 0.5}, {"frame_focus": -1.0}, {"video": -0.1}])
+def test_weights_that_break_a_loss_are_refused(weights):
+    (key,) = weights
+    with pytest.raises(ConfigError, match=rf"loss\.{key}: expected .* at least"):
+        LossWeights(**weights)

@@ -482,8 +482,8 @@ def test_a_line_comes_back_as_it_was():
 
 @pytest.mark.parametrize(
     "change",
-    [{"n_frames": 0}, {"offset": -1}, {"label": 2}, {"kind": "odd"}, {"name": None}, {"original": 3}, {"fps": 0.0},
-     {"crc32": (1, 2)}, {"has_picture": False}, {"number": 0.5}],
+    [{"n_frames": 0}, {"n_frames": "x"}, {"offset": -1}, {"label": 2}, {"kind": "odd"}, {"name": None}, {"original": 3},
+     {"fps": 0.0}, {"crc32": (1, 2)}, {"has_picture": False}, {"number": 0.5}],
 )  # fmt: skip
 def test_a_line_that_makes_no_sense_is_damage(change):
     with pytest.raises(Damage, match="make no sense"):

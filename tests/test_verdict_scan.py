@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from clips import tone, write_clip
 from conftest import TINY
@@ -102,7 +103,8 @@ def test_a_head_of_another_model_is_refused_and_nothing_is_written(call, tiny_pa
     save_head(tmp_path / "head.safetensors", head_of(other))
     (tmp_path / "out.safetensors").write_text("what was there")
     out = tmp_path / "out.safetensors"
-    code, _, err = call("verdict", "join", tmp_path / "head.safetensors", "--model", tiny_path, "--out", out)
+    join = ("verdict", "join", tmp_path / "head.safetensors", "--model", tiny_path, "--out", out)
+    code, _, err = call(*join, "--overwrite")
     assert code == 1
     assert "expected a verdict head fitted on maps of tiny (" in err
     assert "got one of other (" in err
@@ -118,6 +120,29 @@ def test_the_same_weights_at_another_size_are_another_model(tmp_path, change):
     head = dataclasses.replace(judge.verdict, model=dataclasses.replace(judge.verdict.model, **change))
     with pytest.raises(CheckpointError, match="fitted on maps of x"):
         save_checkpoint(tmp_path / "x.safetensors", judge.network, name="x", model=TINY, verdict=head)
+
+
+def test_a_file_that_is_there_is_replaced_only_when_asked_for(call, tiny_path, head_path, tmp_path):
+    out = tmp_path / "joined.safetensors"
+    out.write_text("precious")
+    join = ("verdict", "join", head_path, "--model", tiny_path, "--out", out)
+    code, _, err = call(*join)
+    assert (code, out.read_text()) == (2, "precious")
+    assert "give --overwrite" in err
+    assert call(*join, "--overwrite")[0] == 0
+    assert load_checkpoint(out).verdict is not None
+
+
+def test_a_joined_head_of_other_weights_is_refused_when_the_file_is_read(tmp_path):
+    judge, path = localizer(), tmp_path / "x.safetensors"
+    save_checkpoint(path, judge.network, name="x", model=TINY, verdict=judge.verdict)
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    tensors = load_file(path)
+    tensors["visual_classifier.weight"] *= 1.5
+    save_file(tensors, path, metadata=header)
+    with pytest.raises(CheckpointError, match="fitted on maps of x"):
+        load_checkpoint(path)
 
 
 def test_the_head_is_not_overwritten_by_what_it_is_joined_to(call, tiny_path, head_path):

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fakespan.errors import UsageError
+from fakespan.errors import ConfigError, UsageError
 
 __all__ = [
     "LossTerms",
@@ -49,6 +49,16 @@ class LossWeights:
     map_error: Literal["mse", "bce"] = "mse"  # "mse" is published; "bce" trains faster from scratch
     frame_focus: float = 0.0  # gamma of a focal loss of the frames (1708.02002); 0 is published: cross-entropy
     video: float = 0.0  # cross-entropy of the whole clip by the top of the fused map; 0 is published: none
+
+    def __post_init__(self) -> None:
+        # below 1 the slope of the focal weight is endless where a frame is told for sure
+        for key, is_fine, expected in (
+            ("frame_focus", self.frame_focus == 0 or self.frame_focus >= 1, "0, or a number of at least 1"),
+            ("video", self.video >= 0, "a number of at least 0"),
+        ):
+            if not is_fine:
+                got, remedy = repr(getattr(self, key)), "change this key in the config"
+                raise ConfigError(f"loss.{key}", expected=expected, got=got, remedy=remedy)
 
 
 @dataclass(frozen=True)
@@ -179,7 +189,8 @@ class LossTerms:
 def localization_loss(output: Prediction, targets: Targets, weights: LossWeights | None = None) -> LossTerms:
     """The published training loss, of BA-TFD or BA-TFD+ by what the output holds.
 
-    fused + maps * mean(visual, audio) + frames * mean(visual frames, audio frames) + contrastive / (C T) * contrast.
+    fused + maps * mean(visual, audio) + frames * mean(visual frames, audio frames) + contrastive / (C T) * contrast,
+    and video * the whole clip's, where that weight is above 0 (ours).
     BA-TFD+ replaces each map's term by the sum over its three maps; with the boundary generator each stream adds the
     errors of start and end of both runs, and visual and audio the disagreement of the two runs' features.
 

@@ -71,7 +71,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Che
 
     Raises:
         CheckpointError: the file is missing, damaged, unsafe, of another program, of a newer format, or its weights do
-            not fit the network that it describes.
+            not fit the network that it describes; or its head was fitted on maps of another network.
     """
     path = Path(path)
     description, state = _read_ours(path) if _is_safetensors(path) else _read_published(path)
@@ -83,6 +83,8 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Che
     with torch.random.fork_rng(devices=[]):  # fresh weights draw random numbers: leave the caller's alone
         network = build_model(description.model)
     network.load_state_dict(state)
+    if head is not None:
+        check_head_belongs(path, head, model_of(description.name, description.model, network))
     network.to(device).eval()
     return Checkpoint(description.name, description.model, description.post, network, description.notes, head)
 

@@ -106,7 +106,7 @@ def _practice(
     )
     with bar("decoding clips") as progress:
         clips = training.load_clips(run, folder, cache / "practice-cache", (split,), progress)[split]
-    examples = training.PracticeSet(clips, run.practice, run.train.seed + 2, n_examples, run.model.framing)
+    examples = training.PracticeSet(clips, run.practice, run.train.seed + 2, n_examples, localizer.model.framing)
     files = training.find_clips(folder, run.clips)[split]
     numbers = evaluate_split(
         localizer, [examples[k] for k in range(n_examples)], files, lambda items: tracked(items, "rating")

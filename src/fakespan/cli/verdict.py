@@ -68,7 +68,7 @@ def rate(
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Resample the videos so often for 95 % intervals; 0 for none.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
     plots: Annotated[
         Path | None, typer.Option(help="Draw ROC curves, reliability and histograms into this folder.")
     ] = None,
@@ -106,6 +106,7 @@ def join(
     head: Annotated[Path, typer.Argument(help="A head that `fakespan verdict fit` wrote.")],
     out: Annotated[Path, typer.Option(help="The model file to write, *.safetensors.")],
     model: Model = "small",
+    overwrite: Anew = False,
 ) -> None:
     """Put a head and the model whose maps it was fitted on into one file, which `fakespan scan --model` takes.
 
@@ -116,6 +117,7 @@ def join(
 
     if head.exists() and out.exists() and head.samefile(out):
         raise UsageError("--out", expected="a new file", got="the head itself", remedy="choose another name")
+    _refuse_old(out, overwrite)
     fitted, localizer = load_head(head), load_model(model, "cpu")
     save_checkpoint(
         out,

@@ -63,7 +63,12 @@ def augment(example: Example, config: AugmentConfig, rng: np.random.Generator) -
     if rng.random() < config.disturb:
         faces, sound = disturb(faces, sound, rng)
         faces = np.stack([cv2.resize(f, example.faces.shape[1:3], interpolation=cv2.INTER_CUBIC) for f in faces])
-    return dataclasses.replace(example, faces=faces, sound=sound)
+    # what stands for a missing picture or sound stays what it is
+    return dataclasses.replace(
+        example,
+        faces=faces if example.has_picture else example.faces,
+        sound=sound if example.has_sound else example.sound,
+    )
 
 
 def cut(example: Example, n_frames: int, rng: np.random.Generator) -> Example:
@@ -153,7 +158,7 @@ def _shown(span: Span, first: int, n_frames: int) -> tuple[float, float]:
 def _shifted(sound: Sound, n_frames: int) -> Sound:
     """As long as before; what is missing is silence."""
     moved = np.zeros_like(sound)
-    k = n_frames * SAMPLES_PER_FRAME
+    k = max(-len(sound), min(len(sound), n_frames * SAMPLES_PER_FRAME))
     if k >= 0:
         moved[k:] = sound[: len(sound) - k]
     else:

@@ -138,8 +138,11 @@ def read_header(folder: Path) -> Header:
     except KeyError as error:
         raise DataError(path, expected=f"the entry {error}", got="none", remedy="prepare it anew") from error
     counts = (header.n_clips, header.clips_per_shard)
-    is_known = header.faces in get_args(Faces) and header.framing in get_args(Framing)
-    if not all(isinstance(n, int) and 0 < n < 1 << 32 for n in counts) or not is_known:
+    for name, known in (("faces", get_args(Faces)), ("framing", get_args(Framing))):
+        if (value := getattr(header, name)) not in known:
+            expected, got = f"{name} that are one of {', '.join(known)}", repr(value)
+            raise DataError(path, expected=expected, got=got, remedy="prepare it anew with this version of fakespan")
+    if not all(isinstance(n, int) and 0 < n < 1 << 32 for n in counts):
         raise DataError(path, expected="counts from 1 on", got=repr(counts), remedy="prepare it anew")
     return header
 

@@ -75,7 +75,8 @@ class FalseAlarms:
 def propose(localizer: Localizer, example: Example, post: PostConfig | None = None) -> Floats:
     """Proposals of a clip that is at the model's clock already, (k, 3) score, start, end in seconds, best first."""
     post = post or localizer.post
-    score_map = localizer.judge(example.faces, example.sound)["score"]
+    faces = example.faces if example.has_picture else None
+    score_map = localizer.judge(faces, example.sound if example.has_sound else None)["score"]
     proposals = decode(score_map, score_map.shape[1], post.decoding)
     kept = soft_nms(proposals, post.nms_alpha, post.nms_t1, post.nms_t2, FPS, max_proposals=post.max_proposals)
     return to_seconds(kept, FPS)

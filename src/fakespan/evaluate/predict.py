@@ -32,7 +32,7 @@ from fakespan.localizer import ClipMaps, Localizer
 from fakespan.localizer.batch import Clip, judge_clips
 from fakespan.segments import soft_nms
 
-__all__ = ["Judge", "Predicted", "Progress", "judge_with", "map_proposals", "plan", "predict"]
+__all__ = ["Judge", "Predicted", "Progress", "judge_with", "map_proposals", "predict"]
 
 Floats = NDArray[np.float64]
 Judge = Callable[[Sequence[Example]], Sequence[ClipMaps | None]]

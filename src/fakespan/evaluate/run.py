@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from fakespan.config import PostConfig, to_mapping
 from fakespan.errors import UsageError
 from fakespan.localizer import Localizer
+from fakespan.models.verdict import weights_digest
 from fakespan.report.files import write_text
 from fakespan.types import Sample
 
-__all__ = ["MAPS", "RunFolder", "describe", "weights_digest"]
+__all__ = ["MAPS", "RunFolder", "describe"]
 
 FORMAT = "fakespan.evaluation/1"
 MAPS = ("fused", "visual", "audio")
@@ -110,7 +108,7 @@ def describe(
     return {
         "format": FORMAT,
         "model": localizer.name,
-        "weights": weights_digest(localizer.network),
+        "weights": weights_digest(localizer.network.state_dict()),
         "data": data,
         **options,
         "clips": len(samples),
@@ -118,15 +116,6 @@ def describe(
         "decoding": post.decoding,
         "soft_nms": {k.removeprefix("nms_"): v for k, v in to_mapping(post).items() if k.startswith(("nms_", "max_"))},
     }
-
-
-def weights_digest(network: nn.Module) -> str:
-    """SHA-256 of a network's weights, whatever file they came from."""
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _read(record: Path) -> Mapping[str, Any]:

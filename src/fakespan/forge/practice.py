@@ -1,4 +1,4 @@
-"""Practice forgeries, made on the fly from real clips: what `small` is trained on.
+"""Practice forgeries, made on the fly from real clips: for training without a set, and for rating `small`.
 
 A real clip is cut to a few seconds; then nothing, its sound, its faces or both are forged over one or two short spans;
 then it is encoded and decoded again (untouched clips too, so that codec traces tell nothing) and disturbed in ways that

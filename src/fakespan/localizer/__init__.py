@@ -59,7 +59,7 @@ class Localizer:
         """Maps of a batch of clips.
 
         Args:
-            video: (B, 3, T, 96, 96) faces in 0..1.
+            video: (B, 3, T, 96, 96) faces in 0..1, framed as `model.framing` says (see `media.features.prepare_crop`).
             audio: the sound itself, (B, 640 T) at 16 kHz; or log-mel (B, 64, 4T); or what `media.features.sound_input`
                 gives for the model's audio encoder. `small` hears phases, which a log-mel has lost: it takes one, and
                 hears less.
@@ -79,7 +79,7 @@ class Localizer:
         """What the network says of one clip, or of what there is of it, frame by frame at 25 a second.
 
         Args:
-            faces: (n, 96, 96, 3) RGB bytes, or None.
+            faces: (n, 96, 96, 3) RGB bytes, framed as `model.framing` says, or None.
             sound: (640 n,) at 16 kHz, or None.
 
         Returns:
@@ -98,7 +98,7 @@ class Localizer:
         first T frames, and `fps` is 25.
 
         Args:
-            faces: (n, 96, 96, 3) RGB bytes, or None.
+            faces: (n, 96, 96, 3) RGB bytes, framed as `model.framing` says, or None.
             sound: (640 n,) at 16 kHz, or None; what is missing to n frames is silence.
 
         Raises:

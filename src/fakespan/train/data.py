@@ -134,6 +134,10 @@ class AugmentedClips:
     def __len__(self) -> int:
         return len(self.clips)
 
+    def name(self, k: int) -> str:
+        """What the set calls the clip that comes k-th."""
+        return self.clips.samples[self.order.clip(k)].name
+
     def __getitem__(self, k: int) -> Example:
         clip = self.clips[self.order.clip(k)]
         return augment(clip, self.config, np.random.default_rng([self.order.seed, 4, k]))

@@ -2,8 +2,8 @@
 
 A clip of several windows gets the largest logit of its windows, in training as in use. Loss: cross-entropy in which
 real and fake clips weigh the same, however many there are of each. Optimiser: AdamW. After each epoch the validation
-clips are scored; a training ends when their AUC has not risen for `patience` epochs, the epoch of the best AUC is kept,
-and of several trainings from other seeds the best (of equal AUCs the one of the smaller validation loss).
+clips are scored; a training ends after `patience` epochs without a better AUC, whose best epoch is kept, and so is the
+best of several trainings from other seeds. Of equal AUCs the one of the smaller validation loss is better.
 
 Paper: BA-TFD (arXiv 2204.06228, section 5) says "three layers" and no more; all else here is our choice.
 """
@@ -119,10 +119,12 @@ def _one_training(train: Features, validation: Features, config: VerdictConfig, 
     for epoch in range(1, config.epochs + 1):
         _one_epoch(network, optimiser, train, config.batch_size)
         rank = _rank(network, validation, config.batch_size)
-        if rank is None or (best is not None and epoch - best[1] > config.patience):
+        if rank is None:
             break
         if best is None or rank > best[0]:
             best = rank, epoch, {name: value.clone() for name, value in network.state_dict().items()}
+        if epoch - best[1] >= config.patience:
+            break
     if best is None:
         return None
     (area, loss), epoch, weights = best

@@ -217,9 +217,10 @@ def _dumped(record: Any) -> bytes:
 
 
 def _is_sane(entry: MapEntry) -> bool:
-    counts = (entry.number, entry.offset, entry.n_frames - 1, *entry.crc32)
+    counts = (entry.number, entry.offset, entry.n_frames, *entry.crc32)
     return (
         all(isinstance(n, int) and n >= 0 for n in counts)
+        and entry.n_frames > 0
         and isinstance(entry.name, str)
         and entry.label in (0, 1)
         and entry.kind in _KINDS
