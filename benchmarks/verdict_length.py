@@ -121,9 +121,9 @@ def measured(name: str, seed: int, source: str, options: argparse.Namespace) -> 
     test = open_maps(folder / "test")
     rating = rate_maps(test, head, n_bootstrap=1000)
     ways = {way["way"]: way for way in rating.to_dict()["ways"]}
-    numbers = {"variant": name, "data": source, "seed": seed, "clips": rating.n_clips, "fake": rating.n_fake, "ways": ways}
+    numbers = {"variant": name, "data": source, "seed": seed, "clips": rating.n_clips, "fake": rating.n_fake}
     seconds = {"training": training_s, "maps": maps_s, "all": time.monotonic() - begin}
-    numbers |= {"seconds": {k: round(s, 1) for k, s in seconds.items()}, **scores_of(test)}
+    numbers |= {"ways": ways, "seconds": {k: round(s, 1) for k, s in seconds.items()}, **scores_of(test)}
     write_text(folder / "numbers.json", json.dumps(numbers, indent=1) + "\n")
     return numbers
 
