@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -401,6 +402,50 @@ def test_two_processes_learn_as_one_and_share_the_clips_out(tmp_path):
     trained = [[batch for batch in part if len(batch) == 1][:2] for part in seen]
     assert not {k for batch in trained[0] for k in batch} & {k for batch in trained[1] for k in batch}
     assert not [line for line in done.stderr.splitlines() if line.strip()], done.stderr
+
+
+ENDLESS = """
+import os, sys, torch
+sys.path.insert(0, {tests!r})
+torch.set_num_threads(1)
+from pathlib import Path
+from fakespan.train import train
+from tiny_training import *
+
+out = Path({out!r})
+(out.parent / f"process-{{os.environ.get('LOCAL_RANK', 0)}}").write_text(str(os.getpid()))
+train(tiny_run(n_steps=1_000_000, save_every=1), tiny_data(TinySet(8)), out, device="cpu", n_devices=2)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_end_when_the_first_is_told_to(tmp_path):
+    """Neither waits for the other, and the state is one to go on from."""
+    program, out = tmp_path / "endless.py", tmp_path / "two"
+    program.write_text(ENDLESS.format(tests=str(Path(__file__).parent), out=str(out)))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    first = subprocess.Popen([sys.executable, program], stderr=subprocess.DEVNULL, env=environment)
+    wait_until(lambda: (out / "last.ckpt").exists() or first.poll() is not None)
+    second = int((tmp_path / "process-1").read_text())
+    first.terminate()
+    assert first.wait(120) == -signal.SIGTERM
+    wait_until(lambda: not is_running(second))
+    assert torch.load(out / "last.ckpt", weights_only=True)["counters"]["step"] > 0
+
+
+def wait_until(is_so, seconds=120.0):
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def is_running(process: int) -> bool:
+    """Not so of one that has ended, nor of one whose end nobody has asked about yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_set_of_clips_of_any_length_trains(tmp_path):

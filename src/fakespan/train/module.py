@@ -11,6 +11,9 @@ Importing this module imports lightning (seconds); only `fakespan.train.run` doe
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -140,6 +143,8 @@ class TrainingModule(LightningModule):
     def on_train_start(self) -> None:
         """Everything is on its device now."""
         self.average.to(self.device)
+        if self.trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._end_together)
         if self._state and self._state["scaler"]:
             self.trainer.precision_plugin.load_state_dict(self._state["scaler"])
         self._state = None
@@ -194,6 +199,14 @@ class TrainingModule(LightningModule):
         if counters.step % self.run.train.save_every == 0 or counters.is_over:
             self._save("last")
         self.trainer.should_stop = counters.is_over
+
+    def _end_together(self, signum: int, frame: object) -> None:
+        """Lightning lets processes that are to end wait for each other, for half an hour; states are always whole."""
+        launcher: Any = self.trainer.strategy.launcher
+        if launcher is not None:
+            launcher.kill(signal.SIGKILL)  # the processes that this one began
+        signal.signal(signum, signal.SIG_DFL)
+        os.kill(os.getpid(), signum)
 
     # --- a step ---
 
