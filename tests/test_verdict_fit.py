@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fakespan.boundary_map import peak
 from fakespan.checkpoint.head import head_entry, load_head, save_head
 from fakespan.config import VerdictConfig
-from fakespan.errors import ConfigError, DataError
+from fakespan.errors import ConfigError, DataError, UsageError
 from fakespan.metrics import auc
 from fakespan.metrics.binary import balanced_accuracy
 from fakespan.models.verdict import CALIBRATION_FLOOR, VerdictMLP
@@ -66,6 +66,28 @@ def test_a_way_that_points_the_wrong_way_is_hardly_believed():
     head = fit_head(*sides, SMALL)
     assert head.maximum.calibration.scale == MIN_SCALE
     assert [head.probability(score, "maximum") for score in (0.1, 0.9)] == pytest.approx([0.5, 0.5], abs=0.01)
+
+
+def noise(generator: np.random.Generator, is_fake: bool) -> np.ndarray:
+    return generator.random((8, 20)) * 0.3
+
+
+def test_the_way_that_orders_the_validation_videos_better_decides(tmp_path):
+    sides = [stored(name, blind_to_the_maximum, 40, seed=k) for k, name in enumerate(("train", "val"))]
+    assert fit_head(*sides, SMALL).way == "mlp"
+    lost = stored("train", noise, 40), stored("val", plain, 40, seed=1)  # a network that learned nothing
+    head = fit_head(*lost, SMALL)
+    assert head.notes["validation_auc"]["mlp"] < head.notes["validation_auc"]["maximum"]
+    assert head.way == "maximum"
+    assert head.score(np.full((8, 20), 0.4, np.float32)) == pytest.approx(0.4)
+    assert fit_head(*lost, SMALL, way="mlp").way == "mlp"
+    save_head(tmp_path / "head", head)
+    assert load_head(tmp_path / "head").way == "maximum"
+
+
+def test_a_network_that_is_missing_cannot_decide(head):
+    with pytest.raises(UsageError, match="a way that the head has, got 'mlp'"):
+        replace(head, mlp=None, mlp_fit=None, decides="mlp")
 
 
 def test_the_same_maps_give_the_same_head_bit_for_bit(splits, head, tmp_path):

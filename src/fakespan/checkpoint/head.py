@@ -79,6 +79,7 @@ def head_entry(head: Head) -> dict[str, Any]:
         "model": to_mapping(head.model),
         "maximum": to_mapping(head.maximum),
         "mlp": None if head.mlp_fit is None else to_mapping(head.mlp_fit),
+        "way": head.decides,
         "others": {name: to_mapping(fit) for name, fit in head.others.items()},
         "notes": dict(head.notes),
     }
@@ -104,6 +105,7 @@ def head_from(path: Path, entry: Any, tensors: Mapping[str, Tensor]) -> Head:
             maximum=from_mapping(WayFit, entry["maximum"], "maximum"),
             mlp=None if entry["mlp"] is None else _network(config, tensors),
             mlp_fit=None if entry["mlp"] is None else from_mapping(WayFit, entry["mlp"], "mlp"),
+            decides=entry["way"],
             others={name: from_mapping(WayFit, fit, name) for name, fit in entry["others"].items()},
             notes=dict(entry["notes"]),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,10 @@ def fit(
     val: Annotated[Path, typer.Option(help="Maps of other clips, which choose network, thresholds and calibration.")],
     out: Annotated[Path, typer.Option(help="The head to write, *.safetensors.")],
     config: Annotated[Path | None, typer.Option(help="TOML with a table [verdict]; see configs/verdict.toml.")] = None,
+    way: Annotated[
+        Literal["maximum", "mlp"] | None,
+        typer.Option(help="What a scan tells of; unless given whichever orders the validation videos better."),
+    ] = None,
     allow_shared_originals: Annotated[
         bool, typer.Option("--allow-shared-originals", help="Let an original or its fakes stand in both.")
     ] = False,
@@ -50,7 +54,12 @@ def fit(
     learned_from, judged_by = open_maps(train), open_maps(val)
     with bar("fitting") as progress:
         head = fit_head(
-            learned_from, judged_by, options, allow_shared_originals=allow_shared_originals, progress=progress
+            learned_from,
+            judged_by,
+            options,
+            way=way,
+            allow_shared_originals=allow_shared_originals,
+            progress=progress,
         )
     save_head(out, head)
     if as_json:

@@ -204,7 +204,7 @@ class HeadModel:
 class Head:
     """Both ways to a verdict, fitted on the maps of one localizer.
 
-    Raises UsageError when the network comes without its threshold, or the other way round.
+    Raises UsageError when the network comes without its threshold, or the other way round, or is to decide and missing.
     """
 
     config: VerdictConfig
@@ -212,6 +212,7 @@ class Head:
     maximum: WayFit
     mlp: VerdictMLP | None = None  # None: the maximum alone
     mlp_fit: WayFit | None = None
+    decides: Way | None = None  # the way that a scan tells of; None: the network where there is one
     others: Mapping[str, WayFit] = field(default_factory=dict)  # ways that are only compared, by name
     notes: Mapping[str, Any] = field(default_factory=dict)  # plain facts: data, counts, metrics
 
@@ -219,13 +220,16 @@ class Head:
         if (self.mlp is None) != (self.mlp_fit is None):
             got = "one without the other"
             raise UsageError("head", expected="a network and its threshold", got=got, remedy="give both or neither")
+        if self.decides not in (None, "maximum", "mlp") or (self.decides == "mlp" and self.mlp is None):
+            expected, got = "a way that the head has", repr(self.decides)
+            raise UsageError("way", expected=expected, got=got, remedy="choose maximum, or mlp where there is one")
         if self.mlp is not None:
             self.mlp.eval()
 
     @property
     def way(self) -> Way:
-        """The way that decides: the network where there is one."""
-        return "maximum" if self.mlp is None else "mlp"
+        """The way that decides."""
+        return self.decides or ("maximum" if self.mlp is None else "mlp")
 
     def fit_of(self, way: Way | None = None) -> WayFit:
         """Threshold and calibration of a way; raises UsageError for that of a missing network."""

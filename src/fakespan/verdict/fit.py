@@ -19,7 +19,7 @@ import numpy as np
 from fakespan.config import VerdictConfig, from_mapping, load_toml
 from fakespan.errors import DataError
 from fakespan.metrics.binary import BinaryScores
-from fakespan.models.verdict import Calibration, Head, HeadModel, WayFit, map_features, map_windows
+from fakespan.models.verdict import Calibration, Head, HeadModel, Way, WayFit, map_features, map_windows
 from fakespan.verdict.leakage import check_apart, n_unknown
 from fakespan.verdict.learn import Features, Learned, learn, repeatable
 from fakespan.verdict.maps import MapSet
@@ -39,6 +39,7 @@ def fit_head(
     validation: MapSet,
     config: VerdictConfig | None = None,
     *,
+    way: Way | None = None,
     allow_shared_originals: bool = False,
     progress: Progress | None = None,
 ) -> Head:
@@ -48,6 +49,7 @@ def fit_head(
         train: maps that the network learns from.
         validation: maps of other clips, that choose the network and fit thresholds and calibrations.
         config: sizes, seeds, rates; the defaults unless given.
+        way: that shall decide; unless given the network, or the maximum where that orders the validation clips better.
         allow_shared_originals: let an original, or its fakes, stand on both sides; the head's notes say so.
         progress: called with work done, work wanted and a word about it.
 
@@ -72,10 +74,12 @@ def fit_head(
         learned = learn(read[0], read[1], config, lambda done, total: tell(done, total, "training"))
         head = Head(config, model, UNFITTED, learned.network, UNFITTED)
         scored = score_maps(validation, head, lambda done, total: tell(done, total, "thresholds"))
-    fits = {way: fit_way(scores, scored.forged) for way, scores in scored.scores.items()}
+    fits = {name: fit_way(scores, scored.forged) for name, scores in scored.scores.items()}
     notes = _notes(train, validation, scored, learned, shared)
-    others = {way: fits[way] for way in CHEAP}
-    return Head(config, model, fits["maximum"], learned.network, fits["mlp"], others, notes)
+    aucs = notes["validation_auc"]
+    decides = way or (None if aucs["mlp"] >= aucs["maximum"] else "maximum")
+    others = {name: fits[name] for name in CHEAP}
+    return Head(config, model, fits["maximum"], learned.network, fits["mlp"], decides, others, notes)
 
 
 def load_verdict_config(path: Path) -> VerdictConfig:

@@ -74,7 +74,8 @@ def render_fit(head: Head, title: str) -> RenderableType:
 
 
 def _fit_notes(head: Head) -> list[str]:
-    notes = ["rate it on clips that it has not seen: fakespan verdict test"]
+    notes = [f"a scan tells of the {head.way} (--way for the other)"]
+    notes.append("rate it on clips that it has not seen: fakespan verdict test")
     if n_shared := head.notes["shared_originals"]:
         notes.append(f"{n_shared} originals stand in both train and validation, as was asked for")
     for split in ("train", "validation"):
