@@ -32,6 +32,7 @@ from fakespan.models.verdict import Calibration, WayFit
 from fakespan.report.export import csv_text, json_text, read_json
 from fakespan.report.html import render_html
 from fakespan.report.terminal import render
+from fakespan.report.words import whole
 from fakespan.train.run import RunConfig, fit_threshold
 from fakespan.types import Scan, Verdict
 from heads import a_head, head_of
@@ -178,6 +179,21 @@ def test_a_scan_with_a_head_gives_a_calibrated_probability(call, tiny_path, head
     assert code == 0
     line = next(line for line in out.splitlines() if line.startswith("whole recording:"))
     assert f"forged with probability {said.probability:.2f} (3-layer MLP over the map;" in line
+
+
+def test_a_scan_says_on_what_the_probability_was_calibrated(tiny_path, voice, tmp_path):
+    plain = load_checkpoint(tiny_path)
+    head = head_of(plain, notes={"validation": {"clips": 8, "fake": 6}})
+    result = Localizer(dataclasses.replace(plain, verdict=head), "cpu").scan(voice)
+    assert result.verdict.fake_share == 0.75
+    assert "(3-layer MLP over the map, calibrated where 75% of the videos are forged;" in whole(result)
+    (tmp_path / "x.json").write_text(json_text(result))
+    assert read_json(tmp_path / "x.json").verdict == result.verdict
+
+
+@pytest.mark.parametrize("notes", [{}, {"validation": 3}, {"validation": {"clips": 0, "fake": 0}}])
+def test_a_head_that_does_not_say_on_what_it_was_fitted_has_no_share(notes):
+    assert a_head(notes=notes).fake_share is None
 
 
 def test_without_a_head_the_maximum_stands_in_and_the_scan_says_so(call, tiny_path, voice):

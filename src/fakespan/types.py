@@ -93,6 +93,7 @@ class Verdict:
     score: float  # as that way gives it, 0..1
     threshold: float  # of the probability, or of the score where there is none: from here on it counts as forged
     probability: float | None = None  # calibrated, 0..1; None: the model has no head, and nobody calibrated the score
+    fake_share: float | None = None  # of the videos that it was calibrated on; where fewer are fake, it is too high
 
     @property
     def is_fake(self) -> bool:

@@ -34,6 +34,7 @@ def head_verdict(head: Head, maps: Sequence[Floats], model: ModelConfig) -> Verd
         score=round(score, DIGITS),
         threshold=round(fit.threshold, DIGITS),
         probability=round(head.probability(score), DIGITS),
+        fake_share=None if head.fake_share is None else round(head.fake_share, DIGITS),
     )
 
 

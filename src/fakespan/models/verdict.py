@@ -231,6 +231,15 @@ class Head:
         """The way that decides."""
         return self.decides or ("maximum" if self.mlp is None else "mlp")
 
+    @property
+    def fake_share(self) -> float | None:
+        """Of the validation clips, for which its probabilities hold; None where the notes do not say."""
+        facts = self.notes.get("validation")
+        try:
+            return float(facts["fake"]) / float(facts["clips"])  # type: ignore[index]
+        except (TypeError, KeyError, ValueError, ZeroDivisionError):
+            return None
+
     def fit_of(self, way: Way | None = None) -> WayFit:
         """Threshold and calibration of a way; raises UsageError for that of a missing network."""
         fit = self.maximum if (way or self.way) == "maximum" else self.mlp_fit

@@ -100,7 +100,7 @@ def whole(scan: Scan) -> str:
     """What is said of the whole file, how it was obtained and from where on it counts; empty in an older scan.
 
     >>> from fakespan.types import Verdict
-    >>> said = Verdict("mlp", score=0.6, threshold=0.41, probability=0.93)
+    >>> said = Verdict("mlp", score=0.6, threshold=0.41, probability=0.93)  # nobody noted on what it was calibrated
     >>> whole(Scan("x", 1.0, 0.8, 0.7, (), "m", MediaInfo(1.0, True, True), verdict=said))
     'whole video: forged with probability 0.93 (3-layer MLP over the map; counts as forged from 0.41 on)'
     """
@@ -113,6 +113,8 @@ def whole(scan: Scan) -> str:
         how = "the maximum of the map, not calibrated (this model has no verdict head)"
         return f"{name}: score {said.score:.2f}, {how}; {counts}"
     how = "3-layer MLP over the map" if said.way == "mlp" else "maximum of the map, calibrated"
+    if said.fake_share is not None:
+        how = f"{how.removesuffix(', calibrated')}, calibrated where {said.fake_share:.0%} of the videos are forged"
     return f"{name}: forged with probability {_probability(said.probability)} ({how}; {counts})"
 
 
