@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,14 @@ import torch
 from datasets import make_lavdf
 from fakespan.data.dataset import Example
 from fakespan.models import build_model
+from programs import load_program
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def program() -> Any:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import boundary_sampling
-    finally:
-        sys.path.pop(0)
-    return boundary_sampling
+    return load_program("benchmarks", "boundary_sampling")
 
 
 @pytest.fixture(scope="module")

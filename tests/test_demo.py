@@ -56,4 +56,5 @@ def test_the_shipped_file_is_small_and_says_where_it_comes_from() -> None:
     path = SAMPLES.parent / "weights" / "small.safetensors"
     assert path.stat().st_size < 8e6
     localizer = fakespan.load_model("small")
+    assert "/" not in localizer.notes["data"]  # the set, but not where it lay
     assert sum(p.numel() for p in localizer.network.parameters()) < 3e6

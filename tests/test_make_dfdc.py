@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,14 @@ from fakespan.data.dfdc import held_out
 from fakespan.data.manifest import load_manifest
 from fakespan.data.sets import open_set
 from fakespan.media.probe import probe
+from programs import load_program
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 OPTIONS = {"count": 6, "seed": 3, "size": 96, "seconds": 1.2}
 
 
 @pytest.fixture(scope="module")
 def program() -> Any:
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        import make_dfdc
-    finally:
-        sys.path.pop(0)
-    return make_dfdc
+    return load_program("examples", "make_dfdc")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import pytest
 from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.data.manifest import load_manifest
 from fakespan.data.sets import open_set
+from programs import load_program
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 PUBLISHED = {
     *("file", "n_fakes", "fake_periods", "duration", "original", "modify_video", "modify_audio", "split"),
     *("video_frames", "audio_channels", "audio_frames"),
@@ -25,12 +24,7 @@ OPTIONS = {"count": 4, "seed": 5, "size": 96, "seconds": 2.0}
 
 @pytest.fixture(scope="module")
 def program() -> Any:
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        import make_set
-    finally:
-        sys.path.pop(0)
-    return make_set
+    return load_program("examples", "make_set")
 
 
 @pytest.fixture(scope="module")

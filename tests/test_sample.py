@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from fakespan.config import FPS, SAMPLE_RATE
+from programs import load_program
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "src" / "fakespan" / "samples"
@@ -21,12 +21,7 @@ FILES = ("sample.mp4", "sample_real.mp4")
 
 @pytest.fixture(scope="module")
 def program() -> Any:
-    sys.path.insert(0, str(ROOT / "examples"))
-    try:
-        import make_sample
-    finally:
-        sys.path.pop(0)
-    return make_sample
+    return load_program("examples", "make_sample")
 
 
 @pytest.fixture(scope="module")

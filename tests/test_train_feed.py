@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 
 from fakespan.config import ModelConfig
 from fakespan.data.clock import fit_clock
-from fakespan.data.dataset import Batch, Example, collate
+from fakespan.data.dataset import Batch, collate
+from fakespan.data.sets import ClipSet
 from fakespan.train.feed import Fed, Feed, IntactClips, make_loader
 from fakespan.train.order import Order, TrainSampler
+from fakespan.types import Sample
 from tiny_training import BATFD, PLUS, SMALL, D, T, TinySet
 
 
@@ -105,9 +108,7 @@ def test_workers_start_although_the_main_process_has_used_opencv_with_threads():
 
 
 def test_names_of_a_published_set_are_told():
-    class Named(TinySet):
-        samples = tuple(Example(f"train/{k}.mp4", None, None) for k in range(4))
-
-    assert list(Feed(Named(4, damaged=(1,)), ModelConfig(family="small", n_frames=T, max_duration=D))[[1]].damaged) == [
-        "train/1.mp4"
-    ]
+    clips = TinySet(4, damaged=(1,))
+    samples = tuple(Sample(f"train/{k}.mp4", Path("x"), "train", 1.0) for k in range(4))
+    named = ClipSet("tiny", samples, lambda sample: clips[samples.index(sample)])
+    assert list(Feed(named, ModelConfig(family="small", n_frames=T, max_duration=D))[[1]].damaged) == ["train/1.mp4"]

@@ -13,18 +13,12 @@ import torch
 from datasets import make_dfdc
 from fakespan.config import to_mapping
 from fakespan.train import load_run_config
-
-ROOT = Path(__file__).parents[1]
+from programs import load_program
 
 
 @pytest.fixture(scope="module")
 def program() -> Any:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import verdict_length
-    finally:
-        sys.path.pop(0)
-    return verdict_length
+    return load_program("benchmarks", "verdict_length")
 
 
 def test_the_variants_differ_in_the_map_alone(program: Any) -> None:

@@ -22,7 +22,7 @@ from fakespan.data.store import Store
 from fakespan.errors import UsageError
 from fakespan.types import Sample
 
-__all__ = ["KINDS", "ClipSet", "default_faces", "open_set"]
+__all__ = ["KINDS", "ClipSet", "default_faces", "named", "open_set"]
 
 _DEFAULT_FACES: dict[str, Faces] = {
     "lavdf": "whole",
@@ -48,6 +48,10 @@ class ClipSet(Dataset[Example]):
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def name(self, k: int) -> str:
+        """What the set calls its k-th clip."""
+        return self.samples[k].name
 
     def __getitem__(self, k: int) -> Example:
         """The k-th clip. Raises MediaError or DataError when it cannot be read, IndexError beyond the end."""
@@ -100,6 +104,16 @@ def open_set(
     return ClipSet(
         source, samples, functools.partial(read_example, faces=faces or default_faces(kind), framing=framing)
     )
+
+
+def named(source: str) -> str:
+    """The set without where it lies on this machine: what files may say of it that others get to see.
+
+    >>> named("lavdf:/home/me/LAV-DF"), named("tiny")
+    ('lavdf:LAV-DF', 'tiny')
+    """
+    kind, separator, place = source.partition(":")
+    return f"{kind}:{Path(place).resolve().name}" if separator else source
 
 
 def default_faces(kind: str) -> Faces:

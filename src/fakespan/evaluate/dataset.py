@@ -25,7 +25,7 @@ from fakespan.config import FPS, Decoding, to_mapping
 from fakespan.data.clip import Faces
 from fakespan.data.loading import default_workers
 from fakespan.data.manifest import Subset, is_labelled
-from fakespan.data.sets import ClipSet, open_set
+from fakespan.data.sets import ClipSet, named, open_set
 from fakespan.errors import DataError, MissingExtraError, UsageError
 from fakespan.evaluate.predict import Judge, Predicted, Progress, judge_with, predict
 from fakespan.evaluate.proposals import Proposals, read_proposals
@@ -120,7 +120,7 @@ def evaluate_set(
     post = replace(localizer.post, decoding=options.decoding or localizer.post.decoding)
     batch_size = options.batch_size or (1 if localizer.device.type == "cpu" else 8)
     about = {"split": clips.samples[0].split, "subset": options.subset, "faces": options.faces or "default"}
-    settings = describe(localizer, post, _named(source), clips.samples, **about)
+    settings = describe(localizer, post, named(source), clips.samples, **about)
     run = RunFolder.open(folder, settings, overwrite=options.overwrite)
     said = predict(
         clips,
@@ -248,9 +248,3 @@ def _command(model: str, settings: Mapping[str, Any], options: SetOptions) -> st
 def _versions() -> dict[str, str]:
     numbers = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
     return {"fakespan": __version__, **numbers}
-
-
-def _named(source: str) -> str:
-    """The set without where it lies on this machine."""
-    kind, _, place = source.partition(":")
-    return f"{kind}:{Path(place).resolve().name}"

@@ -136,7 +136,7 @@ class AugmentedClips:
 
     def name(self, k: int) -> str:
         """What the set calls the clip that comes k-th."""
-        return self.clips.samples[self.order.clip(k)].name
+        return self.clips.name(self.order.clip(k))
 
     def __getitem__(self, k: int) -> Example:
         clip = self.clips[self.order.clip(k)]

@@ -133,10 +133,8 @@ def make_loader(feed: Feed, sampler: Sampler[list[int]], n_workers: int, *, pin_
 
 
 def _name(examples: Examples, k: int) -> str:
-    if (name := getattr(examples, "name", None)) is not None:
-        return str(name(k))
-    samples = getattr(examples, "samples", None)
-    return str(samples[k].name) if samples is not None else f"clip {k}"
+    name: Callable[[int], str] | None = getattr(examples, "name", None)
+    return f"clip {k}" if name is None else name(k)
 
 
 def _one_thread(worker: int) -> None:

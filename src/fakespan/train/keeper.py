@@ -9,6 +9,7 @@ from torch import nn
 
 from fakespan.checkpoint import save_checkpoint
 from fakespan.config import to_mapping
+from fakespan.data.sets import named
 from fakespan.train.config import RunConfig
 from fakespan.train.folder import RunFolder
 from fakespan.train.logs import EPOCH_COLUMNS, STEP_COLUMNS, RunLog
@@ -22,7 +23,7 @@ class Keeper:
     Args:
         folder: of the run.
         run: its config, kept in every model.
-        source: the data set as the user named it, likewise.
+        source: the data set as the user named it; a model says no more of it than `named` does.
         step: steps that are done already.
     """
 
@@ -43,7 +44,7 @@ class Keeper:
         self._logs().flush()
         self.folder.save_state(name, {**state, "source": self.source, "limits": to_mapping(self.run)["train"]})
         if network is not None:
-            notes = {"step": state["counters"]["step"], "data": self.source, "config": to_mapping(self.run)}
+            notes = {"step": state["counters"]["step"], "data": named(self.source), "config": to_mapping(self.run)}
             path = self.folder.model_path(name)
             save_checkpoint(path, network, name=self.run.name, model=self.run.model, post=self.run.post, notes=notes)
 

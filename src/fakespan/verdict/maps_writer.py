@@ -21,6 +21,7 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fakespan.data.sets import named
 from fakespan.errors import DataError
 from fakespan.localizer import ClipMaps, Localizer
 from fakespan.models.verdict import weights_digest
@@ -49,7 +50,6 @@ Floats = NDArray[np.float32]
 def header_for(localizer: Localizer, source: str, samples: Sequence[Sample], about: Mapping[str, Any]) -> MapsHeader:
     """What the maps of these clips by this network are of."""
     sizes, splits = localizer.model, {sample.split for sample in samples}
-    kind, _, place = source.partition(":")
     digest = hashlib.sha256()
     for s in samples:
         digest.update(json.dumps([s.name, s.split, s.kind, s.original]).encode())
@@ -62,7 +62,7 @@ def header_for(localizer: Localizer, source: str, samples: Sequence[Sample], abo
             n_frames=sizes.n_frames,
             clock=sizes.clock,
         ),
-        data=f"{kind}:{Path(place).resolve().name}",
+        data=named(source),
         split=splits.pop() if len(splits) == 1 else None,
         about=dict(about),
         n_wanted=len(samples),
