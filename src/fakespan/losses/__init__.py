@@ -1,0 +1,34 @@
+"""What training minimises: frame, map, boundary and contrastive losses, and their published sum.
+
+Contract: tensors in, scalars out. Every loss looks at a clip's own frames only and averages over the clips of a batch,
+so that a long clip counts no more than a short one. All arithmetic is in float32, whatever the network ran in.
+Networks, data sets and optimisers are unknown here: `Prediction` and `Targets` name what is needed of them.
+
+Legend: B clips, C features, D longest proposal in frames, T frames after padding, n_frames (B,) the clips' own frames.
+Papers: BA-TFD (arXiv 2204.06228, section 4.5) and BA-TFD+ (arXiv 2305.01979, section 3.6).
+"""
+
+from fakespan.losses.localization import localization_loss
+from fakespan.losses.masked import (
+    contrastive_loss,
+    masked_boundary_mse,
+    masked_frame_bce,
+    masked_map_bce,
+    masked_map_mse,
+    video_bce,
+)
+from fakespan.losses.terms import LossTerms, LossWeights, StreamTerms, Targets
+
+__all__ = [
+    "LossTerms",
+    "LossWeights",
+    "StreamTerms",
+    "Targets",
+    "contrastive_loss",
+    "localization_loss",
+    "masked_boundary_mse",
+    "masked_frame_bce",
+    "masked_map_bce",
+    "masked_map_mse",
+    "video_bce",
+]
