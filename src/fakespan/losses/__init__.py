@@ -8,6 +8,7 @@ Legend: B clips, C features, D longest proposal in frames, T frames after paddin
 Papers: BA-TFD (arXiv 2204.06228, section 4.5) and BA-TFD+ (arXiv 2305.01979, section 3.6).
 """
 
+from fakespan.losses.expert import ExpertTerms, ExpertWeights, diou, expert_loss, seams_and_offsets
 from fakespan.losses.localization import localization_loss
 from fakespan.losses.masked import (
     contrastive_loss,
@@ -20,15 +21,20 @@ from fakespan.losses.masked import (
 from fakespan.losses.terms import LossTerms, LossWeights, StreamTerms, Targets
 
 __all__ = [
+    "ExpertTerms",
+    "ExpertWeights",
     "LossTerms",
     "LossWeights",
     "StreamTerms",
     "Targets",
     "contrastive_loss",
+    "diou",
+    "expert_loss",
     "localization_loss",
     "masked_boundary_mse",
     "masked_frame_bce",
     "masked_map_bce",
     "masked_map_mse",
+    "seams_and_offsets",
     "video_bce",
 ]

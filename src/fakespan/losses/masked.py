@@ -15,13 +15,15 @@ __all__ = [
     "masked_frame_bce",
     "masked_map_bce",
     "masked_map_mse",
+    "mean_over_clips",
+    "own_frames",
     "video_bce",
 ]
 
 
 def masked_map_mse(map_: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
     """Mean squared error of maps (B, D, T) over the columns of each clip's own frames; a scalar."""
-    return _mean_over_clips(F.mse_loss(map_.float(), target.float(), reduction="none").mean(1), n_frames)
+    return mean_over_clips(F.mse_loss(map_.float(), target.float(), reduction="none").mean(1), n_frames)
 
 
 def masked_map_bce(map_: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
@@ -32,7 +34,7 @@ def masked_map_bce(map_: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
     with torch.autocast(map_.device.type, enabled=False):
         truth = target.float().clamp(0, 1)  # an IoU may exceed 1 by rounding
         errors = F.binary_cross_entropy(map_.float(), truth, 1 + 4 * truth, reduction="none")
-    return _mean_over_clips(errors.mean(1), n_frames)
+    return mean_over_clips(errors.mean(1), n_frames)
 
 
 def masked_frame_bce(logits: Tensor, target: Tensor, n_frames: Tensor, focus: float = 0.0) -> Tensor:
@@ -45,7 +47,7 @@ def masked_frame_bce(logits: Tensor, target: Tensor, n_frames: Tensor, focus: fl
     errors = F.binary_cross_entropy_with_logits(flat, target.float(), reduction="none")
     if focus:
         errors = errors * (1 - torch.exp(-errors)) ** focus
-    return _mean_over_clips(errors, n_frames)
+    return mean_over_clips(errors, n_frames)
 
 
 def video_bce(map_: Tensor, is_untouched: Tensor, n_frames: Tensor, n_best: int = 8) -> Tensor:
@@ -63,7 +65,7 @@ def video_bce(map_: Tensor, is_untouched: Tensor, n_frames: Tensor, n_best: int 
     Returns:
         A scalar.
     """
-    own = map_.float().masked_fill(~_own(map_, n_frames)[:, None], 0).flatten(1)
+    own = map_.float().masked_fill(~own_frames(map_, n_frames)[:, None], 0).flatten(1)
     n_cells = (map_.shape[1] * n_frames.to(map_.device)).clamp(1, n_best)
     top = own.topk(min(n_best, own.shape[1]), dim=1).values.sum(1) / n_cells
     with torch.autocast(map_.device.type, enabled=False):
@@ -73,7 +75,7 @@ def video_bce(map_: Tensor, is_untouched: Tensor, n_frames: Tensor, n_best: int 
 def masked_boundary_mse(start: Tensor, end: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
     """Squared errors of start and end probabilities (B, T) against (B, 2, T), means of both added; a scalar."""
     predicted = torch.stack((start, end), 1).float()
-    return _mean_over_clips(F.mse_loss(predicted, target.float(), reduction="none").sum(1), n_frames)
+    return mean_over_clips(F.mse_loss(predicted, target.float(), reduction="none").sum(1), n_frames)
 
 
 def contrastive_loss(
@@ -94,19 +96,19 @@ def contrastive_loss(
     Returns:
         A scalar.
     """
-    squares = (visual.float() - audio.float()).square().sum(1).masked_fill(~_own(visual, n_frames), 0).sum(1)
+    squares = (visual.float() - audio.float()).square().sum(1).masked_fill(~own_frames(visual, n_frames), 0).sum(1)
     # the root of exactly 0 has no finite gradient; the clamp makes it 0
     distance = squares.clamp(min=1e-12).sqrt()
     costs = torch.where(is_untouched.bool(), squares, (margin - distance).clamp(min=0).square())
     return (costs.mean() / (visual.shape[1] * visual.shape[2])).clamp(max=1)
 
 
-def _mean_over_clips(errors: Tensor, n_frames: Tensor) -> Tensor:
+def mean_over_clips(errors: Tensor, n_frames: Tensor) -> Tensor:
     """Mean over each clip's own frames of (B, T), then over clips."""
-    own = _own(errors, n_frames)
+    own = own_frames(errors, n_frames)
     return (errors.masked_fill(~own, 0).sum(1) / own.sum(1).clamp(min=1)).mean()
 
 
-def _own(values: Tensor, n_frames: Tensor) -> Tensor:
+def own_frames(values: Tensor, n_frames: Tensor) -> Tensor:
     """(B, T), true at each clip's own frames; T is the last dimension of `values`."""
     return torch.arange(values.shape[-1], device=values.device) < n_frames.to(values.device)[:, None]

@@ -1,0 +1,68 @@
+"""The head of an expert: from one modality's features over time to where its forged spans lie.
+
+It says the same thing in four ways that help each other: which frames are *inside* a forged span, where its *seams* are
+(a detector of joins alone would flag every honest cut), how far the ends are from each frame within (ActionFormer,
+2202.07925, section 3.3), and the boundary map of BMN (1907.09702, section 3.2), which sees the features beside the
+logits. It serves any modality and any number of frames a second; the encoder before it decides both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fakespan.config import ModelConfig
+from fakespan.models.boundary import BoundaryModule
+
+__all__ = ["ExpertHead", "ExpertOutput"]
+
+N_LOGITS = 3  # inside, start, end
+USUAL_DISTANCE = 8.0  # frames from within a span to its ends, before anything was learned
+SEAM_PRIOR = -3.0  # logit of a seam, before anything was learned: few frames have one
+
+
+@dataclass(frozen=True)
+class ExpertOutput:
+    """What an expert says of a clip."""
+
+    frames: Tensor  # (B, 1, T) logits: inside a forged span
+    seams: Tensor  # (B, 2, T) logits: a span starts, ends here
+    offsets: Tensor  # (B, 2, T) frames, at least 0: from the middle of the frame back to the start, on to the end
+    map: Tensor  # (B, D, T) in 0..1
+    evidence: Tensor  # (B, C + 3, T) features, then the logits of frame, start and end
+
+
+class ExpertHead(nn.Module):
+    """Features (B, C, T) -> `ExpertOutput`.
+
+    Args:
+        n_features: C.
+        config: gives D, N, the widths of the boundary module and its sampling.
+    """
+
+    def __init__(self, n_features: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.mix = nn.Conv1d(n_features, n_features, 3, padding=1)
+        self.logits = nn.Conv1d(n_features, N_LOGITS, 1)
+        self.distances = nn.Conv1d(n_features, 2, 1)
+        self.boundary = BoundaryModule(
+            n_features + N_LOGITS, config.boundary_widths, config.max_duration, config.n_samples, config.sampling
+        )
+        nn.init.constant_(self.logits.bias[1:], SEAM_PRIOR)  # type: ignore[index]
+        nn.init.zeros_(self.distances.weight)
+
+    @property
+    def n_evidence(self) -> int:
+        """Channels of `ExpertOutput.evidence`."""
+        return self.mix.in_channels + N_LOGITS
+
+    def forward(self, features: Tensor) -> ExpertOutput:
+        """Of features (B, C, T), any T."""
+        hidden = features + F.relu(self.mix(features))
+        logits = self.logits(hidden)
+        evidence = torch.cat([features, logits], dim=1)
+        offsets = USUAL_DISTANCE * torch.exp(self.distances(hidden).float().clamp(-4, 4))
+        return ExpertOutput(logits[:, :1], logits[:, 1:], offsets, self.boundary(evidence), evidence)
