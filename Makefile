@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CLIPS ?= ../shared/clips
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-fast lint types no-cuda bench small verdict evaluate sample clean
+.PHONY: help setup system demo test test-fast lint types docs no-cuda bench small verdict evaluate sample clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -34,6 +34,11 @@ lint: setup  ## ruff: rules and format
 
 types: setup  ## mypy --strict on src
 	$(BIN)/mypy
+
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: setup  ## the documentation site in build/site; a broken link or unknown reference fails
+	$(BIN)/mkdocs build --quiet
+	$(BIN)/python tools/check_site.py build/site
 
 no-cuda: setup  ## fail when a CUDA package got installed
 	@! $(BIN)/python -m pip list 2>/dev/null | grep -iE '^(nvidia|cuda|triton)' || (echo "expected no CUDA package"; exit 1)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def load_program(folder: str, name: str) -> Any:
-    """The module `name` of "examples" or "benchmarks"."""
+    """The module `name` of "examples", "benchmarks" or "tools"."""
     sys.path.insert(0, str(ROOT / folder))
     try:
         return importlib.import_module(name)
