@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakespan.config import SAMPLES_PER_FRAME
 from fakespan.data.clock import fit_clock
-from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
+from fakespan.data.dataset import Example
 
 
 def clip(n: int, audio=(), visual=(), sound: np.ndarray | None = None) -> Example:

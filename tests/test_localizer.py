@@ -20,7 +20,7 @@ from clips import write_clip
 from conftest import TINY
 from fakespan.boundary_map import iou_map_target
 from fakespan.checkpoint import Checkpoint
-from fakespan.config import PostConfig
+from fakespan.config import SAMPLES_PER_FRAME, PostConfig
 from fakespan.data.clip import read_example
 from fakespan.errors import CheckpointError, MediaError, UsageError
 from fakespan.localizer import Localizer, load_model
@@ -28,7 +28,6 @@ from fakespan.localizer import file as file_module
 from fakespan.localizer.file import FileScan
 from fakespan.localizer.findings import find_curves, find_segments
 from fakespan.localizer.stretch import Stretch, listen
-from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.media.faces import TrackEnd, TrackFrame
 from fakespan.media.features import log_mel, sound_input
 from fakespan.models import build_model

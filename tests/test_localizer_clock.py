@@ -15,13 +15,12 @@ from clips import write_clip
 from conftest import TINY
 from fakespan.boundary_map import at_clock, decode, iou_map_target, to_seconds
 from fakespan.checkpoint import Checkpoint
-from fakespan.config import ModelConfig, PostConfig
+from fakespan.config import SAMPLES_PER_FRAME, ModelConfig, PostConfig
 from fakespan.errors import UsageError
 from fakespan.localizer import Localizer
 from fakespan.localizer.clock import longest_span, window_frames
 from fakespan.localizer.findings import find_segments
 from fakespan.localizer.stretch import Stretch, listen
-from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.models import build_model
 from fakespan.models.outputs import Branch
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from fakespan.checkpoint import load_checkpoint, save_checkpoint
-from fakespan.config import ModelConfig
+from fakespan.config import SAMPLES_PER_FRAME, ModelConfig
 from fakespan.errors import ConfigError
-from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.media.features import sound_input
 from fakespan.models import build_model
 from fakespan.models.small import Small, shift_in_time

@@ -122,7 +122,9 @@ def test_a_head_says_what_it_was_fitted_on(head, tmp_path):
 def test_progress_says_what_is_being_done(splits):
     told = []
     few = VerdictConfig(rows=4, columns=4, widths=(4, 4), restarts=2, epochs=2)
-    fit_head(splits["train"], splits["val"], few, progress=lambda *step: told.append(step))
+    fit_head(
+        splits["train"], splits["val"], few, progress=lambda done, total, note="": told.append((done, total, note))
+    )
     assert list(dict.fromkeys(word for _, _, word in told)) == [
         "train maps", "validation maps", "training", "thresholds"
     ]  # fmt: skip

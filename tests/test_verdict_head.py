@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 from fakespan.boundary_map import peak
 from fakespan.checkpoint import is_head, load_checkpoint, load_head, save_head
 from fakespan.errors import CheckpointError, UsageError
-from fakespan.media.windows import windows
 from fakespan.models.verdict import (
     Calibration,
     Head,
@@ -28,6 +27,7 @@ from fakespan.models.verdict import (
     n_features,
     weights_digest,
 )
+from fakespan.windows import windows
 from heads import CONFIG, MAXIMUM, MLP, MODEL, a_head, random_mlp
 
 SCORES = st.floats(0, 1, width=32)

@@ -19,14 +19,13 @@ from clips import tone, write_clip
 from conftest import TINY
 from fakespan.boundary_map import at_clock, peak
 from fakespan.checkpoint import Checkpoint, load_checkpoint, load_head, save_checkpoint, save_head
-from fakespan.config import ModelConfig, PostConfig
+from fakespan.config import SAMPLES_PER_FRAME, ModelConfig, PostConfig
 from fakespan.errors import CheckpointError, DataError
 from fakespan.localizer import Localizer
 from fakespan.localizer.batch import Clip, judge_clips
 from fakespan.localizer.clock import window_frames
 from fakespan.localizer.stretch import Stretch, listen
 from fakespan.localizer.verdict import at_network_clock, head_verdict
-from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.models import build_model
 from fakespan.models.verdict import Calibration, WayFit
 from fakespan.report.export import csv_text, json_text, read_json

@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fakespan.arrays import Float32Array, Float64Array, Int64Array
 from fakespan.errors import UsageError
 
 __all__ = [
@@ -32,11 +33,9 @@ __all__ = [
 ]
 
 Decoding = Literal["aligned", "published"]
-Floats = NDArray[np.float64]
-Floats32 = NDArray[np.float32]
 
 
-def to_frames(times_s: ArrayLike, fps: float = 25.0) -> NDArray[np.int64]:
+def to_frames(times_s: ArrayLike, fps: float = 25.0) -> Int64Array:
     """The frame that each time falls into: time * fps, rounded down.
 
     >>> to_frames([0.0, 0.5, 1.99]).tolist()
@@ -45,7 +44,7 @@ def to_frames(times_s: ArrayLike, fps: float = 25.0) -> NDArray[np.int64]:
     return (np.asarray(times_s, dtype=np.float64) * fps).astype(np.int64)
 
 
-def to_seconds(proposals: ArrayLike, fps: float = 25.0, start_s: float = 0.0) -> Floats:
+def to_seconds(proposals: ArrayLike, fps: float = 25.0, start_s: float = 0.0) -> Float64Array:
     """Proposals in frames as proposals in seconds.
 
     Args:
@@ -66,7 +65,7 @@ def to_seconds(proposals: ArrayLike, fps: float = 25.0, start_s: float = 0.0) ->
 
 def iou_map_target(
     periods_s: ArrayLike, n_frames: int, n_padded: int, max_duration: int, duration_s: float | None = None
-) -> Floats32:
+) -> Float32Array:
     """What a perfect network predicts: for every cell the largest IoU with a forged span.
 
     Both are shares of the clip: [t, t + d + 1] / n_frames, and the forged span / duration_s clamped to 0..1. A cell
@@ -104,7 +103,7 @@ def iou_map_target(
 
 def boundary_targets(
     periods_s: ArrayLike, n_frames: int, n_padded: int, max_duration: int, duration_s: float | None = None
-) -> tuple[Floats32, Floats32]:
+) -> tuple[Float32Array, Float32Array]:
     """What a perfect complementary boundary generator predicts (BA-TFD+, arXiv 2305.01979, section 3.4).
 
     Frame i owns an anchor of width 1/D centred on i/D (a quirk of the published code: 1/D, not 1/T); its target is the
@@ -135,7 +134,7 @@ def boundary_targets(
     return targets[0], targets[1]
 
 
-def frame_target(periods_s: ArrayLike, n_padded: int, fps: float = 25.0) -> Floats32:
+def frame_target(periods_s: ArrayLike, n_padded: int, fps: float = 25.0) -> Float32Array:
     """1 for every frame from int(start * fps) up to, and without, int(end * fps), else 0.
 
     Args:
@@ -158,7 +157,7 @@ def frame_target(periods_s: ArrayLike, n_padded: int, fps: float = 25.0) -> Floa
     return target
 
 
-def decode(map_: ArrayLike, n_frames: int, decoding: Decoding = "aligned", min_score: float = 0.0) -> Floats:
+def decode(map_: ArrayLike, n_frames: int, decoding: Decoding = "aligned", min_score: float = 0.0) -> Float64Array:
     """Every cell of a map within the clip as a proposal.
 
     "aligned" reads cell [d, t] as the span that it was trained for, [t, t + d + 1]. "published" reads it as [t, t + d]
@@ -194,14 +193,14 @@ def decode(map_: ArrayLike, n_frames: int, decoding: Decoding = "aligned", min_s
     return proposals
 
 
-def peak(score_map: Floats32) -> float:
+def peak(score_map: Float32Array) -> float:
     """The largest score of a span that lies within the clip, of a map (D, n)."""
     longest, n = score_map.shape
     fits = np.arange(n)[None, :] + np.arange(longest)[:, None] < n
     return float(score_map[fits].max(initial=0.0))
 
 
-def peak_near(score_map: Floats32, begin: int, end: int) -> float:
+def peak_near(score_map: Float32Array, begin: int, end: int) -> float:
     """The best score in a map (D, n) among spans that begin and end near frames `begin` and `end`."""
     slack = max(2, (end - begin) // 3)
     d, t = end - begin - 1, begin
@@ -209,7 +208,7 @@ def peak_near(score_map: Floats32, begin: int, end: int) -> float:
     return float(near.max(initial=0.0))
 
 
-def cover(score_map: Floats32) -> Floats32:
+def cover(score_map: Float32Array) -> Float32Array:
     """For each frame of a map (D, n) the best score of a span that covers it, (n,).
 
     >>> cover(np.array([[0, 0, 0, 0.1], [0, 0.5, 0, 0]], np.float32)).astype(float).round(1).tolist()
@@ -221,7 +220,7 @@ def cover(score_map: Floats32) -> Floats32:
     return np.asarray(best, np.float32)
 
 
-def at_clock(score_map: Floats32, n_frames: int) -> Floats32:
+def at_clock(score_map: Float32Array, n_frames: int) -> Float32Array:
     """A map over a whole clip in T steps, told in another number of steps: (D, T) -> (D', n_frames).
 
     Every span that fits into the map gives its score to the span of n_frames steps that is nearest to it (both ends
@@ -241,7 +240,7 @@ def at_clock(score_map: Floats32, n_frames: int) -> Floats32:
     return moved
 
 
-def _cut(target: Floats32, n_frames: int) -> Floats32:
+def _cut(target: Float32Array, n_frames: int) -> Float32Array:
     """The target with every cell beyond the clip (t + d > n_frames) set to 0."""
     n_rows, n_columns = target.shape
     first = min(max(n_frames - n_rows + 2, 0), n_columns)  # no column before it has such a cell
@@ -250,17 +249,17 @@ def _cut(target: Floats32, n_frames: int) -> Floats32:
     return target
 
 
-def _shares(frames: NDArray[np.int64], n_frames: int) -> Floats32:
+def _shares(frames: Int64Array, n_frames: int) -> Float32Array:
     return (frames / n_frames).astype(np.float32)
 
 
-def _clamped(periods_s: ArrayLike, duration_s: float) -> Floats32:
+def _clamped(periods_s: ArrayLike, duration_s: float) -> Float32Array:
     """Forged spans as shares of the clip, (m, 2) in 0..1; those beyond it are dropped."""
     shares = np.clip(_periods(periods_s) / duration_s, 0, 1).astype(np.float32)
     return shares[shares[:, 1] > shares[:, 0]]
 
 
-def _periods(periods_s: ArrayLike) -> Floats:
+def _periods(periods_s: ArrayLike) -> Float64Array:
     periods = np.asarray(periods_s, dtype=np.float64)
     if periods.size == 0:
         return np.zeros((0, 2))

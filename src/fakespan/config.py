@@ -18,6 +18,7 @@ from fakespan.errors import ConfigError
 
 __all__ = [
     "FPS",
+    "SAMPLES_PER_FRAME",
     "SAMPLE_RATE",
     "ModelConfig",
     "PostConfig",
@@ -30,7 +31,9 @@ __all__ = [
 FPS = 25.0
 """The clock of the picture: every network sees 25 frames a second."""
 SAMPLE_RATE = 16_000
-"""The clock of the sound, in samples a second; 640 samples to a frame."""
+"""The clock of the sound, in samples a second."""
+SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
+"""Samples of sound that belong to one frame: 640."""
 
 Family = Literal["batfd", "batfd_plus", "small"]
 Sampling = Literal["bmn", "reference"]

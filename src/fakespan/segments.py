@@ -12,19 +12,19 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fakespan.arrays import Float64Array
 from fakespan.errors import UsageError
 from fakespan.types import Segment
 
 __all__ = ["iou", "merge", "soft_nms", "strongest"]
 
-Floats = NDArray[np.float64]
 F = TypeVar("F", bound=np.floating[Any])
 
 BLOCK = 1024
 """Candidates per block of `_Pool`: about the square root of the cells of a one-hour map."""
 
 
-def iou(a: ArrayLike, b: ArrayLike) -> Floats:
+def iou(a: ArrayLike, b: ArrayLike) -> Float64Array:
     """Intersection over union of every span of `a` with every span of `b`.
 
     Args:
@@ -65,7 +65,7 @@ def soft_nms(
     max_proposals: int = 101,
     floor: float = 0.0,
     keep_last: bool = False,
-) -> Floats:
+) -> Float64Array:
     """Soft non-maximum suppression of BMN (arXiv 1907.09702, section 4.3), as BA-TFD publishes it.
 
     The best proposal is taken; every other score is multiplied by exp(-IoU^2 / alpha) where the IoU with the taken one
@@ -114,7 +114,7 @@ def soft_nms(
 class _Pool:
     """Candidates sorted by begin, with the best score of each block, so that neither reach nor rank is searched."""
 
-    def __init__(self, table: Floats) -> None:
+    def __init__(self, table: Float64Array) -> None:
         begins = table[:, 1]
         if np.any(begins[1:] < begins[:-1]):
             table = table[np.argsort(begins, kind="stable")]
@@ -160,7 +160,7 @@ class _Pool:
         self.tops[touched] = self.blocks[touched].max(axis=1)
 
 
-def strongest(proposals: ArrayLike) -> Floats:
+def strongest(proposals: ArrayLike) -> Float64Array:
     """The best proposal of each place: those that share no time with a better one that is kept.
 
     Args:
@@ -236,7 +236,7 @@ def _track_number(segment: Segment) -> int:
     return -1 if segment.track is None else segment.track
 
 
-def _table(values: ArrayLike, n_columns: int, name: str) -> Floats:
+def _table(values: ArrayLike, n_columns: int, name: str) -> Float64Array:
     """The values as a float array of `n_columns`; an empty list is a table without rows."""
     table = np.asarray(values, dtype=np.float64)
     if table.size == 0:

@@ -6,14 +6,37 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-__all__ = ["FORMAT", "Curve", "FaceTrack", "MediaInfo", "Modality", "Sample", "Scan", "Segment", "Verdict"]
+__all__ = [
+    "FORMAT",
+    "Curve",
+    "FaceTrack",
+    "MediaInfo",
+    "Modality",
+    "Progress",
+    "Sample",
+    "Scan",
+    "Segment",
+    "Verdict",
+    "no_progress",
+]
 
 Modality = Literal["audio", "visual", "both"]
 
 FORMAT = "fakespan.scan/1"
 """Name and version of the JSON that `Scan.to_dict` gives; the number grows when a field changes its meaning."""
+
+
+class Progress(Protocol):
+    """What long work calls now and then: how much is done, how much there is and, where useful, a word about it."""
+
+    def __call__(self, done: float, total: float, note: str = "") -> None:
+        """Show it."""
+
+
+def no_progress(done: float, total: float, note: str = "") -> None:
+    """A `Progress` that shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)

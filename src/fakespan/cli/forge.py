@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from fakespan.cli.shared import Show, bar, printable
+from fakespan.cli.shared import bar, printable
 
 
 def forge(
@@ -34,9 +34,8 @@ def forge(
 
     options = from_mapping(ForgeConfig, load_toml(config).get("forge", {}), "forge") if config else ForgeConfig()
     with bar("forging") as show:
-        progress = _told_apart(show)
         n_workers = workers or os.cpu_count() or 1
-        result = forge_set(source, out, options, count=count, seed=seed, n_workers=n_workers, progress=progress)
+        result = forge_set(source, out, options, count=count, seed=seed, n_workers=n_workers, progress=show)
     if as_json:
         print(json.dumps(dataclasses.asdict(result)))
     else:
@@ -47,8 +46,3 @@ def forge(
                 print(f"{title}: {printable(name)}: {printable(why)}")
     if result.failed:
         raise typer.Exit(1)
-
-
-def _told_apart(show: Show) -> Show:
-    """The bar begins anew for each part of the work."""
-    return lambda done, total, title: show(done, total, f"({title})")

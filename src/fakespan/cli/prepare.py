@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fakespan.cli.shared import Show, bar, printable
+from fakespan.cli.shared import bar, printable
 from fakespan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fakespan.data.clip import Faces
     from fakespan.data.manifest import Subset
     from fakespan.data.packing import Pack
-    from fakespan.data.prepare import Prepared, Progress
+    from fakespan.data.prepare import Prepared
 
 __all__ = ["prepare"]
 
@@ -66,19 +66,11 @@ def prepare(
             pack=cast("Pack", pack),
             workers=workers if workers is not None else os.cpu_count() or 1,
             redo=redo,
-            progress=_progress(show, start_s),
+            progress=show,
         )
     _tell(made, time.monotonic() - start_s, as_json)
     if made.problems:
         raise typer.Exit(1)
-
-
-def _progress(show: Show, start_s: float) -> Progress:
-    def progress(done: int, total: int, n_new: int, n_bad: int) -> None:
-        per_minute = 60 * n_new / max(1e-3, time.monotonic() - start_s)
-        show(done, total, f"{per_minute:.0f} clips a minute" + (f", {n_bad} unreadable" if n_bad else ""))
-
-    return progress
 
 
 def _tell(made: Prepared, seconds: float, as_json: bool) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fakespan.cli.shared import Device, Model, Show, each, made, printable, told
+from fakespan.cli.shared import Device, Model, each, made, printable, told
 from fakespan.errors import FakespanError, MediaError
+from fakespan.types import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,7 +84,7 @@ def scan(
         raise typer.Exit(1)
     localizer = load_model(model, device)
 
-    def work(path: Path, progress: Show) -> Scan:
+    def work(path: Path, progress: Progress) -> Scan:
         return localizer.scan(
             path,
             faces=faces.value,

@@ -12,20 +12,19 @@ from typing import Annotated, TypeVar
 import typer
 
 from fakespan.errors import FakespanError, InputError, UsageError
+from fakespan.types import Progress, no_progress
 
-__all__ = ["Device", "Model", "Show", "bar", "complain", "each", "made", "printable", "told", "tracked", "wants_debug"]
+__all__ = ["Device", "Model", "bar", "complain", "each", "made", "printable", "told", "tracked", "wants_debug"]
 
 R = TypeVar("R")
 T = TypeVar("T")
-Show = Callable[..., None]
-"""A progress bar: called with how much is done, how much there is and, if wanted, a word about it."""
 
 Model = Annotated[str, typer.Option(help="A shipped name, a .safetensors of fakespan, or a published .ckpt.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda ...")]
 
 
 def each(
-    paths: Sequence[Path], work: Callable[[Path, Show], R], failures: list[FakespanError]
+    paths: Sequence[Path], work: Callable[[Path, Progress], R], failures: list[FakespanError]
 ) -> Iterator[tuple[int, R]]:
     """What the work makes of each path, with the path's number; those that fail are told and added to the failures."""
     for number, path in enumerate(paths):
@@ -66,17 +65,18 @@ def made(folder: Path) -> Path:
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Show]:
+def bar(title: str) -> Iterator[Progress]:
     """A progress bar with time left on a terminal's stderr, nothing elsewhere; gives f(done, total)."""
     if not sys.stderr.isatty():
-        yield lambda done, total, note="": None
+        yield no_progress
         return
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(escape(printable(title)), total=None)
 
         def show(done: float, total: float, note: str = "") -> None:

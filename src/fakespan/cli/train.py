@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import Show, bar
+from fakespan.cli.shared import bar
+from fakespan.types import Progress
 
 Data = Annotated[
     str,
@@ -61,6 +62,6 @@ def train(
     print(f"{path}: threshold {checkpoint.post.threshold}")
 
 
-def _bar(title: str, is_first: bool) -> AbstractContextManager[Show | None]:
+def _bar(title: str, is_first: bool) -> AbstractContextManager[Progress | None]:
     """Of several processes that train together one shows its progress."""
     return bar(title) if is_first else nullcontext()

@@ -11,18 +11,16 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from fakespan.config import FPS, SAMPLE_RATE
-from fakespan.data.dataset import SAMPLES_PER_FRAME, Example, Span
+from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from fakespan.data.dataset import Example, Span
 from fakespan.errors import ConfigError
 from fakespan.media.clock import stretch_faces, stretch_sound
 from fakespan.media.encode import roundtrip_sound, roundtrip_video
 
 __all__ = ["AugmentConfig", "augment", "cut", "disturb", "through_codec"]
 
-Faces = NDArray[np.uint8]
-Sound = NDArray[np.float32]
 MIN_SPAN_FRAMES = 4  # a stretch that shows less of a span is not a good example
 TRIES = 8
 
@@ -84,7 +82,7 @@ def cut(example: Example, n_frames: int, rng: np.random.Generator) -> Example:
     return _stretch(example, first, n_frames)
 
 
-def disturb(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Faces, Sound]:
+def disturb(faces: UInt8Array, sound: Float32Array, rng: np.random.Generator) -> tuple[UInt8Array, Float32Array]:
     """Faces (n, s, s, 3), the same faces a little larger in the picture, and the sound, as other cameras have them."""
     side = faces.shape[1]
     keep = int(side * rng.uniform(0.8, 1.0))
@@ -100,7 +98,7 @@ def disturb(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Faces
     return _relit(faces, rng), _disturb_sound(sound, rng)
 
 
-def through_codec(faces: Faces, sound: Sound, rng: np.random.Generator) -> tuple[Faces, Sound]:
+def through_codec(faces: UInt8Array, sound: Float32Array, rng: np.random.Generator) -> tuple[UInt8Array, Float32Array]:
     """Encoded and decoded once, at a random quality; the sound in three of four cases."""
     faces = roundtrip_video(faces, fps=FPS, crf=int(rng.integers(18, 31)))
     if rng.random() < 0.75:
@@ -127,7 +125,7 @@ def _at_speed(example: Example, rate: float) -> Example:
     )
 
 
-def _equalised(sound: Sound, spread_db: float, rng: np.random.Generator) -> Sound:
+def _equalised(sound: Float32Array, spread_db: float, rng: np.random.Generator) -> Float32Array:
     """Through a smooth filter of random gains at nine frequencies."""
     spectrum = np.fft.rfft(sound)
     gains_db = np.interp(np.linspace(0, 8, len(spectrum)), np.arange(9), rng.normal(0, spread_db, 9))
@@ -155,7 +153,7 @@ def _shown(span: Span, first: int, n_frames: int) -> tuple[float, float]:
     return max(0.0, span[0] * FPS - first), min(float(n_frames), span[1] * FPS - first)
 
 
-def _shifted(sound: Sound, n_frames: int) -> Sound:
+def _shifted(sound: Float32Array, n_frames: int) -> Float32Array:
     """As long as before; what is missing is silence."""
     moved = np.zeros_like(sound)
     k = max(-len(sound), min(len(sound), n_frames * SAMPLES_PER_FRAME))
@@ -166,7 +164,7 @@ def _shifted(sound: Sound, n_frames: int) -> Sound:
     return moved
 
 
-def _relit(faces: Faces, rng: np.random.Generator) -> Faces:
+def _relit(faces: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     """Other light, focus and grain."""
     tone = rng.normal(0, 10) + rng.normal(0, 7, 3)
     blurred, grain = rng.random() < 0.2, rng.random() < 0.2
@@ -186,7 +184,7 @@ def _relit(faces: Faces, rng: np.random.Generator) -> Faces:
     return out
 
 
-def _disturb_sound(sound: Sound, rng: np.random.Generator) -> Sound:
+def _disturb_sound(sound: Float32Array, rng: np.random.Generator) -> Float32Array:
     if rng.random() < 0.25:
         spectrum, frequency_hz = np.fft.rfft(sound), np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE)
         spectrum *= 1 / (1 + (frequency_hz / rng.uniform(3000, 7500)) ** 4)

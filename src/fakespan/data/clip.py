@@ -23,19 +23,20 @@ from typing import Literal
 
 import numpy as np
 
-from fakespan.config import FPS, Framing
-from fakespan.data.dataset import SAMPLES_PER_FRAME, Example, Span
+from fakespan.arrays import UInt8Array
+from fakespan.config import FPS, SAMPLES_PER_FRAME, Framing
+from fakespan.data.dataset import Example, Span
 from fakespan.errors import DataError
 from fakespan.media.decode import Picture, read_both
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
 from fakespan.media.features import CROP_SIZE, FACE_SIZE, prepare_crop
-from fakespan.media.picture import Image, Source
+from fakespan.media.picture import Source
 from fakespan.types import Sample
 
 __all__ = ["Faces", "fit_spans", "read_example", "true_spans"]
 
 Faces = Literal["auto", "whole"]
-Seen = tuple[int, list[Image]]
+Seen = tuple[int, list[UInt8Array]]
 """The first frame, and a face for each frame from there on."""
 
 
@@ -116,7 +117,7 @@ def _whole(pictures: Iterator[Picture], framing: Framing) -> Seen:
     """The first frame, and each whole picture as a face."""
 
     @functools.lru_cache(maxsize=1)  # one source is shown at several instants where there are fewer than 25 a second
-    def face(source: Source) -> Image:
+    def face(source: Source) -> UInt8Array:
         picture = Picture(0, 0.0, source)
         if max(picture.width, picture.height) <= CROP_SIZE:
             return prepare_crop(picture.rgb(), FACE_SIZE, framing)
@@ -128,7 +129,7 @@ def _whole(pictures: Iterator[Picture], framing: Framing) -> Seen:
 
 def _longest_track(pictures: Iterator[Picture], framing: Framing) -> Seen:
     """The first frame and the faces of the longest face track, the earliest of equals."""
-    tracks: dict[int, list[Image]] = {}
+    tracks: dict[int, list[UInt8Array]] = {}
     begins: dict[int, int] = {}
     for event in follow_faces(pictures, config=FaceConfig(framing=framing)):
         if not isinstance(event, TrackEnd):

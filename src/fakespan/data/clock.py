@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from fakespan.config import FPS, Clock
-from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
+from fakespan.config import FPS, SAMPLES_PER_FRAME, Clock
+from fakespan.data.dataset import Example
 from fakespan.media.clock import stretch_faces, stretch_sound
 
 __all__ = ["fit_clock"]

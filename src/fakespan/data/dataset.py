@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.boundary_map import boundary_targets, frame_target, iou_map_target
-from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.config import FPS, SAMPLES_PER_FRAME
 from fakespan.media.features import sound_input
 
-__all__ = ["SAMPLES_PER_FRAME", "Batch", "Example", "collate"]
+__all__ = ["Batch", "Example", "collate"]
 
-SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
 Span = tuple[float, float]
 
 
@@ -27,8 +26,8 @@ class Example:
     """One clip at the model's clock and its truth; spans in seconds from its begin."""
 
     name: str
-    faces: NDArray[np.uint8]  # (n, 96, 96, 3)
-    sound: NDArray[np.float32]  # (640 n,)
+    faces: UInt8Array  # (n, 96, 96, 3)
+    sound: Float32Array  # (640 n,)
     audio_spans: tuple[Span, ...] = ()
     visual_spans: tuple[Span, ...] = ()
     method: str = ""  # how it was forged, to break results down
@@ -151,7 +150,7 @@ def _to_the_end(spans: tuple[Span, ...], n_frames: int) -> tuple[Span, ...]:
     return tuple((a, (n_frames + 0.5) / FPS if b * FPS > n_frames - 1e-6 else b) for a, b in spans)
 
 
-def _video(faces: list[NDArray[np.uint8]], n_padded: int) -> Tensor:
+def _video(faces: list[UInt8Array], n_padded: int) -> Tensor:
     """(B, 3, T, 96, 96) in 0..1."""
     video = torch.zeros(len(faces), 3, n_padded, *faces[0].shape[1:3])
     for row, clip in zip(video, faces, strict=True):

@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ import numpy as np
 from fakespan.data.entries import SPLITS, Problem
 from fakespan.data.look import Look, look
 from fakespan.data.manifest import Manifest, is_labelled
-from fakespan.types import Sample, Segment
+from fakespan.types import Progress, Sample, Segment, no_progress
 
 __all__ = ["COLUMNS", "Report", "Summary", "inspect"]
 
@@ -35,7 +35,6 @@ _LENGTH_SLACK_S = 0.1  # a length that the metadata states may be so far off
 _FRAMES_SLACK = 1
 _CHUNK = 64  # files that a process is given at once
 _SILENT_SETS = {"forgerynet"}  # video only, so that missing sound is no problem
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def inspect(
     problems += itertools.chain.from_iterable(_span_problems(s) for s in chosen)
     problems += _original_problems(chosen, manifest.samples)
     if probe:
-        looks = _look_at_all([s.path for s in chosen], n_workers, progress or (lambda done, total: None))
+        looks = _look_at_all([s.path for s in chosen], n_workers, progress or no_progress)
         for sample, seen in zip(chosen, looks, strict=True):
             problems += _file_problems(sample, seen, needs_sound=manifest.kind not in _SILENT_SETS)
     return Report(

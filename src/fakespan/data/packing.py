@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.errors import MissingExtraError
 from fakespan.media.features import FACE_SIZE
@@ -60,15 +60,13 @@ PARAMETERS = {"faces": "ycrcb-delta", "step": _STEP, "hold": _HOLD, "sound": "wa
 _WAV = struct.Struct("<4sI4s4sIHHIIHH4sI")
 SOUND_HEADER = _WAV.size
 
-Bytes = NDArray[np.uint8]
-
 
 def need_codecs() -> None:
     """Raises MissingExtraError where pyarrow, which brings LZ4 and Zstandard along, is not installed."""
     _codec("zstd")
 
 
-def pack_faces(faces: Bytes, pack: Pack = "fast") -> bytes:
+def pack_faces(faces: UInt8Array, pack: Pack = "fast") -> bytes:
     """Faces (n, 96, 96, 3) RGB -> one LZ4 or Zstandard frame."""
     change = np.empty((3, len(faces), _AREA), np.uint8)
     ycc = np.empty((_GROUP, _AREA, 3), np.uint8)
@@ -88,7 +86,7 @@ def pack_faces(faces: Bytes, pack: Pack = "fast") -> bytes:
     return bytes(_codec("lz4" if pack == "fast" else "zstd").compress(change, asbytes=True))
 
 
-def unpack_faces(packed: bytes | memoryview, n_frames: int) -> Bytes:
+def unpack_faces(packed: bytes | memoryview, n_frames: int) -> UInt8Array:
     """The inverse: (n_frames, 96, 96, 3) uint8.
 
     Raises:
@@ -114,7 +112,7 @@ def unpack_faces(packed: bytes | memoryview, n_frames: int) -> Bytes:
     return faces
 
 
-def pack_sound(sound: NDArray[np.float32]) -> bytes:
+def pack_sound(sound: Float32Array) -> bytes:
     """Sound (n,) in -1..1 at 16 kHz -> a WAV file, mono, 16 bits."""
     samples = np.clip(np.rint(sound * 32768), -32768, 32767).astype("<i2").tobytes()
     n = len(samples)
@@ -124,7 +122,7 @@ def pack_sound(sound: NDArray[np.float32]) -> bytes:
     return head + samples
 
 
-def unpack_sound(packed: bytes | memoryview, n_samples: int) -> NDArray[np.float32]:
+def unpack_sound(packed: bytes | memoryview, n_samples: int) -> Float32Array:
     """The inverse: (n_samples,) float32. Raises ValueError when it holds another number of samples."""
     if len(packed) != SOUND_HEADER + 2 * n_samples:
         raise ValueError(f"{len(packed)} bytes of sound for {n_samples} samples")
@@ -133,7 +131,7 @@ def unpack_sound(packed: bytes | memoryview, n_samples: int) -> NDArray[np.float
     return sound
 
 
-def _hold(exact: Bytes, before: Bytes, rounded: Bytes) -> None:
+def _hold(exact: UInt8Array, before: UInt8Array, rounded: UInt8Array) -> None:
     """Puts what was held before into `rounded` wherever it is still near enough to the exact values."""
     is_near = cv2.compare(cv2.absdiff(exact, before), float(_HOLD), cv2.CMP_LE)  # type: ignore[call-overload]
     cv2.copyTo(before, is_near, rounded)

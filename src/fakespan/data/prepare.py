@@ -13,7 +13,8 @@ import hashlib
 import json
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -27,14 +28,12 @@ from fakespan.data.sets import default_faces
 from fakespan.data.shards import ShardWriter, index_path, sample_record, shard_name, shard_numbers, tar_path
 from fakespan.data.store import Header, check_store, read_header, write_json
 from fakespan.errors import DataError, FakespanError, UsageError
-from fakespan.types import Sample
+from fakespan.types import Progress, Sample
 
-__all__ = ["Prepared", "Progress", "prepare"]
+__all__ = ["Prepared", "prepare"]
 
 MAX_PER_SHARD = 256  # clips; about 300 MB
 N_SHARDS = 16  # at least, of a set that has so many clips, so that there is work for several processes
-Progress = Callable[[int, int, int, int], None]
-"""Called with clips done, clips in all, those of them that this call has decoded, and those that could not be read."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def prepare(
         pack: "fast" to read, or "small": two thirds of the size.
         workers: processes; with 1 it is done in this one.
         redo: names of shards to make anew, as errors and `check_store` name them; "damaged" finds them itself.
-        progress: see `Progress`.
+        progress: called after every clip with the clips done, all clips, and the speed in words.
 
     Raises:
         UsageError: a wrong option, or a folder that cannot be written to.
@@ -144,6 +143,7 @@ def prepare(
 def _followed(events: Iterator[_Event], folder: Path, n_clips: int, progress: Progress | None) -> Prepared:
     """Counts what happens, and keeps the list of problems."""
     n_kept = n_new = n_frames = 0
+    start_s = time.monotonic()
     problems: list[dict[str, str]] = []
     for event in events:
         if event.kind == "kept":
@@ -153,10 +153,14 @@ def _followed(events: Iterator[_Event], folder: Path, n_clips: int, progress: Pr
         else:
             problems.append({"name": event.name, "message": event.message})
         if progress is not None:
-            progress(n_kept + n_new + len(problems), n_clips, n_new, len(problems))
+            progress(n_kept + n_new + len(problems), n_clips, _speed(n_new, time.monotonic() - start_s, len(problems)))
     problems.sort(key=lambda problem: problem["name"])
     write_json(folder / "problems.json", problems)
     return Prepared(folder, n_kept + n_new, n_new, n_frames, tuple(problems))
+
+
+def _speed(n_new: int, seconds: float, n_bad: int) -> str:
+    return f"{60 * n_new / max(1e-3, seconds):.0f} clips a minute" + (f", {n_bad} unreadable" if n_bad else "")
 
 
 def _digest(samples: Sequence[Sample]) -> str:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self, get_args
 
-from fakespan.data.dataset import SAMPLES_PER_FRAME, Example
+from fakespan.config import SAMPLES_PER_FRAME
+from fakespan.data.dataset import Example
 from fakespan.data.entries import Unusable, count, number, segment, split_of, tidy_name
 from fakespan.data.packing import MAX_FRAMES, SOUND_HEADER, SUFFIXES, Pack, pack_faces, pack_sound
 from fakespan.errors import DataError

@@ -27,7 +27,7 @@ from fakespan.data.loading import default_workers
 from fakespan.data.manifest import Subset, is_labelled
 from fakespan.data.sets import ClipSet, named, open_set
 from fakespan.errors import DataError, MissingExtraError, UsageError
-from fakespan.evaluate.predict import Judge, Predicted, Progress, judge_with, predict
+from fakespan.evaluate.predict import Judge, Predicted, judge_with, predict
 from fakespan.evaluate.proposals import Proposals, read_proposals
 from fakespan.evaluate.rating import SUBSETS, Rated, columns_of, preset_of, rate_kinds, rate_map
 from fakespan.evaluate.run import MAPS, RunFolder, describe
@@ -36,7 +36,7 @@ from fakespan.evaluate.table import Table, counted
 from fakespan.evaluate.truth import Preset
 from fakespan.localizer import Localizer
 from fakespan.report.files import write_text
-from fakespan.types import Sample
+from fakespan.types import Progress, Sample
 
 __all__ = ["Evaluation", "SetOptions", "evaluate_set"]
 

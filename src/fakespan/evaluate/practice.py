@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float64Array
 from fakespan.boundary_map import decode, to_seconds
 from fakespan.config import FPS, PostConfig
 from fakespan.data.dataset import Example
@@ -34,7 +34,6 @@ __all__ = [
     "rate_by_kind",
 ]
 
-Floats = NDArray[np.float64]
 IOUS = (0.5, 0.75, 0.95)
 
 
@@ -72,7 +71,7 @@ class FalseAlarms:
         return self.n_segments / self.minutes if self.minutes else 0.0
 
 
-def propose(localizer: Localizer, example: Example, post: PostConfig | None = None) -> Floats:
+def propose(localizer: Localizer, example: Example, post: PostConfig | None = None) -> Float64Array:
     """Proposals of a clip that is at the model's clock already, (k, 3) score, start, end in seconds, best first."""
     post = post or localizer.post
     faces = example.faces if example.has_picture else None
@@ -82,7 +81,7 @@ def propose(localizer: Localizer, example: Example, post: PostConfig | None = No
     return to_seconds(kept, FPS)
 
 
-def rate(proposals: Sequence[Floats], examples: Sequence[Example]) -> Rating:
+def rate(proposals: Sequence[Float64Array], examples: Sequence[Example]) -> Rating:
     """The metrics of these proposals, one array for each example. Raises DataError when no example is forged."""
     names = [str(k) for k in range(len(examples))]
     found = dict(zip(names, proposals, strict=True))

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float64Array
 from fakespan.boundary_map import decode, to_seconds
 from fakespan.config import FPS, PostConfig
 from fakespan.data.dataset import Example
@@ -31,13 +31,11 @@ from fakespan.evaluate.run import MAPS, RunFolder
 from fakespan.localizer import ClipMaps, Localizer
 from fakespan.localizer.batch import Clip, judge_clips
 from fakespan.segments import soft_nms
+from fakespan.types import Progress
 
-__all__ = ["Judge", "Predicted", "Progress", "judge_with", "map_proposals", "predict"]
+__all__ = ["Judge", "Predicted", "judge_with", "map_proposals", "predict"]
 
-Floats = NDArray[np.float64]
 Judge = Callable[[Sequence[Example]], Sequence[ClipMaps | None]]
-Progress = Callable[..., None]
-"""Called with the clips done, the clips there are, and a word about them."""
 
 N_PUBLISHED = 100  # proposals that the AV-Deepfake1M baseline suppresses among: the best ones
 
@@ -114,7 +112,7 @@ def predict(
     return said
 
 
-def map_proposals(maps: ClipMaps | None, example: Example, post: PostConfig) -> dict[str, Floats]:
+def map_proposals(maps: ClipMaps | None, example: Example, post: PostConfig) -> dict[str, Float64Array]:
     """Proposals of each map, (k, 3) score, start, end in seconds of the file, best first; none of a missing map.
 
     With the "stretch" clock the "published" decoding is that of the AV-Deepfake1M baseline: whole frames of the file,
@@ -141,7 +139,7 @@ def map_proposals(maps: ClipMaps | None, example: Example, post: PostConfig) -> 
     return found
 
 
-def _on_file_frames(cells: Floats, n_steps: int, n_frames: int) -> Floats:
+def _on_file_frames(cells: Float64Array, n_steps: int, n_frames: int) -> Float64Array:
     """The best cells, with begin and end rounded down to the file's frames, in the published order of operations."""
     best = np.sort(np.argsort(-cells[:, 0], kind="stable")[:N_PUBLISHED])
     cells = cells[best]
@@ -160,7 +158,7 @@ def _is_finished(folder: RunFolder, map_name: str) -> bool:
     return stem.with_suffix(".json").exists() and not stem.with_suffix(".part.jsonl").exists()
 
 
-def _write(writers: dict[str, ProposalWriter], name: str, tables: dict[str, Floats], watch: _Watch) -> None:
+def _write(writers: dict[str, ProposalWriter], name: str, tables: dict[str, Float64Array], watch: _Watch) -> None:
     with watch.on("writing"):
         for map_name, writer in writers.items():
             if name not in writer:  # a kill may have come between two files

@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fakespan.arrays import Float64Array
 from fakespan.config import FPS
 from fakespan.errors import DataError, UsageError
 from fakespan.evaluate.proposals_parquet import write_parquet
@@ -25,7 +26,6 @@ from fakespan.metrics.flat import Proposals
 __all__ = ["ProposalWriter"]
 
 FORMAT = "fakespan.proposals/1"
-Floats = NDArray[np.float64]
 
 
 class ProposalWriter:
@@ -121,7 +121,7 @@ class ProposalWriter:
         else:
             self.stop()
 
-    def _resume(self) -> list[tuple[str, Floats]]:
+    def _resume(self) -> list[tuple[str, Float64Array]]:
         """What the part holds, its torn last line cut off."""
         try:
             if not self.part.exists():
@@ -147,7 +147,7 @@ class ProposalWriter:
             raise self._failure(error) from error
         return file
 
-    def _write_json(self, entries: list[tuple[str, Floats]]) -> None:
+    def _write_json(self, entries: list[tuple[str, Float64Array]]) -> None:
         path, part = self.stem.with_name(self.stem.name + ".json"), self.stem.with_name(self.stem.name + ".json.part")
         try:
             with part.open("w", encoding="utf-8", newline="\n") as file:
@@ -185,7 +185,7 @@ def _run(part: Path) -> str | None:
     return str(header.get("run", ""))
 
 
-def _read(part: Path) -> tuple[int, list[tuple[str, Floats]]]:
+def _read(part: Path) -> tuple[int, list[tuple[str, Float64Array]]]:
     """Up to which byte the part is whole, and its entries."""
     size, entries = 0, []
     with part.open("rb") as file:
@@ -198,7 +198,7 @@ def _read(part: Path) -> tuple[int, list[tuple[str, Floats]]]:
     return size, entries
 
 
-def _entry(part: Path, number: int, line: bytes) -> tuple[str, Floats]:
+def _entry(part: Path, number: int, line: bytes) -> tuple[str, Float64Array]:
     record = _record(part, number, line)
     if isinstance(record, list) and len(record) == 2 and isinstance(record[0], str):
         try:
@@ -216,7 +216,7 @@ def _record(part: Path, number: int, line: bytes) -> Any:
         raise DataError(part, expected="JSON in each line", got=got, remedy="remove it and run again") from error
 
 
-def _snapped(frames: Floats) -> Floats:
+def _snapped(frames: Float64Array) -> Float64Array:
     """Frames of which those that are whole but for rounding are whole."""
     whole = np.round(frames)
     return np.where(np.abs(frames - whole) < 1e-9, whole, frames)

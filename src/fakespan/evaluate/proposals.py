@@ -11,8 +11,8 @@ import math
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Int64Array
 from fakespan.config import FPS
 from fakespan.errors import DataError, UsageError
 from fakespan.evaluate.proposal_writer import ProposalWriter
@@ -21,8 +21,6 @@ from fakespan.evaluate.proposals_parquet import read_parquet
 from fakespan.metrics.flat import Proposals
 
 __all__ = ["ProposalWriter", "Proposals", "read_proposals"]
-
-Ints = NDArray[np.int64]
 
 
 def read_proposals(path: str | Path, fps: float = FPS) -> Proposals:
@@ -61,5 +59,5 @@ def _unreadable(path: Path, error: OSError) -> DataError:
     return DataError(path, expected="a proposals file", got=got, remedy="check the path")
 
 
-def _offsets(counts: list[int]) -> Ints:
+def _offsets(counts: list[int]) -> Int64Array:
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)

@@ -17,14 +17,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array, Float64Array
 from fakespan.errors import DataError
-from fakespan.metrics.flat import Singles
 
 __all__ = ["parse_proposals"]
 
-Parsed = tuple[tuple[str, ...], list[int], Singles]
+Parsed = tuple[tuple[str, ...], list[int], Float32Array]
 
 _BLOCK = 1 << 22
 """Bytes read at a time: what an operation leaves is still in the processor's cache for the next one."""
@@ -71,7 +70,7 @@ def _usual(file: IO[bytes], fps: float = 1.0) -> Parsed | None:
         read_lines = _line_reader()
         names, columns = [], [np.zeros((3, 0), dtype=np.float32)]
         frames: list[bytes] = []
-        waiting: deque[Future[Singles]] = deque()
+        waiting: deque[Future[Float32Array]] = deque()
         with ThreadPoolExecutor(_THREADS) as threads:
             for text, is_last in _blocks(file):
                 found, bare = _without_names(text)
@@ -147,7 +146,7 @@ def _line_reader() -> Any:
     parse = csv.ParseOptions(quote_char=False, invalid_row_handler=_skip_blank)
     read = csv.ReadOptions(column_names=list(types), block_size=_CSV_BLOCK, use_threads=False)
 
-    def read_lines(text: bytes) -> list[NDArray[np.float64]]:
+    def read_lines(text: bytes) -> list[Float64Array]:
         table = csv.read_csv(pa.BufferReader(text), read, parse, convert)
         return [column.to_numpy() for column in table.columns[1:]]  # a null becomes NaN
 
@@ -159,7 +158,7 @@ def _skip_blank(row: Any) -> str:
     return "error" if row.text.strip(" ,") else "skip"
 
 
-def _seconds(columns: list[Any], fps: float) -> Singles:
+def _seconds(columns: list[Any], fps: float) -> Float32Array:
     """Score, start and end (3, n); what float32 cannot hold becomes infinite, and is told by whoever checks."""
     rows = np.empty((3, len(columns[0])), dtype=np.float32)
     with np.errstate(over="ignore"):
@@ -190,7 +189,7 @@ class _Pairs(list[tuple[str, Any]]):
     """An object of a JSON file, with its doubles."""
 
 
-def _table(name: str, rows: Any, subject: object) -> NDArray[np.float64]:
+def _table(name: str, rows: Any, subject: object) -> Float64Array:
     where = f"{subject}: {name}"
     if isinstance(rows, _Pairs) or not isinstance(rows, list):
         raise DataError(where, expected="a list of proposals", got=type(rows).__name__, remedy=_REMEDY)

@@ -7,7 +7,7 @@ Where there is nothing to find, or nothing was proposed at all, the rows are the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,11 @@ from fakespan.evaluate.proposals import Proposals
 from fakespan.evaluate.score import USUAL, Group, Score, score
 from fakespan.evaluate.table import Row
 from fakespan.evaluate.truth import Preset, Truth
-from fakespan.types import Sample
+from fakespan.types import Progress, Sample
 
 __all__ = ["SUBSETS", "Rated", "columns_of", "preset_of", "rate_kinds", "rate_map"]
 
 SUBSETS: tuple[Subset, ...] = ("full", "visual", "audio")
-Progress = Callable[..., None]
 LEFT_OUT = {"full": None, "visual": "audio", "audio": "visual"}  # subset: the kind of clip that it drops
 
 

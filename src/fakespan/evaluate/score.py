@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fakespan.arrays import BoolArray
 from fakespan.config import FPS
 from fakespan.errors import UsageError
 from fakespan.evaluate.proposals import read_proposals
 from fakespan.evaluate.score_notes import Missing, check
-from fakespan.evaluate.score_parts import Group, Progress, Rated, resampled
+from fakespan.evaluate.score_parts import Group, Rated, resampled
 from fakespan.evaluate.truth import KINDS, Truth, read_truth
 from fakespan.metrics import Pairs, Proposals
+from fakespan.types import Progress
 
 __all__ = ["BUCKETS_S", "SUBSETS", "USUAL", "Group", "Score", "check", "read_both", "score"]
 
@@ -152,7 +154,7 @@ def bucket_name(low_s: float, high_s: float) -> str:
     return f"{low_s:g} to {high_s:g} s" if low_s > 0 else f"under {high_s:g} s"
 
 
-def _videos(truth: Truth, subset: str) -> NDArray[np.bool_]:
+def _videos(truth: Truth, subset: str) -> BoolArray:
     """(V,) the videos of a subset."""
     dropped = SUBSETS[subset]
     return np.asarray(truth.kinds != (-1 if dropped is None else KINDS.index(dropped)))

@@ -9,15 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import BoolArray
 from fakespan.errors import DataError
 from fakespan.evaluate.truth import Truth
 from fakespan.metrics import Proposals
 
 __all__ = ["check"]
 
-Flags = NDArray[np.bool_]
 Missing = Literal["error", "zero"]
 SLACK_S = 0.5
 """How far a span may reach beyond the video's end before it is odd: windows and stretched clips round outwards."""
@@ -62,7 +61,7 @@ def _missing(proposals: Proposals, truth: Truth, missing: Missing) -> Iterator[s
         yield f"{_count(absent)} missing and counted as nothing found: {_some(absent)}"
 
 
-def _refuse(rated: Proposals, bad: Flags, expected: str, got: str, remedy: str) -> None:
+def _refuse(rated: Proposals, bad: BoolArray, expected: str, got: str, remedy: str) -> None:
     if bad.any():
         n, names = _where(rated, bad)
         got = f"{got} in {_many(n, 'proposal')} of {_count(names)}: {_some(names)}"
@@ -93,7 +92,7 @@ def _oddities(rated: Proposals, truth: Truth, listed: set[str]) -> Iterator[str]
         yield f"{_many(n, 'proposal')} past the end of the video, in {_count(names)} (is --fps right?): {_some(names)}"
 
 
-def _where(rated: Proposals, flags: Flags) -> tuple[int, list[str]]:
+def _where(rated: Proposals, flags: BoolArray) -> tuple[int, list[str]]:
     """How many proposals, and in which videos."""
     rows = np.flatnonzero(flags)
     videos = np.unique(np.searchsorted(rated.offsets, rows, side="right") - 1)

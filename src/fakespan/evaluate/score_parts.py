@@ -6,28 +6,25 @@ taken. What takes long is done once; a resample costs one sum over the proposals
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import BoolArray, Float64Array, Int64Array
 from fakespan.evaluate.truth import Truth
 from fakespan.metrics import Pairs
 from fakespan.metrics.bootstrap import draws, interval
 from fakespan.metrics.cuts import Cuts
 from fakespan.metrics.precision import Matches, match_activitynet, match_pairs, weigh
 from fakespan.metrics.recall import best_shares, found_shares
+from fakespan.types import Progress
 
 __all__ = ["Group", "Rated", "resampled"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 Values = dict[str, float]
-Progress = Callable[[float, float], None]
 NAN = float("nan")
 
 
@@ -75,24 +72,24 @@ class Rated:
         return Cuts([self.matches, self.activitynet])
 
     @cached_property
-    def found(self) -> Floats:
+    def found(self) -> Float64Array:
         """(L, K) for each label and number of proposals the share of IoUs at which it is found."""
         best = best_shares(self.pairs, self.n_proposals)
         return np.stack([found_shares(best[n]) for n in self.n_proposals], axis=1)
 
     @cached_property
-    def label_video(self) -> Ints:
+    def label_video(self) -> Int64Array:
         """(L,) video of each label."""
         counts = np.diff(self.truth.labels.offsets)
         return np.repeat(np.arange(len(counts)), counts)
 
     @cached_property
-    def forged(self) -> Flags:
+    def forged(self) -> BoolArray:
         """(V,) whether a video holds a forged span."""
         return np.diff(self.truth.labels.offsets) > 0
 
     @cached_property
-    def places(self) -> Ints:
+    def places(self) -> Int64Array:
         """(V,) rank of each video by its best score, equal ones alike; one without proposals comes last."""
         found = self.pairs.proposals
         best = np.full(len(found.names), -np.inf)
@@ -101,20 +98,20 @@ class Rated:
             best[filled] = np.maximum.reduceat(found.score, found.offsets[filled])
         return np.unique(best, return_inverse=True)[1]
 
-    def sums(self, labels: Flags) -> Floats:
+    def sums(self, labels: BoolArray) -> Float64Array:
         """(V, 1 + K) of some labels: how many each video has, and how much of them is found."""
         columns = [labels.astype(np.float64), *(self.found * labels[:, None]).T]
         n = len(self.forged)
         return np.stack([np.bincount(self.label_video, column, minlength=n) for column in columns], axis=1)
 
-    def recalls(self, sums: Floats, counts: Ints) -> Values:
+    def recalls(self, sums: Float64Array, counts: Int64Array) -> Values:
         """AR of a draw of the videos."""
         n_labels, *found = counts @ sums
         return {
             f"AR@{n}": float(f / n_labels) if n_labels else NAN for n, f in zip(self.n_proposals, found, strict=True)
         }
 
-    def precisions(self, counts: Ints) -> Values:
+    def precisions(self, counts: Int64Array) -> Values:
         """AP of a draw of the videos, both ways."""
         n_labels = int(np.diff(self.truth.labels.offsets) @ counts)
         return {
@@ -122,7 +119,7 @@ class Rated:
             for way, iou, found, seen in self.cuts.steps(counts)
         }
 
-    def auc(self, counts: Ints) -> float:
+    def auc(self, counts: Int64Array) -> float:
         """AUC of a draw of the videos by their best scores; NaN where only one kind is left."""
         n = int(self.places.max(initial=0)) + 1
         forged = np.bincount(self.places, counts * self.forged, minlength=n)
@@ -130,16 +127,16 @@ class Rated:
         n_pairs = forged.sum() * real.sum()
         return float(forged @ (np.cumsum(real) - real / 2) / n_pairs) if n_pairs else NAN
 
-    def values(self, counts: Ints, sums: Floats) -> Values:
+    def values(self, counts: Int64Array, sums: Float64Array) -> Values:
         """All numbers of a draw of the videos."""
         return {**self.precisions(counts), **self.recalls(sums, counts), "AUC": self.auc(counts)}
 
-    def in_bucket(self, low_s: float, high_s: float) -> Flags:
+    def in_bucket(self, low_s: float, high_s: float) -> BoolArray:
         """(L,) the labels of these lengths. Half a millisecond of rounding does not push one over the edge."""
         lengths = np.round(self.truth.labels.end_s.astype(np.float64) - self.truth.labels.start_s, 3)
         return (lengths >= low_s) & (lengths < high_s)
 
-    def bucket_precisions(self, labels: Flags, low_s: float, high_s: float) -> Values:
+    def bucket_precisions(self, labels: BoolArray, low_s: float, high_s: float) -> Values:
         """AP for some labels: proposals right about others are left out, wrong ones count by their own length."""
         found = self.pairs.proposals
         lengths = np.round(found.end_s.astype(np.float64) - found.start_s, 3)
@@ -152,7 +149,7 @@ class Rated:
             values[f"AP@{iou:g}"] = self.matches.area(*steps[iou], int(labels.sum()))
         return values
 
-    def subset(self, name: str, videos: Flags) -> Group:
+    def subset(self, name: str, videos: BoolArray) -> Group:
         """The numbers of some videos."""
         counts, sums = videos.astype(np.int64), self.sums(np.ones(len(self.label_video), dtype=bool))
         n_spans = int(np.diff(self.truth.labels.offsets)[videos].sum())
@@ -169,8 +166,8 @@ class Rated:
 
 def resampled(
     rated: Rated,
-    subsets: list[tuple[Group, Flags]],
-    buckets: list[tuple[Group, Flags]],
+    subsets: list[tuple[Group, BoolArray]],
+    buckets: list[tuple[Group, BoolArray]],
     *,
     n_resamples: int,
     seed: int,

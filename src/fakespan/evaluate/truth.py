@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array
 from fakespan.config import FPS
 from fakespan.errors import DataError, UsageError
 from fakespan.metrics import Labels, Proposals
@@ -44,7 +45,7 @@ class Truth:
     labels: Labels  # names, and spans in seconds
     kinds: NDArray[np.int8]  # (V,) what was forged, an index into KINDS
     splits: tuple[str, ...]  # (V,) train, validation, test; "" where the metadata does not say
-    durations_s: NDArray[np.float32]  # (V,) NaN where the metadata does not say
+    durations_s: Float32Array  # (V,) NaN where the metadata does not say
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -196,7 +197,7 @@ def _kind(entry: dict[str, Any]) -> str:
     return "both" if bool(sound) == bool(picture) else "audio" if sound else "visual"
 
 
-def _durations_s(entries: list[dict[str, Any]]) -> NDArray[np.float32]:
+def _durations_s(entries: list[dict[str, Any]]) -> Float32Array:
     found = [e.get("duration") for e in entries]
     if set(map(type, found)) <= {int, float}:
         return np.array(found, dtype=np.float32)

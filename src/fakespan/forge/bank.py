@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.config import SAMPLES_PER_FRAME
 from fakespan.errors import DataError, MediaError
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
 
-__all__ = ["SAMPLES_PER_FRAME", "Clip", "Track", "load_bank", "read_track"]
+__all__ = ["Clip", "Track", "load_bank", "read_track"]
 
 CROP_SIZE = 224  # as in VoxCeleb2 and LAV-DF
-SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
 MIN_FRAMES = 22
 
 
@@ -33,8 +33,8 @@ class Clip:
 
     name: str
     speaker: str  # clips of one speaker lend each other words
-    faces: NDArray[np.uint8]  # (n, 224, 224, 3)
-    sound: NDArray[np.float32]  # (640 n,)
+    faces: UInt8Array  # (n, 224, 224, 3)
+    sound: Float32Array  # (640 n,)
 
 
 def load_bank(
@@ -70,7 +70,7 @@ def _load(path: Path, cache: Path) -> Clip | None:
     return Clip(f"{folder}/{path.name}", speaker, faces, sound)
 
 
-def _read(faces_file: Path, sound_file: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
+def _read(faces_file: Path, sound_file: Path) -> tuple[UInt8Array, Float32Array] | None:
     """What the cache holds; None when it is not there, or damaged."""
     try:
         faces, sound = np.load(faces_file), np.load(sound_file)
@@ -83,8 +83,8 @@ def _read(faces_file: Path, sound_file: Path) -> tuple[NDArray[np.uint8], NDArra
 class Track:
     """The longest face track of a file, and the sound of the same time."""
 
-    faces: NDArray[np.uint8]  # (n, 224, 224, 3)
-    sound: NDArray[np.float32]  # (640 n,)
+    faces: UInt8Array  # (n, 224, 224, 3)
+    sound: Float32Array  # (640 n,)
     first_frame: int  # of the file, where the track begins
 
 
@@ -95,7 +95,7 @@ def read_track(path: Path) -> Track | None:
         MediaError: the file cannot be read.
     """
     sound = read_sound(path)
-    tracks: dict[int, list[NDArray[np.uint8]]] = {}
+    tracks: dict[int, list[UInt8Array]] = {}
     begins: dict[int, int] = {}
     for event in follow_faces(read_pictures(path), config=FaceConfig(face_size=CROP_SIZE)):
         if not isinstance(event, TrackEnd):
@@ -112,7 +112,7 @@ def read_track(path: Path) -> Track | None:
     return Track(np.stack(tracks[longest][:n]), heard, first)
 
 
-def _decode(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _decode(path: Path) -> tuple[UInt8Array, Float32Array]:
     """Faces and sound of `read_track`; empty arrays when there are none."""
     try:
         track = read_track(path)

@@ -11,12 +11,10 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from fakespan.arrays import Float32Array, Float64Array, UInt8Array
 
 __all__ = ["LipsLook", "draw_look", "forge_faces"]
-
-Faces = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def draw_look(rng: np.random.Generator, has_donor: bool) -> LipsLook:
     )
 
 
-def forge_faces(faces: Faces, donor: Faces | None, look: LipsLook, rng: np.random.Generator) -> Faces:
+def forge_faces(faces: UInt8Array, donor: UInt8Array | None, look: LipsLook, rng: np.random.Generator) -> UInt8Array:
     """The faces of a span with their mouths (or faces) replaced.
 
     Args:
@@ -83,7 +81,7 @@ def forge_faces(faces: Faces, donor: Faces | None, look: LipsLook, rng: np.rando
     return out
 
 
-def _render(face: Faces, look: LipsLook, gap: Floats, rng: np.random.Generator) -> Floats:
+def _render(face: UInt8Array, look: LipsLook, gap: Float32Array, rng: np.random.Generator) -> Float32Array:
     """The face as the generator would give it."""
     side = face.shape[0]
     region: Any = face.astype(np.float32)
@@ -97,7 +95,7 @@ def _render(face: Faces, look: LipsLook, gap: Floats, rng: np.random.Generator) 
     return np.asarray(region, np.float32)
 
 
-def _mask(look: LipsLook, side: int) -> Floats:
+def _mask(look: LipsLook, side: int) -> Float32Array:
     """Soft ellipse, (S, S, 1) in 0..1."""
     y, x = np.mgrid[:side, :side].astype(np.float32) / side
     distance = np.hypot((x - look.centre[0]) / look.radii[0], (y - look.centre[1]) / look.radii[1])
@@ -105,14 +103,14 @@ def _mask(look: LipsLook, side: int) -> Floats:
     return np.asarray(np.clip((1 - distance) / soft + 0.5, 0, 1)[:, :, None], np.float32)
 
 
-def _matrix(look: LipsLook, side: int) -> NDArray[np.float64]:
+def _matrix(look: LipsLook, side: int) -> Float64Array:
     """Affine matrix that scales about the region's centre and shifts."""
     x, y = look.centre[0] * side, look.centre[1] * side
     s = look.scale
     return np.array([[s, 0, (1 - s) * x + look.shift[0] * side], [0, s, (1 - s) * y + look.shift[1] * side]])
 
 
-def _colour_gap(faces: Faces, donor: Faces, mask: Floats) -> Floats:
+def _colour_gap(faces: UInt8Array, donor: UInt8Array, mask: Float32Array) -> Float32Array:
     """What must be added to the donor's region so that its mean colour is that of the originals."""
     middle = len(faces) // 2
     weight = mask / max(float(mask.sum()), 1e-6)

@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.errors import MissingExtraError
 from fakespan.forge.labels import Passage, Word, clean
 
 __all__ = ["Listener"]
 
-Sound = NDArray[np.float32]
 FRAME_S = 0.01  # of pocketsphinx
 MIN_WORD_S = 0.06
 
@@ -51,14 +50,14 @@ class Listener:
     def _new_decoder(self) -> Any:
         return self._library.Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
 
-    def regions(self, sound: Sound) -> list[tuple[float, float]]:
+    def regions(self, sound: Float32Array) -> list[tuple[float, float]]:
         """Start and end of every stretch of speech, in seconds."""
         found = self._silero.get_speech_timestamps(
             torch.from_numpy(np.ascontiguousarray(sound)), self._detector, sampling_rate=SAMPLE_RATE
         )
         return [(r["start"] / SAMPLE_RATE, r["end"] / SAMPLE_RATE) for r in found]
 
-    def recognise(self, sound: Sound) -> list[Word]:
+    def recognise(self, sound: Float32Array) -> list[Word]:
         """The words heard, region by region; the text may be wrong."""
         self._decoder = self._decoder or self._new_decoder()
         words: list[Word] = []
@@ -66,7 +65,7 @@ class Listener:
             words += _decode(self._decoder, sound, start_s, end_s)
         return words
 
-    def align(self, sound: Sound, passage: Passage) -> list[Word]:
+    def align(self, sound: Float32Array, passage: Passage) -> list[Word]:
         """The words of a known text; those that the pronouncing dictionary lacks are left out of it.
 
         An empty list when nothing can be aligned: the text is not what is said, or none of it is in the dictionary.
@@ -83,7 +82,7 @@ class Listener:
         return _decode(self._aligner, sound, passage.start_s, end_s)
 
 
-def _decode(decoder: Any, sound: Sound, start_s: float, end_s: float) -> list[Word]:
+def _decode(decoder: Any, sound: Float32Array, start_s: float, end_s: float) -> list[Word]:
     """The words that the decoder finds in a stretch."""
     stretch = sound[int(start_s * SAMPLE_RATE) : int(end_s * SAMPLE_RATE)]
     if len(stretch) < SAMPLE_RATE // 10:

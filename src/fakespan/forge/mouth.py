@@ -14,13 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fakespan.arrays import AnyArray, Float32Array, Float64Array, UInt8Array
 from fakespan.errors import DataError
 from fakespan.media.detect import FaceDetector
 
 __all__ = ["Look", "draw_look", "find_landmarks", "swap_mouth"]
 
-Faces = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Region = Literal["mouth", "lower", "face"]
 
 # centre below the mouth's centre, half width, half height; in distances between the eyes
@@ -71,7 +70,7 @@ def draw_look(rng: np.random.Generator, *, region: Region | None = None, is_gene
     )
 
 
-def find_landmarks(faces: Faces, detector: FaceDetector) -> Floats:
+def find_landmarks(faces: UInt8Array, detector: FaceDetector) -> Float32Array:
     """Eyes, nose and mouth corners of every frame, (n, 5, 2) pixels, steadied over time.
 
     Raises:
@@ -92,7 +91,9 @@ def find_landmarks(faces: Faces, detector: FaceDetector) -> Floats:
     return _steady(points)
 
 
-def swap_mouth(faces: Faces, donor: Faces, look: Look, rng: np.random.Generator, detector: FaceDetector) -> Faces:
+def swap_mouth(
+    faces: UInt8Array, donor: UInt8Array, look: Look, rng: np.random.Generator, detector: FaceDetector
+) -> UInt8Array:
     """The faces with the donor's region in place of their own.
 
     Args:
@@ -129,7 +130,7 @@ def _entrance(k: int, n: int) -> float:
     return 0.55 if n > 3 and k in (0, n - 1) else 1.0
 
 
-def _rendered(face: Faces, look: Look, gap: Floats, rng: np.random.Generator) -> Floats:
+def _rendered(face: UInt8Array, look: Look, gap: Float32Array, rng: np.random.Generator) -> Float32Array:
     """The face as the generator would give it."""
     side = face.shape[0]
     region: Any = face.astype(np.float32)
@@ -145,7 +146,7 @@ def _rendered(face: Faces, look: Look, gap: Floats, rng: np.random.Generator) ->
     return np.asarray(region, np.float32)
 
 
-def _poisson(face: Faces, region: Floats, mask: Floats) -> Floats:
+def _poisson(face: UInt8Array, region: Float32Array, mask: Float32Array) -> Float32Array:
     """The region's gradients grown into the face's colours (Perez et al. 2003, by OpenCV)."""
     inside = (mask[:, :, 0] > 0.5).astype(np.uint8) * 255
     y, x = np.nonzero(inside)
@@ -156,7 +157,7 @@ def _poisson(face: Faces, region: Floats, mask: Floats) -> Floats:
     return np.asarray(cv2.seamlessClone(source, face, inside, centre, cv2.NORMAL_CLONE), np.float32)
 
 
-def _mask(points: Floats, look: Look, side: int) -> Floats:
+def _mask(points: Float32Array, look: Look, side: int) -> Float32Array:
     """Soft ellipse that leans with the eyes, (S, S, 1) in 0..1."""
     eyes = points[1] - points[0]
     unit = max(float(np.hypot(*eyes)), side / 12)
@@ -173,14 +174,14 @@ def _mask(points: Floats, look: Look, side: int) -> Floats:
     return np.asarray((ramp * ramp * (3 - 2 * ramp))[:, :, None], np.float32)
 
 
-def _colour_gap(face: Faces, donor: Faces, mask: Floats) -> Floats:
+def _colour_gap(face: UInt8Array, donor: UInt8Array, mask: Float32Array) -> Float32Array:
     """What must be added to the donor for its skin around the region's border to be the face's, (3,)."""
     border = mask * (1 - mask)
     weight = border / max(float(border.sum()), 1e-6)
     return np.asarray((weight * (face.astype(np.float32) - donor)).sum(axis=(0, 1)), np.float32)
 
 
-def _similarity(source: Floats, target: Floats) -> NDArray[np.float64]:
+def _similarity(source: Float32Array, target: Float32Array) -> Float64Array:
     """Scale, rotation and shift (2, 3) that lay the source's landmarks on the target's (Umeyama 1991)."""
     share = WEIGHTS / WEIGHTS.sum()
     a, b = (share * source).sum(0), (share * target).sum(0)
@@ -190,14 +191,14 @@ def _similarity(source: Floats, target: Floats) -> NDArray[np.float64]:
     return np.concatenate([turn, (b - turn @ a)[:, None]], axis=1)
 
 
-def _warped(face: Faces, matrix: NDArray[np.floating[Any]], side: int) -> Faces:
+def _warped(face: UInt8Array, matrix: NDArray[np.floating[Any]], side: int) -> UInt8Array:
     warped = cv2.warpAffine(
         face, matrix.astype(float), (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
     return np.asarray(warped, np.uint8)
 
 
-def _steady(values: NDArray[Any], sigma: float = 1.0) -> Floats:
+def _steady(values: AnyArray, sigma: float = 1.0) -> Float32Array:
     """Smoothed along the first axis by a Gaussian of `sigma` frames, ends repeated."""
     reach = int(3 * sigma)
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)

@@ -11,14 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from fakespan.config import SAMPLE_RATE
 
 __all__ = ["PitchTrack", "change_speech", "semitones", "track_pitch"]
 
-Sound = NDArray[np.float32]
-Floats = NDArray[np.float64]
 HOP = 160  # 10 ms
 WINDOW = 480  # 30 ms: three periods of a low voice
 LOWEST_HZ, HIGHEST_HZ = 60.0, 400.0
@@ -30,7 +28,7 @@ UNVOICED_PERIOD = 80  # samples between the grains where there is no pitch
 class PitchTrack:
     """Fundamental frequency every 10 ms; frame k is centred on sample 160 k."""
 
-    f0_hz: NDArray[np.float64]  # (n,); 0 where there is no pitch
+    f0_hz: Float64Array  # (n,); 0 where there is no pitch
 
     def at(self, sample: int) -> float:
         """Hertz at a sample; 0 where there is no pitch."""
@@ -62,7 +60,7 @@ def semitones(ratio: float) -> float:
     return float(12 * np.log2(ratio))
 
 
-def track_pitch(sound: Sound) -> PitchTrack:
+def track_pitch(sound: Float32Array) -> PitchTrack:
     """The fundamental frequency of speech, (len // 160 + 1,) frames."""
     correlation, power = _correlate(_below(np.asarray(sound, np.float64), 1000.0))
     loud = power > max(1e-9, 0.003 * float(np.quantile(power, 0.95)))  # 25 dB below the loud parts is no voice
@@ -77,7 +75,9 @@ def track_pitch(sound: Sound) -> PitchTrack:
     )
 
 
-def change_speech(sound: Sound, n: int, ratio: float | Floats = 1.0, track: PitchTrack | None = None) -> Sound:
+def change_speech(
+    sound: Float32Array, n: int, ratio: float | Float64Array = 1.0, track: PitchTrack | None = None
+) -> Float32Array:
     """The same words in n samples, with every pitch multiplied by a ratio.
 
     Args:
@@ -116,7 +116,7 @@ def change_speech(sound: Sound, n: int, ratio: float | Floats = 1.0, track: Pitc
     return np.asarray(new[margin : margin + n], np.float32)
 
 
-def _below(sound: Floats, edge_hz: float) -> Floats:
+def _below(sound: Float64Array, edge_hz: float) -> Float64Array:
     """Without what is above the edge, nor hum and offset below 50 Hz; zero phase."""
     n = len(sound) + WINDOW
     hz = np.fft.rfftfreq(n, 1 / SAMPLE_RATE)
@@ -124,7 +124,7 @@ def _below(sound: Floats, edge_hz: float) -> Floats:
     return np.fft.irfft(np.fft.rfft(sound, n) * gain, n)[: len(sound)]
 
 
-def _correlate(sound: Floats) -> tuple[Floats, Floats]:
+def _correlate(sound: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Normalised cross-correlation (frames, lags) of each frame with what follows it, and each frame's power."""
     n_lags = int(SAMPLE_RATE / LOWEST_HZ) + 2
     length = WINDOW + n_lags
@@ -138,14 +138,14 @@ def _correlate(sound: Floats) -> tuple[Floats, Floats]:
     return products / np.sqrt(energies[:, :1] * energies + 1e-12), energies[:, 0] / WINDOW
 
 
-def _power(sound: Sound) -> Floats:
+def _power(sound: Float32Array) -> Float64Array:
     """Mean square of each frame, (frames,)."""
     sums = np.cumsum(np.pad(np.asarray(sound, np.float64) ** 2, (WINDOW // 2 + 1, WINDOW)))
     at = np.arange(len(sound) // HOP + 1) * HOP
     return np.asarray((sums[at + WINDOW] - sums[at]) / WINDOW)
 
 
-def _best(correlation: Floats, loud: NDArray[np.bool_], low_hz: float, high_hz: float) -> Floats:
+def _best(correlation: Float64Array, loud: BoolArray, low_hz: float, high_hz: float) -> Float64Array:
     """Hertz of the best lag of each frame, 0 where none is good; of nearly equal lags the shorter."""
     first, last = int(SAMPLE_RATE / high_hz), min(correlation.shape[1] - 2, int(np.ceil(SAMPLE_RATE / low_hz)))
     lags = np.arange(first, last + 1)
@@ -161,7 +161,7 @@ def _best(correlation: Floats, loud: NDArray[np.bool_], low_hz: float, high_hz: 
     return np.where((b > MIN_CORRELATION) & loud & (scores[rows, k] > -1), SAMPLE_RATE / lag, 0.0)
 
 
-def _without_specks(f0_hz: Floats) -> Floats:
+def _without_specks(f0_hz: Float64Array) -> Float64Array:
     """Without frames that stand alone, or lie more than three semitones off the median of their neighbours."""
     out = f0_hz.copy()
     for k, hz in enumerate(f0_hz):
@@ -172,7 +172,7 @@ def _without_specks(f0_hz: Floats) -> Floats:
     return out
 
 
-def _marks(sound: Sound, track: PitchTrack) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+def _marks(sound: Float32Array, track: PitchTrack) -> tuple[Int64Array, Int64Array, BoolArray]:
     """Where the grains sit: on the pulses of voiced speech, evenly elsewhere; their periods; which are voiced."""
     low = _below(np.asarray(sound, np.float64), 1000.0)
     if -low.min() > low.max():

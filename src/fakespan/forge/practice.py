@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fakespan.config import FPS, SAMPLE_RATE, Framing
+from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.config import FPS, SAMPLES_PER_FRAME, Framing
 from fakespan.data.augment import disturb, through_codec
 from fakespan.data.dataset import Example
 from fakespan.errors import ConfigError
@@ -25,10 +25,7 @@ from fakespan.media.features import prepare_crop
 
 __all__ = ["PracticeConfig", "make_example"]
 
-SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
 Kind = Literal["real", "audio", "visual", "both"]
-Faces = NDArray[np.uint8]
-Sound = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ def _draw_spans(n_frames: int, config: PracticeConfig, rng: np.random.Generator)
 
 def _find_donor(
     clips: Sequence[Clip], which: int, span: tuple[int, int], rng: np.random.Generator
-) -> tuple[Faces, Sound] | None:
+) -> tuple[UInt8Array, Float32Array] | None:
     """Faces and sound of the same speaker elsewhere, 1.5 times as long as the span; None in about a third of cases.
 
     The span is in frames of the whole clip: one's own words are not lent to themselves.
@@ -135,8 +132,8 @@ def _find_donor(
 
 
 def _forge_sound(
-    sound: Sound, span: tuple[int, int], donor: tuple[Faces, Sound] | None, rng: np.random.Generator
-) -> tuple[Sound, str]:
+    sound: Float32Array, span: tuple[int, int], donor: tuple[UInt8Array, Float32Array] | None, rng: np.random.Generator
+) -> tuple[Float32Array, str]:
     treatments: tuple[Treatment, ...] = ("mel", "pitch", "speed", "band", "none")
     shares = (0.45, 0.15, 0.1, 0.1, 0.2) if donor else (0.5, 0.2, 0.15, 0.15, 0.0)
     treatment = treatments[rng.choice(5, p=shares)]
@@ -146,8 +143,8 @@ def _forge_sound(
 
 
 def _forge_faces(
-    faces: Faces, span: tuple[int, int], donor: tuple[Faces, Sound] | None, rng: np.random.Generator
-) -> tuple[Faces, str]:
+    faces: UInt8Array, span: tuple[int, int], donor: tuple[UInt8Array, Float32Array] | None, rng: np.random.Generator
+) -> tuple[UInt8Array, str]:
     begin, end = span
     look = draw_look(rng, has_donor=donor is not None)
     skip = 0 if donor is None else (len(donor[0]) - (end - begin)) // 2

@@ -11,15 +11,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from fakespan.arrays import Float32Array, UInt8Array
 
 __all__ = ["retime"]
 
-Faces = NDArray[np.uint8]
 NEAR = 0.12  # of a frame: closer than that to a frame, it is taken as it is
 
 
-def retime(faces: Faces, n_wanted: int) -> Faces:
+def retime(faces: UInt8Array, n_wanted: int) -> UInt8Array:
     """Pictures (n, S, S, 3) -> (n_wanted, S, S, 3), evenly over the same motion; first and last stay first and last.
 
     >>> retime(np.zeros((4, 16, 16, 3), np.uint8), 6).shape
@@ -31,7 +31,7 @@ def retime(faces: Faces, n_wanted: int) -> Faces:
     return np.stack([_at(faces, float(place)) for place in places]) if n_wanted else faces[:0]
 
 
-def _at(faces: Faces, place: float) -> Faces:
+def _at(faces: UInt8Array, place: float) -> UInt8Array:
     before = min(int(place), len(faces) - 1)
     share = place - before
     if share < NEAR or before + 1 >= len(faces):
@@ -39,7 +39,7 @@ def _at(faces: Faces, place: float) -> Faces:
     return np.asarray(faces[before + 1]) if share > 1 - NEAR else _between(faces[before], faces[before + 1], share)
 
 
-def _between(a: Faces, b: Faces, share: float) -> Faces:
+def _between(a: UInt8Array, b: UInt8Array, share: float) -> UInt8Array:
     """The picture at `share` of the way from a to b."""
     grey_a, grey_b = (cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) for face in (a, b))
     method: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # type: ignore[attr-defined]
@@ -49,7 +49,7 @@ def _between(a: Faces, b: Faces, share: float) -> Faces:
     return np.asarray(np.clip((1 - share) * moved_a + share * moved_b + 0.5, 0, 255), np.uint8)
 
 
-def _moved(face: Faces, shift: NDArray[np.float32]) -> NDArray[np.float32]:
+def _moved(face: UInt8Array, shift: Float32Array) -> Float32Array:
     y, x = np.mgrid[: face.shape[0], : face.shape[1]].astype(np.float32)
     moved = cv2.remap(face, x + shift[..., 0], y + shift[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)

@@ -14,8 +14,8 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array, Float64Array, Int64Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.forge.pitch import PitchTrack, change_speech, semitones, track_pitch
 from fakespan.forge.tone import Recording, active_level_db, settle
@@ -33,7 +33,6 @@ __all__ = [
     "swap_speech",
 ]
 
-Sound = NDArray[np.float32]
 MIN_TEMPO, MAX_TEMPO = 0.7, 1.4  # of the new words, as a multiple of how they were spoken
 MAX_SEMITONES = 4.0
 FADE_S = 0.012
@@ -53,10 +52,10 @@ METHODS = tuple(f"{family}-{fingerprint}" for family, kinds in FAMILIES.items() 
 class Donor:
     """New words, in the sound that they are cut from."""
 
-    sound: Sound
+    sound: Float32Array
     start_s: float  # of the words, about
     end_s: float
-    recording: Sound | None = None  # more of that voice in that room, where `sound` is shorter than a second
+    recording: Float32Array | None = None  # more of that voice in that room, where `sound` is shorter than a second
 
     @property
     def heard(self) -> Recording | None:
@@ -69,14 +68,14 @@ class Donor:
 class Swapped:
     """A clip with other words in it."""
 
-    sound: Sound
+    sound: Float32Array
     start_s: float  # of the new words, in the new sound
     end_s: float
     old_start_s: float  # of what they stand for, in the old sound; start_s is the same
     old_end_s: float
 
 
-def cut_points(sound: Sound, start_s: float, end_s: float, reach_s: float = 0.03) -> tuple[int, int]:
+def cut_points(sound: Float32Array, start_s: float, end_s: float, reach_s: float = 0.03) -> tuple[int, int]:
     """The samples at which to cut a word out: each border moves to the quietest place near it, on a zero crossing.
 
     Args:
@@ -95,7 +94,7 @@ def cut_points(sound: Sound, start_s: float, end_s: float, reach_s: float = 0.03
 
 
 def matching_cuts(
-    sound: Sound, span_s: tuple[float, float], donor: Donor, reach_s: float = 0.03
+    sound: Float32Array, span_s: tuple[float, float], donor: Donor, reach_s: float = 0.03
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Where to cut the clip and where the donor, so that at both borders the two sound alike and are quiet.
 
@@ -109,7 +108,7 @@ def matching_cuts(
 
 
 def swap_speech(
-    sound: Sound,
+    sound: Float32Array,
     span_s: tuple[float, float],
     donor: Donor | None,
     *,
@@ -151,7 +150,7 @@ def swap_speech(
     return Swapped(join(sound, start, end, words), *at)
 
 
-def join(sound: Sound, start: int, end: int, words: Sound, fade_s: float = FADE_S) -> Sound:
+def join(sound: Float32Array, start: int, end: int, words: Float32Array, fade_s: float = FADE_S) -> Float32Array:
     """The sound with words in place of the samples `[start, end)`.
 
     Inside both ends of the words the old sound fades out and in. The weights keep the power of the sum, whether the two
@@ -165,14 +164,14 @@ def join(sound: Sound, start: int, end: int, words: Sound, fade_s: float = FADE_
     return np.concatenate([sound[:start], middle, sound[end:]])
 
 
-def _in_step(sound: Sound, start: int, end: int, words: Sound) -> tuple[int, int]:
+def _in_step(sound: Float32Array, start: int, end: int, words: Float32Array) -> tuple[int, int]:
     """The cuts moved by up to 5 ms, so that pulses meet pulses where a voice goes on over a seam."""
     size = min(round(FADE_S * SAMPLE_RATE), len(words) // 4, (end - start) // 2)
     lags = np.arange(-80, 81)
     if size < 32 or start < 80 or end + 80 > len(sound) or end - start < 4 * size:
         return start, end
 
-    def best(first: int, new: Sound) -> int:
+    def best(first: int, new: Float32Array) -> int:
         old = np.lib.stride_tricks.sliding_window_view(sound[first - 80 : first + 80 + size], size)
         alike = old @ new / np.sqrt((old**2).sum(axis=1) * (new**2).sum() + 1e-9)
         return int(lags[np.argmax(alike - 0.001 * np.abs(lags))])
@@ -180,7 +179,7 @@ def _in_step(sound: Sound, start: int, end: int, words: Sound) -> tuple[int, int
     return start + best(start, words[:size]), end + best(end - size, words[-size:])
 
 
-def _blend(old: Sound, new: Sound) -> Sound:
+def _blend(old: Float32Array, new: Float32Array) -> Float32Array:
     """From one sound to another, (n,) each."""
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(len(old)) + 0.5) / len(old))
     alike = float(np.dot(old, new) / (np.sqrt(np.dot(old, old) * np.dot(new, new)) + 1e-9))
@@ -188,7 +187,7 @@ def _blend(old: Sound, new: Sound) -> Sound:
     return np.asarray(((1 - rise) * old + rise * new) / np.sqrt(power), np.float32)
 
 
-def _quiet_place(sound: Sound, at: int, reach: int) -> int:
+def _quiet_place(sound: Float32Array, at: int, reach: int) -> int:
     """The sample near `at` around which 8 ms are the quietest; 3 dB must be gained to go all the way."""
     if reach < 1:
         return at
@@ -202,7 +201,9 @@ def _quiet_place(sound: Sound, at: int, reach: int) -> int:
     return _crossing(sound, best)
 
 
-def _matching_place(sound: Sound, at_s: float, other: Sound, other_at_s: float, reach_s: float) -> tuple[int, int]:
+def _matching_place(
+    sound: Float32Array, at_s: float, other: Float32Array, other_at_s: float, reach_s: float
+) -> tuple[int, int]:
     """A sample near each of the two times, such that the sounds there are alike and quiet."""
     at = min(len(sound), max(0, round(at_s * SAMPLE_RATE)))
     other_at = min(len(other), max(0, round(other_at_s * SAMPLE_RATE)))
@@ -220,7 +221,7 @@ def _matching_place(sound: Sound, at_s: float, other: Sound, other_at_s: float, 
     return _crossing(sound, int(places[best[0]])), _crossing(other, int(other_places[best[1]]))
 
 
-def _looks(sound: Sound, places: NDArray[np.int64]) -> NDArray[np.float64]:
+def _looks(sound: Float32Array, places: Int64Array) -> Float64Array:
     """Level in dB of 16 bands of the 20 ms around each place, relative to the sound's own speech, (places, 16)."""
     padded = np.pad(sound.astype(np.float64), 160)
     frames = np.stack([padded[k : k + 320] for k in places]) * np.hanning(320)
@@ -230,14 +231,14 @@ def _looks(sound: Sound, places: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(np.maximum(10 * np.log10(bands + 1e-10) - active_level_db(sound), -50.0))
 
 
-def _crossing(sound: Sound, at: int) -> int:
+def _crossing(sound: Float32Array, at: int) -> int:
     """The zero crossing within 2 ms, or the place itself."""
     near = np.arange(max(1, at - 32), min(len(sound), at + 32))
     crossings = near[(sound[near] >= 0) != (sound[near - 1] >= 0)]
     return int(crossings[np.argmin(np.abs(crossings - at))]) if len(crossings) else at
 
 
-def _conform(words: Sound, n_wanted: int | None, pitch: _Pitch | None) -> Sound:
+def _conform(words: Float32Array, n_wanted: int | None, pitch: _Pitch | None) -> Float32Array:
     """The words in n samples, at the pitch wanted where they have one, both within what sounds natural."""
     n = len(words) if n_wanted is None else n_wanted
     if len(words) > MAX_TEMPO * 1.02 * n:
@@ -248,7 +249,7 @@ def _conform(words: Sound, n_wanted: int | None, pitch: _Pitch | None) -> Sound:
     return np.pad(spoken, (left, n - n_spoken - left))  # the room is laid under what is missing
 
 
-def _at_pitch(words: Sound, n: int, wanted: _Pitch) -> Sound:
+def _at_pitch(words: Float32Array, n: int, wanted: _Pitch) -> Float32Array:
     """The words in n samples with their median at the pitch wanted, and towards the borders at their neighbours'."""
     track = track_pitch(words)
     said_hz, limit = track.median_hz(), 2 ** (MAX_SEMITONES / 12)
@@ -261,7 +262,7 @@ def _at_pitch(words: Sound, n: int, wanted: _Pitch) -> Sound:
     return change_speech(words, n, ratio * 2 ** (_bridge(track, len(words), ratio, wanted) / 12), track)
 
 
-def _bridge(track: PitchTrack, n: int, ratio: float, wanted: _Pitch) -> NDArray[np.float64]:
+def _bridge(track: PitchTrack, n: int, ratio: float, wanted: _Pitch) -> Float64Array:
     """Semitones to add, (n,), so that the melody of the words begins and ends where that of the clip stops and goes on.
 
     Most of the gap at a border, at most three semitones, fading out over 120 ms; nothing where either is unvoiced.
@@ -292,7 +293,7 @@ def _pitch_wanted(track: PitchTrack, start: int, end: int) -> _Pitch:
     return _Pitch(median_hz, track.near_hz(start - edge, start), track.near_hz(end, end + edge))
 
 
-def _level_wanted(sound: Sound, start: int, end: int) -> float:
+def _level_wanted(sound: Float32Array, start: int, end: int) -> float:
     """Of the words that are replaced, unless they are much softer or louder than the clip's speech."""
     usual_db = active_level_db(sound)
     return float(np.clip(active_level_db(sound[start:end]), usual_db - 8, usual_db + 6))

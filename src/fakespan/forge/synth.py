@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.errors import DataError, FakespanError, UsageError
 from fakespan.forge.pitch import track_pitch
@@ -33,7 +33,6 @@ from fakespan.media.decode import read_sound
 
 __all__ = ["Engine", "PluginEngine", "choose_voice", "engine_named", "engines", "trim", "write_wav"]
 
-Sound = NDArray[np.float32]
 MAX_CHARACTERS = 500
 MAX_WAV_BYTES = 64 * 2**20
 MAX_SPOKEN_S = 60.0
@@ -64,7 +63,7 @@ class Engine:
         *,
         length_s: float | None = None,
         f0_hz: float | None = None,
-    ) -> Sound:
+    ) -> Float32Array:
         """The text spoken, (n,), without the silence before and after it; equal arguments give equal sound.
 
         Args:
@@ -91,7 +90,7 @@ class Engine:
             pitch *= float(np.clip(f0_hz / said_hz, 0.5, 2.0))
         return self._speak(text, voice, tempo, pitch)
 
-    def _speak(self, text: str, voice: str, tempo: float, pitch: float) -> Sound:
+    def _speak(self, text: str, voice: str, tempo: float, pitch: float) -> Float32Array:
         if not self.installed:
             got, remedy = "no such program on PATH", f"run: apt-get install {self.name}"
             raise UsageError(self.name, expected=f"the program {self.program}", got=got, remedy=remedy)
@@ -103,7 +102,7 @@ class Engine:
             return _read_wav(out, self.name)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - engines live as long as the program
-    def sample(self, voice: str) -> Sound:
+    def sample(self, voice: str) -> Float32Array:
         """A sentence in that voice, to know its timbre and pitch by."""
         return self._speak(SENTENCE, voice, 1.0, 1.0)
 
@@ -118,7 +117,7 @@ class PluginEngine:
     def __post_init__(self) -> None:
         split_template(self.command, PLACES)
 
-    def speak(self, text: str, reference: Sound, rng: np.random.Generator) -> Sound:
+    def speak(self, text: str, reference: Float32Array, rng: np.random.Generator) -> Float32Array:
         """The text in the voice of the reference, (n,), as the program gives it but for silence before and after.
 
         Raises:
@@ -181,7 +180,7 @@ def choose_voice(
     return engine, min(tried, key=distance)
 
 
-def trim(sound: Sound, keep_s: float = 0.015) -> Sound:
+def trim(sound: Float32Array, keep_s: float = 0.015) -> Float32Array:
     """Without the near silence (33 dB below the loudest 10 ms; engines leave a hum) before and after the speech.
 
     >>> len(trim(np.r_[np.zeros(8000), np.ones(1600), np.zeros(8000)].astype(np.float32), keep_s=0))
@@ -195,7 +194,7 @@ def trim(sound: Sound, keep_s: float = 0.015) -> Sound:
     return sound[max(0, spoken[0] * 160 - keep) : (spoken[-1] + 1) * 160 + keep]
 
 
-def write_wav(path: Path, sound: Sound) -> None:
+def write_wav(path: Path, sound: Float32Array) -> None:
     """Mono 16 bit at 16 kHz."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -210,7 +209,7 @@ def _check_text(text: str, name: str) -> None:
         raise DataError(name, expected=f"a text of 1 to {MAX_CHARACTERS} characters", got=got, remedy="leave it out")
 
 
-def _read_wav(path: Path, name: str) -> Sound:
+def _read_wav(path: Path, name: str) -> Float32Array:
     """The speech in a file, without silence around it.
 
     Raises:

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array, Float64Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.forge.pitch import PitchTrack, track_pitch
 from fakespan.forge.voice import from_spectrum, to_spectrum
 
 __all__ = ["Recording", "active_level_db", "limit_band", "match_timbre", "settle"]
 
-Sound = NDArray[np.float32]
-Power = NDArray[np.float64]
 N_BINS = 257
 FRAME_HOP = 128  # of to_spectrum
 MAX_EQ_DB = 12.0
@@ -32,12 +31,12 @@ SILENT = 1e-7  # power of a frame: digital silence is no room
 class Recording:
     """What `settle` must know of a recording."""
 
-    timbre_db: Power  # (257,) mean spectrum of active speech, smoothed over a third of an octave
-    room: Power  # (257,) mean power of its quiet frames
+    timbre_db: Float64Array  # (257,) mean spectrum of active speech, smoothed over a third of an octave
+    room: Float64Array  # (257,) mean power of its quiet frames
     edge_hz: float  # nothing sounds above; 8000: all is there
 
     @classmethod
-    def of(cls, sound: Sound) -> Recording:
+    def of(cls, sound: Float32Array) -> Recording:
         """Listens to a whole clip (or at least a second of it)."""
         power = _power(sound)
         timbre_db = _timbre_db(power)
@@ -47,7 +46,7 @@ class Recording:
         return cls(timbre_db, _room(power, track_pitch(sound)), edge_hz)
 
 
-def active_level_db(sound: Sound) -> float:
+def active_level_db(sound: Float32Array) -> float:
     """Loudness of active speech in dB of full scale, weighted like hearing (IEC 61672, curve A); -100 for silence.
 
     Unweighted, a voice with a strong fundamental would count as loud: of two different voices the other would shout.
@@ -65,14 +64,16 @@ def active_level_db(sound: Sound) -> float:
     return float(10 * np.log10(active.mean() + 1e-10))
 
 
-def _a_weight(hz: NDArray[np.floating[Any]]) -> Power:
+def _a_weight(hz: NDArray[np.floating[Any]]) -> Float64Array:
     """The amplitude of curve A, 1 at 1 kHz."""
     f2 = hz**2
     curve = 12194**2 * f2**2 / ((f2 + 20.6**2) * np.sqrt((f2 + 107.7**2) * (f2 + 737.9**2)) * (f2 + 12194**2))
     return np.asarray(curve * 1.2589)
 
 
-def settle(words: Sound, own: Recording | None, other: Recording, level_db: float, rng: np.random.Generator) -> Sound:
+def settle(
+    words: Float32Array, own: Recording | None, other: Recording, level_db: float, rng: np.random.Generator
+) -> Float32Array:
     """Words from one recording as they would sound in another: band, timbre, level, room.
 
     Args:
@@ -95,7 +96,7 @@ def settle(words: Sound, own: Recording | None, other: Recording, level_db: floa
     return _fill_room(out, other.room, rng)
 
 
-def limit_band(words: Sound, edge_hz: float) -> Sound:
+def limit_band(words: Float32Array, edge_hz: float) -> Float32Array:
     """Without what is above the edge."""
     if edge_hz >= 0.95 * SAMPLE_RATE / 2:
         return words
@@ -103,7 +104,7 @@ def limit_band(words: Sound, edge_hz: float) -> Sound:
     return np.fft.irfft(np.fft.rfft(words) / (1 + (hz / edge_hz) ** 40), len(words)).astype(np.float32)
 
 
-def match_timbre(words: Sound, own_db: Power, wanted_db: Power) -> Sound:
+def match_timbre(words: Float32Array, own_db: Float64Array, wanted_db: Float64Array) -> Float32Array:
     """A gentle equaliser, at most 12 dB, from one mean spectrum to another; the level is left to what comes next."""
     n = len(words) + 512
     curve = np.interp(
@@ -112,7 +113,7 @@ def match_timbre(words: Sound, own_db: Power, wanted_db: Power) -> Sound:
     return np.fft.irfft(np.fft.rfft(words, n) * 10 ** (curve / 20), n)[: len(words)].astype(np.float32)
 
 
-def _eq_db(own_db: Power, wanted_db: Power) -> Power:
+def _eq_db(own_db: Float64Array, wanted_db: Float64Array) -> Float64Array:
     """(257,) the equaliser, 0 dB on average over the speech band; below 80 Hz only hum differs."""
     gap = wanted_db - own_db
     gap[: int(80 / SAMPLE_RATE * 512) + 1] = gap[int(80 / SAMPLE_RATE * 512) + 1]
@@ -120,7 +121,7 @@ def _eq_db(own_db: Power, wanted_db: Power) -> Power:
     return np.asarray(np.clip(gap - gap[speech].mean(), -MAX_EQ_DB, MAX_EQ_DB))
 
 
-def _quieten(words: Sound, own: Recording, other: Recording, gain: float) -> Sound:
+def _quieten(words: Float32Array, own: Recording, other: Recording, gain: float) -> Float32Array:
     """Takes away what the words' own room is louder than the other (Wiener's filter, no deeper than the other room)."""
     floor = own.room * gain**2 * 10 ** (_eq_db(own.timbre_db, other.timbre_db) / 10)
     if not (floor > 1.5 * other.room + 1e-12).any():
@@ -132,7 +133,7 @@ def _quieten(words: Sound, own: Recording, other: Recording, gain: float) -> Sou
     return from_spectrum(spectrum * torch.from_numpy(keep.astype(np.float32)), len(words))
 
 
-def _fill_room(words: Sound, room: Power, rng: np.random.Generator) -> Sound:
+def _fill_room(words: Float32Array, room: Float64Array, rng: np.random.Generator) -> Float32Array:
     """Noise of the room wherever, in time and frequency, the words are quieter than the room."""
     spectrum = to_spectrum(words)
     missing = np.sqrt(np.maximum(room[:, None] - _blurred(spectrum), 0) / (512 * 0.375))  # hann's mean square
@@ -141,11 +142,11 @@ def _fill_room(words: Sound, room: Power, rng: np.random.Generator) -> Sound:
     return np.clip(from_spectrum(filled, len(words)), -1.0, 1.0)
 
 
-def _power(sound: Sound) -> Power:
+def _power(sound: Float32Array) -> Float64Array:
     return (to_spectrum(sound).abs() ** 2).numpy().astype(np.float64)
 
 
-def _room(power: Power, track: PitchTrack) -> Power:
+def _room(power: Float64Array, track: PitchTrack) -> Float64Array:
     """(257,) the mean power of stationary noise, from the quiet frames and from each bin's own quiet moments.
 
     The lesser of two estimates that agree on noise (whose power is exponentially distributed): 1.44 times the median of
@@ -164,14 +165,14 @@ def _room(power: Power, track: PitchTrack) -> Power:
     return np.asarray(np.convolve(np.pad(room, 2, mode="edge"), np.ones(5) / 5, "valid"))
 
 
-def _blurred(spectrum: torch.Tensor) -> Power:
+def _blurred(spectrum: torch.Tensor) -> Float64Array:
     """Power averaged over three frames and five bins: what there is nearby."""
     power = (spectrum.abs() ** 2)[None, None]
     mean = torch.nn.functional.avg_pool2d(power, (5, 3), 1, (2, 1), count_include_pad=False)[0, 0]
     return mean.numpy().astype(np.float64) + 1e-12
 
 
-def _timbre_db(power: Power) -> Power:
+def _timbre_db(power: Float64Array) -> Float64Array:
     """Mean over the active frames, then over a third of an octave (at least 200 Hz) around each bin."""
     loudness = power.sum(axis=0)
     mean = power[:, loudness >= 0.01 * np.quantile(loudness, 0.95)].mean(axis=1)

@@ -13,13 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fakespan.arrays import BoolArray, Float32Array, UInt8Array
 from fakespan.media.features import log_mel
 
 __all__ = ["choose_mouths"]
 
-Faces = NDArray[np.uint8]
-Sound = NDArray[np.float32]
-Floats = NDArray[np.float32]
 CONTEXT = 2  # frames to each side that a sound is heard with
 N_CANDIDATES = 24
 JUMP_COST = 0.35  # of leaving a run of filmed frames, in units of the mean distance of candidates
@@ -27,8 +25,8 @@ PICTURE_COST = 1.2  # weight of the difference of the two mouths at a jump
 
 
 def choose_mouths(
-    sound: Sound, filmed: Sequence[tuple[Faces, Sound]], forbidden: tuple[int, int] | None = None
-) -> Faces:
+    sound: Float32Array, filmed: Sequence[tuple[UInt8Array, Float32Array]], forbidden: tuple[int, int] | None = None
+) -> UInt8Array:
     """Faces (n, S, S, 3) for new sound of n frames (640 samples each), out of filmed clips of the same speaker.
 
     Args:
@@ -48,7 +46,7 @@ def choose_mouths(
     return np.stack([faces[k] for k in path])
 
 
-def _path(distance: Floats, candidates: NDArray[np.intp], mouths: Floats, follows: NDArray[np.bool_]) -> list[int]:
+def _path(distance: Float32Array, candidates: NDArray[np.intp], mouths: Float32Array, follows: BoolArray) -> list[int]:
     """The cheapest way through the candidates: distance of sounds, and of pictures where filmed runs are left."""
     own = np.take_along_axis(distance, candidates, axis=1)
     scale = float(own[np.isfinite(own)].mean())
@@ -69,7 +67,7 @@ def _path(distance: Floats, candidates: NDArray[np.intp], mouths: Floats, follow
     return path[::-1]
 
 
-def _heard(sound: Sound) -> Floats:
+def _heard(sound: Float32Array) -> Float32Array:
     """What each frame sounds like with its neighbours, (n, features): a few mel bands, level and voice removed."""
     mel = log_mel(sound).numpy()
     n = mel.shape[1] // 4
@@ -80,7 +78,7 @@ def _heard(sound: Sound) -> Floats:
     return np.concatenate([w * padded[k : k + n] for k, w in enumerate(shares)], axis=1).astype(np.float32)
 
 
-def _mouth(face: Faces) -> Floats:
+def _mouth(face: UInt8Array) -> Float32Array:
     """A tiny picture of the lower face, flattened."""
     side = face.shape[0]
     lower: Any = face[int(0.45 * side) : int(0.8 * side), int(0.25 * side) : int(0.75 * side)]

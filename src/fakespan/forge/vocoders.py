@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.forge.pitch import HOP as PITCH_HOP
 from fakespan.forge.pitch import PitchTrack, track_pitch
@@ -20,20 +20,19 @@ from fakespan.forge.voice import from_spectrum, stretch, through_mel, to_spectru
 
 __all__ = ["FINGERPRINTS"]
 
-Sound = NDArray[np.float32]
-Fingerprint = Callable[[Sound, np.random.Generator], Sound]
+Fingerprint = Callable[[Float32Array, np.random.Generator], Float32Array]
 N_FFT, HOP = 512, 128  # of to_spectrum
 
 
-def _clean(words: Sound, rng: np.random.Generator) -> Sound:
+def _clean(words: Float32Array, rng: np.random.Generator) -> Float32Array:
     return words.copy()
 
 
-def _mel(words: Sound, rng: np.random.Generator) -> Sound:
+def _mel(words: Float32Array, rng: np.random.Generator) -> Float32Array:
     return through_mel(words, int(rng.integers(48, 97)), int(rng.integers(12, 41)), rng)
 
 
-def _phase(words: Sound, rng: np.random.Generator) -> Sound:
+def _phase(words: Float32Array, rng: np.random.Generator) -> Float32Array:
     """Slower and back, or faster and back: the bins lose step."""
     rate = float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.08, 0.3)))
     margin = np.pad(words, 2 * HOP, mode="symmetric" if len(words) > 2 * HOP else "edge")
@@ -41,7 +40,7 @@ def _phase(words: Sound, rng: np.random.Generator) -> Sound:
     return _exactly(back[2 * HOP :], len(words))
 
 
-def _images(words: Sound, rng: np.random.Generator) -> Sound:
+def _images(words: Float32Array, rng: np.random.Generator) -> Float32Array:
     """Above an edge of 2.2 to 3.8 kHz the mirrored band below it, with the envelope of what was there."""
     spectrum = to_spectrum(words)
     edge = round(float(rng.uniform(2200, 3800)) / SAMPLE_RATE * N_FFT)
@@ -54,7 +53,7 @@ def _images(words: Sound, rng: np.random.Generator) -> Sound:
     return from_spectrum(spectrum, len(words))
 
 
-def _lpc(words: Sound, rng: np.random.Generator) -> Sound:
+def _lpc(words: Float32Array, rng: np.random.Generator) -> Float32Array:
     """An all-pole envelope of 14 to 22 coefficients every 8 ms, excited by pulses and noise instead of a throat."""
     track = track_pitch(words)
     edge_hz = float(rng.uniform(2500, 5000))  # voiced speech is noise above it
@@ -82,7 +81,7 @@ def _all_pole(power: torch.Tensor, order: int) -> tuple[torch.Tensor, torch.Tens
     return torch.fft.rfft(filters, N_FFT, dim=1).T.to(torch.complex64), (error / window_power).float()
 
 
-def _pulses(track: PitchTrack, n: int) -> Sound:
+def _pulses(track: PitchTrack, n: int) -> Float32Array:
     """One pulse a period where there is a pitch, of power 1."""
     frames = np.arange(n) / PITCH_HOP
     voiced = np.flatnonzero(track.f0_hz)
@@ -97,7 +96,7 @@ def _pulses(track: PitchTrack, n: int) -> Sound:
     return out
 
 
-def _white(n: int, rng: np.random.Generator) -> Sound:
+def _white(n: int, rng: np.random.Generator) -> Float32Array:
     return rng.standard_normal(n).astype(np.float32)
 
 
@@ -107,7 +106,7 @@ def _smooth(magnitude: torch.Tensor, width: int) -> torch.Tensor:
     return torch.nn.functional.avg_pool1d(padded, width, 1)[0].T
 
 
-def _exactly(words: Sound, n: int) -> Sound:
+def _exactly(words: Float32Array, n: int) -> Float32Array:
     return words[:n] if len(words) >= n else np.pad(words, (0, n - len(words)))
 
 

@@ -12,8 +12,8 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array
 from fakespan.config import SAMPLE_RATE
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "to_spectrum",
 ]
 
-Sound = NDArray[np.float32]
 Treatment = Literal["none", "mel", "pitch", "speed", "band"]
 
 N_FFT = 512
@@ -35,8 +34,12 @@ HOP = 128
 
 
 def forge_sound(
-    sound: Sound, span: tuple[int, int], donor: Sound | None, treatment: Treatment, rng: np.random.Generator
-) -> Sound:
+    sound: Float32Array,
+    span: tuple[int, int],
+    donor: Float32Array | None,
+    treatment: Treatment,
+    rng: np.random.Generator,
+) -> Float32Array:
     """The sound with samples `[start, end)` forged; every other sample is kept, but for cross-fades at the two seams.
 
     Args:
@@ -59,7 +62,7 @@ def forge_sound(
     return replace_span(sound, start, match_level(words, sound[start:end]), fade=int(rng.integers(40, 240)))
 
 
-def replace_span(sound: Sound, start: int, span: Sound, fade: int) -> Sound:
+def replace_span(sound: Float32Array, start: int, span: Float32Array, fade: int) -> Float32Array:
     """The sound with `span` laid over it from `start`, cross-faded over `fade` samples inside both its ends.
 
     >>> replace_span(np.zeros(6, np.float32), 2, np.ones(2, np.float32), fade=0).tolist()
@@ -75,13 +78,13 @@ def replace_span(sound: Sound, start: int, span: Sound, fade: int) -> Sound:
     return out
 
 
-def match_level(span: Sound, like: Sound) -> Sound:
+def match_level(span: Float32Array, like: Float32Array) -> Float32Array:
     """The span at the loudness (RMS) of another stretch, by at most 12 dB."""
     gain = float(np.sqrt((np.mean(like**2) + 1e-7) / (np.mean(span**2) + 1e-7)))
     return np.asarray(span * np.clip(gain, 0.25, 4.0), np.float32)
 
 
-def through_mel(sound: Sound, n_bands: int, n_iterations: int, rng: np.random.Generator) -> Sound:
+def through_mel(sound: Float32Array, n_bands: int, n_iterations: int, rng: np.random.Generator) -> Float32Array:
     """Analysis and re-synthesis through a mel spectrum with phases invented by Griffin and Lim's iteration."""
     magnitude = to_spectrum(sound).abs()
     bank = _mel_bank(n_bands)
@@ -89,7 +92,7 @@ def through_mel(sound: Sound, n_bands: int, n_iterations: int, rng: np.random.Ge
     return _griffin_lim(smooth.clamp_min(0), len(sound), n_iterations, rng)
 
 
-def stretch(sound: Sound, rate: float) -> Sound:
+def stretch(sound: Float32Array, rate: float) -> Float32Array:
     """Faster (rate > 1) or slower at the same pitch, by a phase vocoder; about n / rate samples.
 
     >>> len(stretch(np.zeros(16000, np.float32), 2.0))
@@ -104,7 +107,7 @@ def stretch(sound: Sound, rate: float) -> Sound:
     return from_spectrum(torch.polar(magnitude, phase), int(len(sound) / rate))
 
 
-def _treat(source: Sound, n: int, treatment: Treatment, rng: np.random.Generator) -> Sound:
+def _treat(source: Float32Array, n: int, treatment: Treatment, rng: np.random.Generator) -> Float32Array:
     """About n samples made of the source, as a tool of this kind would leave them."""
     if treatment == "mel":
         return through_mel(_middle(source, n), int(rng.integers(40, 96)), int(rng.integers(8, 33)), rng)
@@ -118,7 +121,7 @@ def _treat(source: Sound, n: int, treatment: Treatment, rng: np.random.Generator
     return _band_limit(span, rng) if treatment == "band" else span
 
 
-def _band_limit(span: Sound, rng: np.random.Generator) -> Sound:
+def _band_limit(span: Float32Array, rng: np.random.Generator) -> Float32Array:
     """A lost upper band and another noise floor: a narrow-band generator."""
     spectrum = np.fft.rfft(span)
     frequency_hz = np.fft.rfftfreq(len(span), 1 / SAMPLE_RATE)
@@ -127,38 +130,38 @@ def _band_limit(span: Sound, rng: np.random.Generator) -> Sound:
     return (np.fft.irfft(spectrum, len(span)) + noise).astype(np.float32)
 
 
-def _middle(source: Sound, n: int) -> Sound:
+def _middle(source: Float32Array, n: int) -> Float32Array:
     """N samples from the middle, or all there are."""
     skip = max(0, (len(source) - n) // 2)
     return source[skip : skip + n]
 
 
-def _fit(span: Sound, n: int) -> Sound:
+def _fit(span: Float32Array, n: int) -> Float32Array:
     """Exactly n samples: cut, or padded by reflection."""
     if len(span) == 0:
         return np.zeros(n, np.float32)
     return span[:n] if len(span) >= n else np.pad(span, (0, n - len(span)), mode="symmetric")
 
 
-def _resample(sound: Sound, n: int) -> Sound:
+def _resample(sound: Float32Array, n: int) -> Float32Array:
     """N samples over the same time, by linear interpolation (a cheap tool's way)."""
     return np.interp(np.linspace(0, len(sound) - 1, n), np.arange(len(sound)), sound).astype(np.float32)
 
 
-def _griffin_lim(magnitude: torch.Tensor, n: int, n_iterations: int, rng: np.random.Generator) -> Sound:
+def _griffin_lim(magnitude: torch.Tensor, n: int, n_iterations: int, rng: np.random.Generator) -> Float32Array:
     phase = torch.from_numpy(rng.uniform(-np.pi, np.pi, magnitude.shape).astype(np.float32))
     for _ in range(n_iterations):
         phase = to_spectrum(from_spectrum(torch.polar(magnitude, phase), n)).angle()
     return from_spectrum(torch.polar(magnitude, phase), n)
 
 
-def to_spectrum(sound: Sound) -> torch.Tensor:
+def to_spectrum(sound: Float32Array) -> torch.Tensor:
     """(257, n // 128 + 1) complex; a sound shorter than 512 samples is padded."""
     padded = torch.from_numpy(_fit(sound, max(len(sound), N_FFT)).copy())  # a clip may be mapped read-only
     return torch.stft(padded, N_FFT, HOP, window=torch.hann_window(N_FFT), return_complex=True)
 
 
-def from_spectrum(spectrum: torch.Tensor, n: int) -> Sound:
+def from_spectrum(spectrum: torch.Tensor, n: int) -> Float32Array:
     """N samples of what `to_spectrum` took apart."""
     full = torch.istft(spectrum, N_FFT, HOP, window=torch.hann_window(N_FFT))
     return _fit(np.asarray(full.numpy(), dtype=np.float32), n)

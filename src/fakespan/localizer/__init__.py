@@ -16,25 +16,22 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.checkpoint import Checkpoint, load_checkpoint
-from fakespan.config import FPS, Decoding, ModelConfig, PostConfig
+from fakespan.config import FPS, SAMPLES_PER_FRAME, Decoding, ModelConfig, PostConfig
 from fakespan.errors import UsageError
 from fakespan.localizer.clock import ClipMaps
-from fakespan.localizer.file import FileScan, Progress
-from fakespan.media.clock import SAMPLES_PER_FRAME, stretch_faces, stretch_sound
+from fakespan.localizer.file import FileScan
+from fakespan.media.clock import stretch_faces, stretch_sound
 from fakespan.media.faces import FaceMode
 from fakespan.media.features import sound_input, spectrum_of_mel
 from fakespan.models.outputs import Output
 from fakespan.models.verdict import Head
-from fakespan.types import Scan
+from fakespan.types import Progress, Scan
 
-__all__ = ["ClipMaps", "Localizer", "Progress", "load_model", "scan"]
-
-Floats = NDArray[np.float32]
-Faces = NDArray[np.uint8]
+__all__ = ["ClipMaps", "Localizer", "load_model", "scan"]
 
 
 class Localizer:
@@ -75,7 +72,7 @@ class Localizer:
         output: Output = self.network(video.to(self.device), heard)
         return output
 
-    def judge(self, faces: Faces | None, sound: Floats | None) -> dict[str, Floats]:
+    def judge(self, faces: UInt8Array | None, sound: Float32Array | None) -> dict[str, Float32Array]:
         """What the network says of one clip, or of what there is of it, frame by frame at 25 a second.
 
         Args:
@@ -90,7 +87,7 @@ class Localizer:
         return self.judge_clip(faces, sound).at_file_clock(self._n_judged(faces, sound))
 
     @torch.inference_mode()
-    def judge_clip(self, faces: Faces | None, sound: Floats | None) -> ClipMaps:
+    def judge_clip(self, faces: UInt8Array | None, sound: Float32Array | None) -> ClipMaps:
         """What the network says of one clip of any length, at the network's own clock: `ClipMaps` with `fps`.
 
         Give the clip as it is, at 25 frames a second (not through `data.clock`): here it is fitted to the network. With
@@ -126,7 +123,7 @@ class Localizer:
         fps = FPS * n_steps / n
         return ClipMaps(fps, **{name: part[0, :, :n_steps].float().cpu().numpy() for name, part in answer.items()})
 
-    def _n_judged(self, faces: Faces | None, sound: Floats | None) -> int:
+    def _n_judged(self, faces: UInt8Array | None, sound: Float32Array | None) -> int:
         """Frames of a clip that the network looks at."""
         n = len(faces) if faces is not None else len(sound if sound is not None else ()) // SAMPLES_PER_FRAME
         return min(n, self.model.n_frames) if self.is_fixed_length and self.model.clock == "pad" else n
@@ -174,7 +171,7 @@ def scan(path: str | Path, model: str | Path = "small", device: str = "auto", **
     return load_model(model, device).scan(path, **options)
 
 
-def _video_input(faces: Faces, n_padded: int, device: torch.device) -> torch.Tensor:
+def _video_input(faces: UInt8Array, n_padded: int, device: torch.device) -> torch.Tensor:
     """Faces (n, 96, 96, 3) -> (1, 3, T, 96, 96) in 0..1, zero-padded."""
     video = torch.zeros(1, 3, n_padded, *faces.shape[1:3], device=device)
     video[0, :, : len(faces)] = torch.from_numpy(faces).to(device).permute(3, 0, 1, 2).float().div_(255)

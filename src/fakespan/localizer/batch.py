@@ -14,21 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from fakespan.config import FPS, ModelConfig
+from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.config import FPS, SAMPLES_PER_FRAME, ModelConfig
 from fakespan.localizer.clock import ClipMaps
-from fakespan.media.clock import SAMPLES_PER_FRAME, stretch_faces, stretch_sound
+from fakespan.media.clock import stretch_faces, stretch_sound
 from fakespan.media.features import sound_input
-from fakespan.media.windows import MapStitcher, Window, windows
+from fakespan.windows import MapStitcher, Window, overlap_frames, windows
 
 if TYPE_CHECKING:
     from fakespan.localizer import Localizer
 
 __all__ = ["Clip", "judge_clips"]
-
-Floats = NDArray[np.float32]
-Faces = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,8 @@ class Clip:
     """What there is to see and to hear of a clip, at 25 frames a second."""
 
     n_frames: int
-    faces: Faces | None  # (n, 96, 96, 3)
-    sound: Floats | None  # at most (640 n,); silence follows
+    faces: UInt8Array | None  # (n, 96, 96, 3)
+    sound: Float32Array | None  # at most (640 n,); silence follows
 
     def part(self, begin: int, end: int) -> Clip:
         """Frames [begin, end) of it."""
@@ -87,7 +84,7 @@ def _parts(number: int, clip: Clip, model: ModelConfig) -> Iterator[_Part]:
         whole = Window(0, model.n_frames, is_first=True, is_last=True)
         yield _Part(number, whole, clip.stretched(model.n_frames), FPS * model.n_frames / clip.n_frames)
         return
-    for window in windows(clip.n_frames, model.n_frames, min(2 * model.max_duration, model.n_frames // 2)):
+    for window in windows(clip.n_frames, model.n_frames, overlap_frames(model.max_duration, model.n_frames)):
         yield _Part(number, window, clip.part(window.begin, window.end))
 
 

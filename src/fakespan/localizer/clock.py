@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array
 from fakespan.boundary_map import at_clock
 from fakespan.config import FPS, ModelConfig
 
 __all__ = ["ClipMaps", "longest_span", "window_frames"]
 
-Floats = NDArray[np.float32]
 
 FRAMES_PER_STEP = 2.5  # of a window for a stretched network: with T = 100 10 s, the mean clip of AV-Deepfake1M
 
@@ -31,18 +30,18 @@ class ClipMaps:
     """
 
     fps: float  # 25 with the "pad" clock, 25 T / n with "stretch"
-    score: Floats  # (D, m): the map that decides, fused, or that of the only modality
-    visual: Floats | None = None  # (D, m)
-    audio: Floats | None = None
-    visual_frames: Floats | None = None  # (1, m) probabilities
-    audio_frames: Floats | None = None
+    score: Float32Array  # (D, m): the map that decides, fused, or that of the only modality
+    visual: Float32Array | None = None  # (D, m)
+    audio: Float32Array | None = None
+    visual_frames: Float32Array | None = None  # (1, m) probabilities
+    audio_frames: Float32Array | None = None
 
     @property
     def n_steps(self) -> int:
         """m: the clip's frames with the "pad" clock, T with "stretch"."""
         return int(self.score.shape[1])
 
-    def at_file_clock(self, n_frames: int) -> dict[str, Floats]:
+    def at_file_clock(self, n_frames: int) -> dict[str, Float32Array]:
         """The parts by name, of the clip's n frames at 25 a second: maps (D', n), rows (1, n)."""
         parts = {name: part for name, part in vars(self).items() if name != "fps" and part is not None}
         if self.fps == FPS:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fakespan import __version__
-from fakespan.config import FPS, SAMPLE_RATE, ModelConfig, PostConfig
+from fakespan.arrays import BoolArray, Float32Array
+from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, ModelConfig, PostConfig
 from fakespan.errors import MediaError
 from fakespan.localizer.findings import StretchMaps, find_curves, find_segments
 from fakespan.localizer.stretch import Judge, Stretch, listen
 from fakespan.localizer.verdict import head_verdict, plain_verdict
-from fakespan.media.clock import SAMPLES_PER_FRAME
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, FaceMode, TrackEnd, follow_faces
 from fakespan.media.probe import probe
 from fakespan.models.verdict import Head
 from fakespan.segments import merge
-from fakespan.types import FaceTrack, MediaInfo, Scan, Verdict
+from fakespan.types import FaceTrack, MediaInfo, Progress, Scan, Verdict
 
-__all__ = ["FileScan", "Progress"]
+__all__ = ["FileScan"]
 
-Floats = NDArray[np.float32]
-Progress = Callable[[float, float], None]
-"""Called with the seconds done and the seconds there are."""
 
 MIN_STRETCH_FRAMES = 10  # a shorter gap between faces is not judged by its sound alone
 
@@ -65,7 +61,7 @@ class FileScan:
         self.notes: list[str] = []
 
     @cached_property
-    def sound(self) -> Floats:
+    def sound(self) -> Float32Array:
         """All of the file's sound, empty when there is none."""
         return read_sound(self.path) if self.info.has_audio else np.zeros(0, np.float32)
 
@@ -188,7 +184,7 @@ class FileScan:
         return head_verdict(self.head, [maps.score for maps, _ in self.stretches], self.model)
 
 
-def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _runs(mask: BoolArray) -> list[tuple[int, int]]:
     """[begin, end) of each run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

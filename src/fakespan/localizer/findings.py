@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fakespan.arrays import Float32Array
 from fakespan.boundary_map import cover, decode, peak, peak_near
 from fakespan.config import FPS, PostConfig
 from fakespan.segments import soft_nms, strongest
@@ -16,7 +14,6 @@ from fakespan.types import Curve, FaceTrack, Modality, Segment
 
 __all__ = ["StretchMaps", "find_curves", "find_segments"]
 
-Floats = NDArray[np.float32]
 
 SHARE_OF_BOTH = 0.5  # a modality counts when its map reaches this share of the other's
 DIGITS = 4  # of a score that is shown; compared with the threshold as it is shown, so that both always agree
@@ -27,11 +24,11 @@ class StretchMaps:
     """What the network said of one stretch: maps (D, n), frame probabilities (n,); None where a modality is missing."""
 
     first_frame: int
-    score: Floats  # (D, n) the map that decides: fused, or that of the only modality
-    visual: Floats | None
-    audio: Floats | None
-    visual_frames: Floats | None
-    audio_frames: Floats | None
+    score: Float32Array  # (D, n) the map that decides: fused, or that of the only modality
+    visual: Float32Array | None
+    audio: Float32Array | None
+    visual_frames: Float32Array | None
+    audio_frames: Float32Array | None
 
     @property
     def peak(self) -> float:

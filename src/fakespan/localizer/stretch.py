@@ -5,31 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fakespan.config import ModelConfig
+from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.config import SAMPLES_PER_FRAME, ModelConfig
 from fakespan.localizer.clock import longest_span, window_frames
 from fakespan.localizer.findings import StretchMaps
-from fakespan.media.clock import SAMPLES_PER_FRAME
-from fakespan.media.windows import MapStitcher, Window, WindowBuffer, windows
+from fakespan.windows import MapStitcher, Window, WindowBuffer, overlap_frames, windows
 
-__all__ = ["SAMPLES_PER_FRAME", "Judge", "Stretch", "listen"]
+__all__ = ["Judge", "Stretch", "listen"]
 
-Floats = NDArray[np.float32]
-Faces = NDArray[np.uint8]
-Judge = Callable[[Faces | None, Floats | None], dict[str, Floats]]
+Judge = Callable[[UInt8Array | None, Float32Array | None], dict[str, Float32Array]]
 """`Localizer.judge`."""
 
 
 class Stretch:
     """One face track on its way through the network, with the sound of its time, from `first_frame` on."""
 
-    def __init__(self, judge: Judge, model: ModelConfig, first_frame: int, sound: Floats) -> None:
+    def __init__(self, judge: Judge, model: ModelConfig, first_frame: int, sound: Float32Array) -> None:
         self.judge, self.first_frame, self.sound = judge, first_frame, sound
         self.buffer = WindowBuffer(window_frames(model), _overlap(model))
         self.said: dict[str, MapStitcher] = {}  # by the names of `judge`
 
-    def push(self, face: Faces) -> None:
+    def push(self, face: UInt8Array) -> None:
         """Take the next face of the track."""
         for window, faces in self.buffer.push(face):
             self._judge(window, faces)
@@ -48,13 +45,13 @@ class Stretch:
             audio_frames=said["audio_frames"][0] if "audio_frames" in said else None,
         )
 
-    def _judge(self, window: Window, faces: Faces) -> None:
+    def _judge(self, window: Window, faces: UInt8Array) -> None:
         for name, part in self.judge(faces, _sound_of(self.sound, self.first_frame, window)).items():
             # all windows of a stretch are equally long, and so are the rows of their maps
             self.said.setdefault(name, MapStitcher(len(part))).add(window, part)
 
 
-def listen(judge: Judge, model: ModelConfig, sound: Floats, begin: int, end: int) -> StretchMaps:
+def listen(judge: Judge, model: ModelConfig, sound: Float32Array, begin: int, end: int) -> StretchMaps:
     """The sound of frames [begin, end), judged alone, with what surrounds it as context."""
     overlap = _overlap(model)
     first, last = max(0, begin - overlap), min(end + overlap, -(-len(sound) // SAMPLES_PER_FRAME))
@@ -69,7 +66,7 @@ def listen(judge: Judge, model: ModelConfig, sound: Floats, begin: int, end: int
     return StretchMaps(begin, score=audio, visual=None, audio=audio, visual_frames=None, audio_frames=frames)
 
 
-def _sound_of(sound: Floats, first_frame: int, window: Window) -> Floats | None:
+def _sound_of(sound: Float32Array, first_frame: int, window: Window) -> Float32Array | None:
     """The sound of a window of a stretch, zero-padded to whole frames; None when the file has none."""
     if len(sound) == 0:
         return None
@@ -80,4 +77,4 @@ def _sound_of(sound: Floats, first_frame: int, window: Window) -> Floats | None:
 
 def _overlap(model: ModelConfig) -> int:
     size = window_frames(model)
-    return min(2 * longest_span(model, size), size // 2)
+    return overlap_frames(longest_span(model, size), size)

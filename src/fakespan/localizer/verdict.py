@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array
 from fakespan.boundary_map import at_clock
 from fakespan.config import ModelConfig
 from fakespan.localizer.clock import longest_span, window_frames
@@ -16,10 +16,8 @@ from fakespan.types import Verdict
 
 __all__ = ["at_network_clock", "head_verdict", "plain_verdict"]
 
-Floats = NDArray[np.float32]
 
-
-def head_verdict(head: Head, maps: Sequence[Floats], model: ModelConfig) -> Verdict:
+def head_verdict(head: Head, maps: Sequence[Float32Array], model: ModelConfig) -> Verdict:
     """What a head says of a file: its score is the largest of its stretches', and of their windows.
 
     Args:
@@ -43,7 +41,7 @@ def plain_verdict(score: float, threshold: float) -> Verdict:
     return Verdict(way="maximum", score=score, threshold=threshold)
 
 
-def at_network_clock(score_map: Floats, model: ModelConfig) -> Iterator[Floats]:
+def at_network_clock(score_map: Float32Array, model: ModelConfig) -> Iterator[Float32Array]:
     """A map as the file tells it, (D', n) at 25 frames a second, as a head knows maps: D rows, the network's steps.
 
     With the "pad" clock it is the same map. With "stretch" it comes in the windows that the network saw, each in T
@@ -60,7 +58,7 @@ def at_network_clock(score_map: Floats, model: ModelConfig) -> Iterator[Floats]:
         yield _in_rows(at_clock(part, steps), model.max_duration)
 
 
-def _in_rows(score_map: Floats, n_rows: int) -> Floats:
+def _in_rows(score_map: Float32Array, n_rows: int) -> Float32Array:
     """The map with so many rows; spans that rounding made longer count as the longest."""
     padded = np.pad(score_map, ((0, max(0, n_rows - len(score_map))), (0, 0)))
     return np.concatenate([padded[: n_rows - 1], padded[n_rows - 1 :].max(axis=0, keepdims=True)])

@@ -7,16 +7,14 @@ drawn out to T frames, so that a frame of the network lasts (clip length / T) se
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.config import SAMPLES_PER_FRAME
 
-__all__ = ["SAMPLES_PER_FRAME", "stretch_faces", "stretch_sound"]
-
-SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
+__all__ = ["stretch_faces", "stretch_sound"]
 
 
-def stretch_faces(faces: NDArray[np.uint8], n_frames: int) -> NDArray[np.uint8]:
+def stretch_faces(faces: UInt8Array, n_frames: int) -> UInt8Array:
     """The frames that nearest-neighbour interpolation takes from a clip of any length, (n, ...) -> (n_frames, ...).
 
     >>> stretch_faces(np.arange(10, dtype=np.uint8), 4).tolist()
@@ -25,7 +23,7 @@ def stretch_faces(faces: NDArray[np.uint8], n_frames: int) -> NDArray[np.uint8]:
     return faces[np.arange(n_frames) * len(faces) // n_frames]
 
 
-def stretch_sound(sound: NDArray[np.float32], n_given: int, n_frames: int) -> NDArray[np.float32]:
+def stretch_sound(sound: Float32Array, n_given: int, n_frames: int) -> Float32Array:
     """The sound of n_given frames (silence where it is shorter) as that of n_frames, by linear interpolation."""
     before, after = n_given * SAMPLES_PER_FRAME, n_frames * SAMPLES_PER_FRAME
     padded = np.pad(sound[:before], (0, max(0, before - len(sound))))

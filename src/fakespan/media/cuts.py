@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fakespan.arrays import Float32Array, UInt8Array
 
 __all__ = ["difference", "mark_cuts"]
 
@@ -25,7 +26,7 @@ N_USUAL = 8  # pictures that say what is usual
 
 
 class _Picture(Protocol):
-    def thumbnail(self, max_side: int) -> NDArray[np.uint8]: ...
+    def thumbnail(self, max_side: int) -> UInt8Array: ...
 
 
 P = TypeVar("P", bound=_Picture)
@@ -34,7 +35,7 @@ P = TypeVar("P", bound=_Picture)
 def mark_cuts(pictures: Iterable[P]) -> Iterator[tuple[P, bool]]:
     """Each picture in turn, with True where a new shot begins (not at the first). Runs one picture ahead."""
     usual: deque[float] = deque(maxlen=N_USUAL)
-    seen: deque[NDArray[np.float32]] = deque(maxlen=4)  # two before, the one judged, the next
+    seen: deque[Float32Array] = deque(maxlen=4)  # two before, the one judged, the next
     judged: P | None = None
     for picture in pictures:
         seen.append(_thumb(picture))
@@ -45,12 +46,12 @@ def mark_cuts(pictures: Iterable[P]) -> Iterator[tuple[P, bool]]:
         yield judged, _is_cut(list(seen)[-3:], None, usual)
 
 
-def difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def difference(one: Float32Array, other: Float32Array) -> float:
     """Mean absolute difference of two thumbnails in 0..1; 1 when their sizes differ."""
     return float(np.abs(one - other).mean()) if one.shape == other.shape else 1.0
 
 
-def _is_cut(until: list[NDArray[np.float32]], after: NDArray[np.float32] | None, usual: deque[float]) -> bool:
+def _is_cut(until: list[Float32Array], after: Float32Array | None, usual: deque[float]) -> bool:
     """Whether the last of `until` (at most three thumbnails) begins a shot; notes its change in `usual`."""
     if len(until) < 2:
         return False
@@ -65,5 +66,5 @@ def _is_cut(until: list[NDArray[np.float32]], after: NDArray[np.float32] | None,
     return is_cut
 
 
-def _thumb(picture: _Picture) -> NDArray[np.float32]:
+def _thumb(picture: _Picture) -> Float32Array:
     return picture.thumbnail(THUMB_SIDE).astype(np.float32) / np.float32(255)

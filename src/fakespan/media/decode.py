@@ -23,15 +23,16 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.errors import MediaError
 from fakespan.media.ahead import run_ahead
 from fakespan.media.container import duration_s, open_media, picture_stream, sound_stream, zero_s
-from fakespan.media.picture import Image, Picture, Source
-from fakespan.media.sound import Sound, SoundClock
+from fakespan.media.picture import Picture, Source
+from fakespan.media.sound import SoundClock
 from fakespan.media.timeline import Timeline, at_clock
 
-__all__ = ["Image", "Picture", "Sound", "iter_sound", "load_pictures", "read_both", "read_pictures", "read_sound"]
+__all__ = ["Picture", "iter_sound", "load_pictures", "read_both", "read_pictures", "read_sound"]
 
 T = TypeVar("T")
 
@@ -72,19 +73,19 @@ def read_pictures(path: str | Path, fps: float = FPS, threads: int = 0) -> Gener
         )
 
 
-def load_pictures(path: str | Path, fps: float = FPS) -> Image:
+def load_pictures(path: str | Path, fps: float = FPS) -> UInt8Array:
     """All pictures of a short clip, (n, H, W, 3) uint8 RGB. Raises MediaError as `read_pictures` does.
 
     Pictures that change their size midway are scaled to that of the first.
     """
-    images: list[Image] = []
+    images: list[UInt8Array] = []
     with closing(read_pictures(path, fps)) as pictures:
         for picture in pictures:
             images.append(picture.rgb() if not images else picture.rgb_of_size(images[0].shape[1], images[0].shape[0]))
     return np.stack(images)
 
 
-def iter_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Sound]:
+def iter_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Float32Array]:
     """The sound in blocks of float32 (n,), mono in -1..1, without a gap from the common zero on.
 
     Channels are averaged; where there is a centre channel among others it counts as much as all others together. Gives
@@ -102,7 +103,7 @@ def iter_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Sou
         yield from clock.finish()
 
 
-def read_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Sound:
+def read_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Float32Array:
     """The whole sound, float32 (n,); n is 0 for a file without sound or with an empty sound stream."""
     blocks = list(iter_sound(path, sample_rate))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
@@ -110,7 +111,7 @@ def read_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Sound:
 
 def read_both(
     path: str | Path, see: Callable[[Iterator[Picture]], T], *, every_picture: bool = False
-) -> tuple[T | None, Sound]:
+) -> tuple[T | None, Float32Array]:
     """Pictures and sound of a short clip in one pass, at 25 a second and 16 kHz; takes no thread but the caller's.
 
     The same values as `read_pictures` and `read_sound`, for less: the file is opened and read once.
@@ -132,7 +133,7 @@ def read_both(
         if not streams:
             raise MediaError(path, expected="picture or sound", got="neither", remedy="give a video")
         clock = SoundClock(Timeline(zero_s(container), duration_s(container)), SAMPLE_RATE)
-        blocks: list[Sound] = []
+        blocks: list[Float32Array] = []
 
         def frames() -> Iterator[Any]:
             for frame in _decoded(container, *streams):

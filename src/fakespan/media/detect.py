@@ -19,11 +19,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.errors import FakespanError
 
 __all__ = ["FaceDetector", "Found", "iou"]
 
-Boxes = NDArray[np.float32]
+Boxes = Float32Array
 
 STAGE_SCORES = (
     0.7,
@@ -41,7 +42,7 @@ class Found:
     """Faces of one picture, best first."""
 
     boxes: Boxes  # (N, 4)
-    scores: NDArray[np.float32]  # (N,), 0..1
+    scores: Float32Array  # (N,), 0..1
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -56,7 +57,7 @@ class FaceDetector:
             cv2.dnn.readNetFromONNX(str(folder / f"{name}.onnx")) for name in ("pnet", "rnet", "onet")
         )
 
-    def detect(self, picture: NDArray[np.uint8], min_face: float = 20.0) -> Found:
+    def detect(self, picture: UInt8Array, min_face: float = 20.0) -> Found:
         """All faces of a picture (H, W, 3) RGB of at least `min_face` pixels; the cost grows with 1 / min_face²."""
         boxes = self._propose(picture, max(min_face, float(FIELD)))
         if len(boxes) == 0:
@@ -70,7 +71,7 @@ class FaceDetector:
         keep = keep[_suppress(found.boxes[keep], found.scores[keep], 0.7, of_smaller=True)]
         return Found(found.boxes[keep], found.scores[keep])
 
-    def refine(self, picture: NDArray[np.uint8], boxes: Boxes) -> Found:
+    def refine(self, picture: UInt8Array, boxes: Boxes) -> Found:
         """The face nearest to each box (N, 4), with its score: one row per row given, low scores included."""
         if len(boxes) == 0:
             return Found(NO_BOXES, np.zeros(0, np.float32))
@@ -78,14 +79,14 @@ class FaceDetector:
         shifts, chances = _run(self._onet, _patches(picture, square, 48), "dense_5", "softmax_2")
         return Found(_shifted(square, shifts), chances[:, 1])
 
-    def landmarks(self, picture: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.float32]:
+    def landmarks(self, picture: UInt8Array, box: Float32Array) -> Float32Array:
         """Five points (5, 2) of the face in a box (4,): eyes, nose, mouth corners, the picture's left first; pixels."""
         square = _squared(box[None])
         (points,) = _run(self._onet, _patches(picture, square, 48), "dense_6")
         corner, side = square[0, :2], square[0, 2] - square[0, 0]
         return np.asarray(corner + side * points.reshape(2, 5).T, np.float32)
 
-    def _propose(self, picture: NDArray[np.uint8], min_face: float) -> Boxes:
+    def _propose(self, picture: UInt8Array, min_face: float) -> Boxes:
         """First stage, over a pyramid of scales."""
         boxes, scores = [NO_BOXES], [np.zeros(0, np.float32)]
         scale = FIELD / min_face
@@ -98,7 +99,7 @@ class FaceDetector:
         together = np.concatenate(boxes)
         return together[_suppress(together, np.concatenate(scores), 0.7)]
 
-    def _propose_at(self, picture: NDArray[np.uint8], scale: float) -> Found:
+    def _propose_at(self, picture: UInt8Array, scale: float) -> Found:
         height, width = picture.shape[:2]
         size = (ceil(width * scale), ceil(height * scale))
         small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -109,7 +110,7 @@ class FaceDetector:
         return Found(_shifted(boxes, shifts[0, column, row]), chances[0, column, row, 1])
 
 
-def iou(one: Boxes, many: Boxes, *, of_smaller: bool = False) -> NDArray[np.float32]:
+def iou(one: Boxes, many: Boxes, *, of_smaller: bool = False) -> Float32Array:
     """Overlap of one box (4,) with many (N, 4): intersection over union, or over the smaller of the two.
 
     >>> iou(np.float32([0, 0, 2, 2]), np.float32([[1, 0, 3, 2]])).round(3).tolist()
@@ -122,7 +123,7 @@ def iou(one: Boxes, many: Boxes, *, of_smaller: bool = False) -> NDArray[np.floa
     return np.asarray(shared / np.maximum(whole, 1e-9), np.float32)
 
 
-def _suppress(boxes: Boxes, scores: NDArray[np.float32], limit: float, *, of_smaller: bool = False) -> NDArray[np.intp]:
+def _suppress(boxes: Boxes, scores: Float32Array, limit: float, *, of_smaller: bool = False) -> NDArray[np.intp]:
     """Indices to keep, best first: a box that overlaps a better one by more than the limit goes."""
     order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
@@ -133,7 +134,7 @@ def _suppress(boxes: Boxes, scores: NDArray[np.float32], limit: float, *, of_sma
     return np.array(kept, np.intp)
 
 
-def _run(net: cv2.dnn.Net, patches: NDArray[np.float32], *names: str) -> list[NDArray[np.float32]]:
+def _run(net: cv2.dnn.Net, patches: Float32Array, *names: str) -> list[Float32Array]:
     net.setInput(patches)
     return [np.asarray(output, np.float32) for output in net.forward(names)]
 
@@ -144,20 +145,20 @@ def _squared(boxes: Boxes) -> Boxes:
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
-def _shifted(boxes: Boxes, shifts: NDArray[np.float32]) -> Boxes:
+def _shifted(boxes: Boxes, shifts: Float32Array) -> Boxes:
     """Each edge moved by its share (N, 4) of the box's width or height."""
     size = boxes[:, 2:] - boxes[:, :2]
     moved: Boxes = boxes + shifts * np.concatenate([size, size], axis=1)
     return moved
 
 
-def _patches(picture: NDArray[np.uint8], boxes: Boxes, side: int) -> NDArray[np.float32]:
+def _patches(picture: UInt8Array, boxes: Boxes, side: int) -> Float32Array:
     """What lies in each box, black outside the picture, scaled to (side, side) and made ready for a network."""
     corners = np.round(boxes).astype(int).tolist()
     return _normalised(np.stack([_patch(picture, corner, side) for corner in corners]))
 
 
-def _patch(picture: NDArray[np.uint8], corner: list[int], side: int) -> NDArray[np.uint8]:
+def _patch(picture: UInt8Array, corner: list[int], side: int) -> UInt8Array:
     x0, y0, x1, y1 = corner
     height, width = picture.shape[:2]
     inside = picture[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
@@ -169,7 +170,7 @@ def _patch(picture: NDArray[np.uint8], corner: list[int], side: int) -> NDArray[
     return np.asarray(cv2.resize(inside, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _normalised(pictures: UInt8Array) -> Float32Array:
     """(N, H, W, 3) bytes -> (N, W, H, 3) in -1..1: these networks were trained on transposed pictures."""
     values = pictures.transpose(0, 2, 1, 3).astype(np.float32, order="C")
     values -= np.float32(127.5)

@@ -28,9 +28,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
+from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import FPS, SAMPLE_RATE
-from fakespan.media.picture import Image, Picture, Source
-from fakespan.media.sound import Sound, to_mono
+from fakespan.media.picture import Picture, Source
+from fakespan.media.sound import to_mono
 
 __all__ = ["roundtrip_sound", "roundtrip_video", "write_video"]
 
@@ -42,9 +43,9 @@ _BLOCK = 4096  # samples handed to the encoder at once
 
 def write_video(
     path: str | Path,
-    frames: Iterable[Image],
+    frames: Iterable[UInt8Array],
     fps: float = FPS,
-    sound: Sound | None = None,
+    sound: Float32Array | None = None,
     sample_rate: int = SAMPLE_RATE,
     *,
     crf: int = 18,
@@ -95,8 +96,8 @@ def write_video(
 
 
 def roundtrip_video(
-    frames: Iterable[Image], fps: float = FPS, crf: int = 23, *, preset: str = "ultrafast", threads: int = 1
-) -> Image:
+    frames: Iterable[UInt8Array], fps: float = FPS, crf: int = 23, *, preset: str = "ultrafast", threads: int = 1
+) -> UInt8Array:
     """The frames (n, H, W, 3) as they come back from H.264 of that quality, same number and size.
 
     Nothing touches the disk. Raises ValueError when there are no frames, or frames of different sizes.
@@ -107,7 +108,7 @@ def roundtrip_video(
     _set_up_video(encoder, first, _rate(fps), {"crf": str(crf), "preset": preset}, threads)
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = threads
-    images: list[Image] = []
+    images: list[UInt8Array] = []
     for frame in itertools.chain(_video_frames(rest, first.shape, encoder.time_base), [None]):
         for packet in encoder.encode(frame):
             images += [_cut_rgb(f, width, height) for f in decoder.decode(packet)]
@@ -115,7 +116,7 @@ def roundtrip_video(
     return np.stack(images)
 
 
-def roundtrip_sound(sound: Sound, sample_rate: int = SAMPLE_RATE, bitrate: int = 64_000) -> Sound:
+def roundtrip_sound(sound: Float32Array, sample_rate: int = SAMPLE_RATE, bitrate: int = 64_000) -> Float32Array:
     """The sound (n,) as it comes back from AAC of that bit rate: same length, and aligned (the codec's delay is cut).
 
     Nothing touches the disk. `sample_rate` must be one that AAC knows (8000 to 96000).
@@ -128,7 +129,7 @@ def roundtrip_sound(sound: Sound, sample_rate: int = SAMPLE_RATE, bitrate: int =
     encoder.open()
     decoder = av.CodecContext.create("aac", "r")
     decoder.extradata = encoder.extradata
-    blocks: list[Sound] = []
+    blocks: list[Float32Array] = []
     delay = 0
     for frame in itertools.chain(_sound_frames(sound, sample_rate), [None]):
         for packet in encoder.encode(frame):
@@ -141,7 +142,7 @@ def roundtrip_sound(sound: Sound, sample_rate: int = SAMPLE_RATE, bitrate: int =
 
 
 def _video_packets(
-    stream: VideoStream, frames: Iterable[Image], shape: tuple[int, ...], rate: Fraction
+    stream: VideoStream, frames: Iterable[UInt8Array], shape: tuple[int, ...], rate: Fraction
 ) -> Iterator[tuple[float, list[Packet[Any]]]]:
     """Encoded pictures, with the time of the frame that went in."""
     n_frames = 0
@@ -150,7 +151,9 @@ def _video_packets(
     yield float(n_frames / rate), list(stream.encode(None))
 
 
-def _sound_packets(stream: AudioStream, sound: Sound, sample_rate: int) -> Iterator[tuple[float, list[Packet[Any]]]]:
+def _sound_packets(
+    stream: AudioStream, sound: Float32Array, sample_rate: int
+) -> Iterator[tuple[float, list[Packet[Any]]]]:
     """Encoded sound, with the time of the block that went in."""
     for k, frame in enumerate(_sound_frames(sound, sample_rate)):
         yield k * _BLOCK / sample_rate, list(stream.encode(frame))
@@ -158,7 +161,7 @@ def _sound_packets(stream: AudioStream, sound: Sound, sample_rate: int) -> Itera
 
 
 def _set_up_video(
-    encoder: VideoCodecContext, first: Image, rate: Fraction, options: dict[str, str], threads: int
+    encoder: VideoCodecContext, first: UInt8Array, rate: Fraction, options: dict[str, str], threads: int
 ) -> None:
     height, width = first.shape[:2]
     encoder.width, encoder.height = width + width % 2, height + height % 2
@@ -174,7 +177,7 @@ def _set_up_sound(encoder: AudioCodecContext, sample_rate: int, bitrate: int) ->
     encoder.bit_rate, encoder.time_base = bitrate, Fraction(1, sample_rate)
 
 
-def _video_frames(frames: Iterable[Image], shape: tuple[int, ...], time_base: Fraction) -> Iterator[VideoFrame]:
+def _video_frames(frames: Iterable[UInt8Array], shape: tuple[int, ...], time_base: Fraction) -> Iterator[VideoFrame]:
     """The frames in the encoder's pixel format, numbered."""
     is_hd = min(shape[:2]) >= _HD_LINES
     for k, image in enumerate(frames):
@@ -190,7 +193,7 @@ def _video_frames(frames: Iterable[Image], shape: tuple[int, ...], time_base: Fr
         yield frame
 
 
-def _even(image: Image) -> Image:
+def _even(image: UInt8Array) -> UInt8Array:
     """The image with even sides, its last row and column repeated where needed."""
     odd_rows, odd_columns = image.shape[0] % 2, image.shape[1] % 2
     if not (odd_rows or odd_columns):
@@ -198,7 +201,7 @@ def _even(image: Image) -> Image:
     return np.pad(image, ((0, odd_rows), (0, odd_columns), (0, 0)), mode="edge")
 
 
-def _sound_frames(sound: Sound, sample_rate: int) -> Iterator[AudioFrame]:
+def _sound_frames(sound: Float32Array, sample_rate: int) -> Iterator[AudioFrame]:
     """The sound in blocks, clipped to -1..1."""
     for start in range(0, len(sound), _BLOCK):
         block = np.clip(sound[start : start + _BLOCK], -1.0, 1.0).astype(np.float32)
@@ -207,7 +210,7 @@ def _sound_frames(sound: Sound, sample_rate: int) -> Iterator[AudioFrame]:
         yield frame
 
 
-def _first(frames: Iterable[Image]) -> tuple[Image, Iterator[Image]]:
+def _first(frames: Iterable[UInt8Array]) -> tuple[UInt8Array, Iterator[UInt8Array]]:
     """The first frame, and an iterator over all of them."""
     every = iter(frames)
     first = next(every, None)
@@ -217,7 +220,7 @@ def _first(frames: Iterable[Image]) -> tuple[Image, Iterator[Image]]:
     return first, itertools.chain([first], every)
 
 
-def _cut_rgb(frame: Any, width: int, height: int) -> Image:
+def _cut_rgb(frame: Any, width: int, height: int) -> UInt8Array:
     """A decoded frame as RGB, without the row or column that made its size even."""
     return Picture(0, 0.0, Source(frame)).rgb()[:height, :width]
 

@@ -15,8 +15,8 @@ from itertools import chain, islice
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import BoolArray, Float32Array, UInt8Array
 from fakespan.config import FPS, Framing
 from fakespan.errors import ConfigError
 from fakespan.media.cuts import mark_cuts
@@ -115,7 +115,7 @@ def _may_be_crop(picture: Picture, config: FaceConfig) -> bool:
     return max(picture.width, picture.height) <= config.whole_max_side and 0.8 <= picture.width / picture.height <= 1.25
 
 
-def _shows_crop(view: NDArray[np.uint8], detector: FaceDetector) -> bool:
+def _shows_crop(view: UInt8Array, detector: FaceDetector) -> bool:
     height, width = view.shape[:2]
     found = detector.detect(view, min_face=0.3 * min(height, width))
     if len(found) == 0:
@@ -238,7 +238,7 @@ class _Follower:
         if track.n_found == N_BELIEVED:
             track.id, self._n_ids = self._n_ids, self._n_ids + 1
 
-    def _welcome(self, found: Found, overlaps: NDArray[np.float32], picture: Picture) -> None:
+    def _welcome(self, found: Found, overlaps: Float32Array, picture: Picture) -> None:
         """Begins a track for each face that no track has, the largest first, as long as there is room."""
         is_new = overlaps.max(axis=0, initial=0.0) < SAME_FACE
         order = sorted(np.flatnonzero(is_new), key=lambda k: -to_place(found.boxes[k])[2])
@@ -248,13 +248,13 @@ class _Follower:
             self._tracks.append(LiveTrack(found.boxes[k], picture.index, min_frames, size, self._config.framing))
 
     @staticmethod
-    def _view(picture: Picture, side: int) -> tuple[NDArray[np.uint8], float]:
+    def _view(picture: Picture, side: int) -> tuple[UInt8Array, float]:
         """The picture at most `side` large, and how many of its pixels one of the view spans."""
         view = picture.thumbnail(side)
         return view, picture.width / view.shape[1]
 
 
-def _is_visible(boxes: NDArray[np.float32], picture: Picture) -> NDArray[np.bool_]:
+def _is_visible(boxes: Float32Array, picture: Picture) -> BoolArray:
     frame = np.array([0, 0, picture.width, picture.height], np.float32)
     inner = np.minimum(boxes[:, 2:], frame[2:]) - np.maximum(boxes[:, :2], frame[:2])
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)

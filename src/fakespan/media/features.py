@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fakespan.arrays import AnyArray, Float32Array, UInt8Array
 from fakespan.config import FPS, SAMPLE_RATE, Framing
-from fakespan.media.picture import Image
 
 __all__ = [
     "CROP_SIZE",
@@ -50,7 +50,7 @@ CROP_SIZE = 224
 MOUTH_BOX = (0.25, 0.32, 0.75, 0.82)  # x0, y0, x1, y1 as shares of a face crop
 
 
-def log_mel(sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
+def log_mel(sound: Tensor | AnyArray) -> Tensor:
     """Log power of 64 HTK mel bands, 0 to 8 kHz.
 
     Args:
@@ -72,7 +72,7 @@ def log_mel(sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
     return torch.log(mel + MEL_FLOOR).reshape(*wave.shape[:-1], N_MELS, n_columns)
 
 
-def spectrum(sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
+def spectrum(sound: Tensor | AnyArray) -> Tensor:
     """Log power and phase of 256 linear bands, 31 to 8,000 Hz: what a mel spectrum hides of a vocoder's hand.
 
     Phases are told by what they do, from one column to the next (how far each band's frequency lies from its middle)
@@ -120,13 +120,13 @@ def spectrum_of_mel(mel: Tensor) -> Tensor:
     return torch.stack([bins, *4 * [torch.zeros_like(bins)]], dim=-3)
 
 
-def sound_input(encoder: str, sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
+def sound_input(encoder: str, sound: Tensor | AnyArray) -> Tensor:
     """What the audio encoder of this name (see `ModelConfig`) hears: `spectrum`, or `log_mel` for all others."""
     return spectrum(sound) if encoder == "spectrum" else log_mel(sound)
 
 
 @functools.cache
-def mel_filters() -> np.ndarray[Any, np.dtype[np.float32]]:
+def mel_filters() -> Float32Array:
     """Triangular filters (64, 161): bands by FFT bins, HTK mel scale, peak 1 (no area normalisation)."""
     bins_hz = np.linspace(0, SAMPLE_RATE // 2, N_FFT // 2 + 1)
     top_mel = _hz_to_mel(SAMPLE_RATE / 2)
@@ -138,7 +138,7 @@ def mel_filters() -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 @functools.cache
-def _mel_to_bins() -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]:
+def _mel_to_bins() -> tuple[Float32Array, Float32Array]:
     """How many FFT bins each mel band gathers (64,), and the bands' shares in each bin of `spectrum` (256, 64)."""
     edges_mel = np.linspace(0.0, _hz_to_mel(SAMPLE_RATE / 2), N_MELS + 2)
     middles_hz, bins_hz = _mel_to_hz(edges_mel[1:-1]), np.arange(1, N_BINS + 1) * (SAMPLE_RATE / SPECTRUM_FFT)
@@ -146,7 +146,7 @@ def _mel_to_bins() -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[An
     return mel_filters().sum(axis=1).clip(1e-3), between.astype(np.float32)
 
 
-def resize_faces(frames: Image | Tensor) -> Tensor:
+def resize_faces(frames: UInt8Array | Tensor) -> Tensor:
     """Face crops (n, H, W, 3) uint8 -> (3, n, 96, 96) float32 in about 0..1.
 
     Bicubic without antialias, as published: values may overshoot 0..1 a little. 96x96 input is only scaled to 0..1.
@@ -159,7 +159,7 @@ def resize_faces(frames: Image | Tensor) -> Tensor:
     return images.transpose(0, 1).float() / 255
 
 
-def prepare_crop(crop: Image, size: int = FACE_SIZE, framing: Framing = "face") -> Image:
+def prepare_crop(crop: UInt8Array, size: int = FACE_SIZE, framing: Framing = "face") -> UInt8Array:
     """A face crop of any size (H, W, 3) -> (size, size, 3) uint8.
 
     By area to 224x224 when it is larger (the size of the published data's crops), then bicubic to `size`, so that large
@@ -182,5 +182,5 @@ def _hz_to_mel(hz: float) -> float:
     return float(2595.0 * np.log10(1.0 + hz / 700.0))
 
 
-def _mel_to_hz(mel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _mel_to_hz(mel: AnyArray) -> AnyArray:
     return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))

@@ -17,11 +17,11 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from fakespan.arrays import UInt8Array
 from fakespan.media.probe import clockwise_deg
 
-__all__ = ["Image", "Picture", "Source"]
+__all__ = ["Picture", "Source"]
 
-Image = np.ndarray[Any, np.dtype[np.uint8]]
 
 _PLANAR_FORMATS = ("yuv420p", "yuvj420p")
 # AVColorSpace -> swscale's coefficients
@@ -59,7 +59,7 @@ class Source:
             return _reformat(self.frame, format="yuv420p", **self._colours(self._matrix, self._range))
         return _reformat(self.frame, format="yuv420p", **self._colours(Colorspace.ITU601, ColorRange.MPEG))
 
-    def to_rgb(self, planes: VideoFrame, **size: Any) -> Image:
+    def to_rgb(self, planes: VideoFrame, **size: Any) -> UInt8Array:
         """RGB of planes cut from this frame, as stored (not turned)."""
         colours = {
             "src_colorspace": self._matrix if self._is_yuv else Colorspace.ITU601,
@@ -117,19 +117,19 @@ class Picture:
         frame = self.source.frame
         return frame.width if self.source.turn_deg in (90, 270) else frame.height
 
-    def rgb(self) -> Image:
+    def rgb(self) -> UInt8Array:
         """The whole picture, (H, W, 3) uint8."""
         if self.width % 2 or self.height % 2:
             return self._crop_inside(0, 0, self.width, self.height)  # swscale treats odd sizes differently
         return _turned(self.source.to_rgb(self.source.planes), self.source.turn_deg)
 
-    def rgb_of_size(self, width: int, height: int) -> Image:
+    def rgb_of_size(self, width: int, height: int) -> UInt8Array:
         """The whole picture scaled to (height, width, 3) uint8, proportions not kept."""
         rgb = self.rgb()
         is_equal = rgb.shape[:2] == (height, width)
         return rgb if is_equal else cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
-    def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> Image:
+    def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> UInt8Array:
         """The box from (x0, y0) to (x1, y1), both exclusive at the end, as (y1 - y0, x1 - x0, 3) uint8.
 
         Parts outside the picture repeat its edge. A square box with sides above `at_most` that lies within the picture
@@ -153,7 +153,7 @@ class Picture:
             padded[_overhang(y0, top, pad[0]) :, _overhang(x0, left, pad[2]) :][: y1 - y0, : x1 - x0]
         )
 
-    def thumbnail(self, max_side: int, *, gray: bool = False) -> Image:
+    def thumbnail(self, max_side: int, *, gray: bool = False) -> UInt8Array:
         """The whole picture scaled down to at most `max_side` pixels a side: (h, w, 3), or (h, w) when gray.
 
         Never enlarged. Averages areas, so that nothing flickers. Gray is luma, stretched to 0..255.
@@ -165,7 +165,7 @@ class Picture:
         upright = _turned(rgb, self.source.turn_deg)
         return cv2.cvtColor(upright, cv2.COLOR_RGB2GRAY) if gray else upright  # type: ignore[return-value]
 
-    def _crop_inside(self, x0: int, y0: int, x1: int, y1: int) -> Image:
+    def _crop_inside(self, x0: int, y0: int, x1: int, y1: int) -> UInt8Array:
         """A box that lies within the picture."""
         x0, y0, x1, y1 = self._as_stored(x0, y0, x1, y1)
         even_x, even_y = x0 & ~1, y0 & ~1  # the colour planes have half the resolution
@@ -174,7 +174,7 @@ class Picture:
             np.ascontiguousarray(rgb[y0 - even_y : y1 - even_y, x0 - even_x : x1 - even_x]), self.source.turn_deg
         )
 
-    def _scaled_inside(self, x0: int, y0: int, x1: int, y1: int, side: int) -> Image:
+    def _scaled_inside(self, x0: int, y0: int, x1: int, y1: int, side: int) -> UInt8Array:
         """A square box that lies within the picture, scaled while it is converted."""
         x0, y0, x1, y1 = self._as_stored(x0, y0, x1, y1)
         cut = _cut(self.source.planes, x0 & ~1, y0 & ~1, x1, y1)
@@ -217,13 +217,13 @@ def _cut(planes: VideoFrame, x0: int, y0: int, x1: int, y1: int) -> VideoFrame:
     return cut
 
 
-def _view(frame: VideoFrame, plane: int) -> Image:
+def _view(frame: VideoFrame, plane: int) -> UInt8Array:
     """A plane of a frame as (rows, columns), without a copy."""
     data = frame.planes[plane]
     return np.frombuffer(data, np.uint8).reshape(-1, data.line_size)[: data.height, : data.width]  # type: ignore[call-overload,no-any-return]
 
 
-def _turned(image: Image, turn_deg: int) -> Image:
+def _turned(image: UInt8Array, turn_deg: int) -> UInt8Array:
     return cv2.rotate(image, _TURNS[turn_deg]) if turn_deg else image  # type: ignore[return-value]
 
 

@@ -8,19 +8,18 @@ overlap is cut. Samples before the timeline's zero are dropped.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
+from fakespan.arrays import AnyArray, Float32Array
 from fakespan.config import FPS
 from fakespan.media.timeline import Timeline
 
-__all__ = ["Sound", "SoundClock", "to_mono"]
+__all__ = ["SoundClock", "to_mono"]
 
-Sound = np.ndarray[Any, np.dtype[np.float32]]
 
 _STRAY_S = 1 / FPS
 _LOWEST_RATE = 1000  # a stream that claims less is damaged; resampled, it would swell beyond measure
@@ -48,7 +47,7 @@ class SoundClock:
         self._n_out = 0  # samples given since the zero
         self._n_due = 0  # samples that the run's start is worth
 
-    def add(self, frame: AudioFrame) -> Iterator[Sound]:
+    def add(self, frame: AudioFrame) -> Iterator[Float32Array]:
         """The blocks that this frame completes; its own samples may wait for the next frames'."""
         if not frame.samples or frame.sample_rate < _LOWEST_RATE:
             return
@@ -66,7 +65,7 @@ class SoundClock:
         if self._waiting.samples >= _AT_ONCE:
             yield from self._converted()
 
-    def finish(self) -> Iterator[Sound]:
+    def finish(self) -> Iterator[Float32Array]:
         """What waits to be converted, and what the resampler still holds."""
         yield from self._converted()
         if self._resampler is not None:
@@ -87,7 +86,7 @@ class SoundClock:
         is_safe = frame.format.bytes < 8 and not (frame.format.is_planar and frame.layout.nb_channels >= 8)
         return [frame] if is_safe else self._packer.resample(frame)
 
-    def _converted(self) -> Iterator[Sound]:
+    def _converted(self) -> Iterator[Float32Array]:
         """All that waits, as mono at the output's rate."""
         frame = self._waiting.read()
         if frame is None:
@@ -98,12 +97,12 @@ class SoundClock:
         else:
             yield from self._resampled(_mono_frame(mono, self._rate_in))
 
-    def _resampled(self, frame: AudioFrame | None) -> Iterator[Sound]:
+    def _resampled(self, frame: AudioFrame | None) -> Iterator[Float32Array]:
         assert self._resampler is not None
         for out in self._resampler.resample(frame):
             yield from self._placed(np.asarray(out.to_ndarray(), np.float32).reshape(-1))
 
-    def _placed(self, block: Sound) -> Iterator[Sound]:
+    def _placed(self, block: Float32Array) -> Iterator[Float32Array]:
         """The block at its place: silence before it, or its overlapping head cut off."""
         start, self._n_due = self._n_due, self._n_due + len(block)
         while self._n_out < start:
@@ -116,7 +115,7 @@ class SoundClock:
             yield rest
 
 
-def to_mono(frame: AudioFrame) -> Sound:
+def to_mono(frame: AudioFrame) -> Float32Array:
     """The frame's samples as float32 (n,) in -1..1: the mean of its channels.
 
     Where a centre channel stands among others (speech in films), it has half the weight and the others share the rest.
@@ -135,7 +134,7 @@ def to_mono(frame: AudioFrame) -> Sound:
     return np.asarray(scaled.mean(axis=0), np.float32)
 
 
-def _scaled(samples: np.ndarray[Any, Any]) -> Sound:
+def _scaled(samples: AnyArray) -> Float32Array:
     """Samples of any PCM type as float32 in -1..1, not-a-number as silence."""
     if samples.dtype.kind == "f":
         clipped = np.asarray(np.clip(samples, -1.0, 1.0), np.float32)
@@ -146,7 +145,7 @@ def _scaled(samples: np.ndarray[Any, Any]) -> Sound:
     return np.asarray((samples.astype(np.float64) - middle) / (int(info.max) - middle + 1), np.float32)
 
 
-def _mono_frame(samples: Sound, rate: int) -> AudioFrame:
+def _mono_frame(samples: Float32Array, rate: int) -> AudioFrame:
     frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="flt", layout="mono")
     frame.sample_rate = rate
     return frame

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import FPS, Framing
 from fakespan.media.features import CROP_SIZE, prepare_crop
 from fakespan.media.tracking import Place, SteadyPath, crop_box, places_between, to_place
@@ -36,10 +36,10 @@ class Picture(Protocol):
     def height(self) -> int:
         """In pixels."""
 
-    def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> NDArray[np.uint8]:
+    def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> UInt8Array:
         """RGB bytes (y1 - y0, x1 - x0, 3) of a box, which may come scaled down to sides of `at_most`."""
 
-    def thumbnail(self, max_side: int) -> NDArray[np.uint8]:
+    def thumbnail(self, max_side: int) -> UInt8Array:
         """RGB bytes of the whole, its longer side at most `max_side`."""
 
 
@@ -49,7 +49,7 @@ class TrackFrame:
 
     track: int
     index: int  # of the picture, at 25 frames a second
-    face: NDArray[np.uint8]  # (96, 96, 3) RGB, or of the size asked for
+    face: UInt8Array  # (96, 96, 3) RGB, or of the size asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class LiveTrack:
     """
 
     def __init__(
-        self, box: NDArray[np.float32], index: int, min_frames: int, face_size: int, framing: Framing = "face"
+        self, box: Float32Array, index: int, min_frames: int, face_size: int, framing: Framing = "face"
     ) -> None:
         self.id: int | None = None  # given once the face is believed
         self.box = box
@@ -85,7 +85,7 @@ class LiveTrack:
         self._span = (index, index - 1)  # first and last frame done
         self._keys = self._path.add(index, to_place(box))
 
-    def see(self, box: NDArray[np.float32], index: int) -> None:
+    def see(self, box: Float32Array, index: int) -> None:
         """The face was found at `box` in picture `index`."""
         self.box, self.last_seen = box, index
         self._keys += self._path.add(index, to_place(box))

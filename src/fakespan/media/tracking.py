@@ -15,9 +15,11 @@ from math import exp, hypot, log
 import numpy as np
 from numpy.typing import NDArray
 
+from fakespan.arrays import Float64Array
+
 __all__ = ["SteadyPath", "crop_box", "drag", "link", "places_between", "to_place"]
 
-Place = NDArray[np.float64]
+Place = Float64Array
 
 FACE_SHARE = 0.605  # of the crop's side: size of MTCNN's face in crops of VoxCeleb2, LRS2 and LRS3, measured
 FACE_HEIGHT = 0.345  # of the crop's side: how far below the crop's top those faces have their centre

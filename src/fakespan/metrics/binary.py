@@ -15,8 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fakespan.arrays import BoolArray, Float64Array, Int64Array
 from fakespan.errors import DataError, UsageError
 
 __all__ = [
@@ -34,9 +35,6 @@ __all__ = [
     "score_precision",
 ]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 N_BINS = 15
 """Bins of the expected calibration error and of the reliability diagram."""
@@ -47,9 +45,9 @@ NAN = float("nan")
 class BinaryScores:
     """Scores sorted once, for the many draws of a bootstrap."""
 
-    values: Floats  # (m,) the different scores, ascending
-    places: Ints  # (n,) which of them each video has
-    forged: Flags  # (n,)
+    values: Float64Array  # (m,) the different scores, ascending
+    places: Int64Array  # (n,) which of them each video has
+    forged: BoolArray  # (n,)
 
     @classmethod
     def of(cls, scores: ArrayLike, truth: ArrayLike) -> BinaryScores:
@@ -65,7 +63,7 @@ class BinaryScores:
         values, places = np.unique(numbers, return_inverse=True)
         return cls(values, places.reshape(-1).astype(np.int64), forged)
 
-    def roc(self, counts: ArrayLike | None = None) -> tuple[Floats, Floats]:
+    def roc(self, counts: ArrayLike | None = None) -> tuple[Float64Array, Float64Array]:
         """Share of real (false alarms) and of forged videos (hits) at or above each threshold.
 
         Returns:
@@ -108,7 +106,7 @@ class BinaryScores:
         halfway = float(self.values[k] / 2 + self.values[k - 1] / 2) if k else float(self.values[0])
         return halfway if k and halfway > self.values[k - 1] else float(self.values[k])
 
-    def _from_the_top(self, counts: ArrayLike | None) -> tuple[Floats, Floats]:
+    def _from_the_top(self, counts: ArrayLike | None) -> tuple[Float64Array, Float64Array]:
         """How many real and forged videos lie at or above each score, highest first, none to begin with."""
         weights = _weights(counts, len(self.places))
         sums = [
@@ -122,12 +120,14 @@ class BinaryScores:
 class Reliability:
     """What happened where so much was said: one entry for each bin that holds a video."""
 
-    said: Floats  # (b,) mean probability
-    happened: Floats  # (b,) share of forged videos
-    n_videos: Floats  # (b,)
+    said: Float64Array  # (b,) mean probability
+    happened: Float64Array  # (b,) share of forged videos
+    n_videos: Float64Array  # (b,)
 
 
-def roc_curve(scores: ArrayLike, truth: ArrayLike, counts: ArrayLike | None = None) -> tuple[Floats, Floats, Floats]:
+def roc_curve(
+    scores: ArrayLike, truth: ArrayLike, counts: ArrayLike | None = None
+) -> tuple[Float64Array, Float64Array, Float64Array]:
     """The ROC curve.
 
     Args:
@@ -258,7 +258,7 @@ def reliability(
     return Reliability(said[held] / n_videos[held], happened[held] / n_videos[held], n_videos[held])
 
 
-def _checked(scores: ArrayLike, truth: ArrayLike) -> tuple[Floats, Flags]:
+def _checked(scores: ArrayLike, truth: ArrayLike) -> tuple[Float64Array, BoolArray]:
     numbers, forged = np.asarray(scores, dtype=np.float64).ravel(), np.asarray(truth, dtype=bool).ravel()
     n_missing = int(np.isnan(numbers).sum())
     if numbers.shape != forged.shape or n_missing:
@@ -267,7 +267,7 @@ def _checked(scores: ArrayLike, truth: ArrayLike) -> tuple[Floats, Flags]:
     return numbers, forged
 
 
-def _probabilities(probabilities: ArrayLike, truth: ArrayLike) -> tuple[Floats, Flags]:
+def _probabilities(probabilities: ArrayLike, truth: ArrayLike) -> tuple[Float64Array, BoolArray]:
     numbers, forged = _checked(probabilities, truth)
     if len(numbers) and not 0 <= numbers.min() <= numbers.max() <= 1:
         got = f"{numbers.min():g} to {numbers.max():g}"
@@ -275,13 +275,13 @@ def _probabilities(probabilities: ArrayLike, truth: ArrayLike) -> tuple[Floats, 
     return numbers, forged
 
 
-def _weights(counts: ArrayLike | None, n: int) -> Floats:
+def _weights(counts: ArrayLike | None, n: int) -> Float64Array:
     weights = np.ones(n) if counts is None else np.asarray(counts, dtype=np.float64).ravel()
     if weights.shape != (n,):
         raise DataError("counts", expected=f"one for each of {n} videos", got=str(weights.size), remedy="draw anew")
     return weights
 
 
-def _mean(values: Floats, weights: Floats) -> float:
+def _mean(values: Float64Array, weights: Float64Array) -> float:
     total = float(weights.sum())
     return float(values @ weights) / total if total else NAN

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fakespan.arrays import Int64Array
 from fakespan.errors import DataError
 
 __all__ = ["bootstrap_interval", "draws", "interval"]
 
-Ints = NDArray[np.int64]
-
 
 def bootstrap_interval(
-    statistic: Callable[[Ints], float], n: int, *, level: float = 0.95, n_resamples: int = 1000, seed: int = 0
+    statistic: Callable[[Int64Array], float], n: int, *, level: float = 0.95, n_resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a statistic of n videos.
 
@@ -46,7 +45,7 @@ def bootstrap_interval(
     return found
 
 
-def draws(n: int, n_resamples: int, seed: int = 0) -> Iterator[Ints]:
+def draws(n: int, n_resamples: int, seed: int = 0) -> Iterator[Int64Array]:
     """Resamples of n videos: each (n,) counts, how often each video was drawn; the same seed gives the same."""
     generator = np.random.default_rng(seed)
     for _ in range(n_resamples):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from fakespan.metrics.flat import Ints
+from fakespan.arrays import Int32Array, Int64Array
 from fakespan.metrics.precision import Matches
 
 __all__ = ["Cuts"]
@@ -38,7 +38,7 @@ class Cuts:
         self._places = [np.searchsorted(self._ends, rank) for rank in ranks]
         self._right = [self._video[rank] for rank in ranks]
 
-    def steps(self, counts: ArrayLike) -> Iterator[tuple[Matches, float, Ints, Ints]]:
+    def steps(self, counts: ArrayLike) -> Iterator[tuple[Matches, float, Int64Array, Int64Array]]:
         """For each of the matches and its thresholds: right proposals, and all, up to and with each right one.
 
         Args:
@@ -52,7 +52,7 @@ class Cuts:
             is_taken = weights > 0
             yield way, threshold, np.cumsum(weights[is_taken], dtype=np.int64), seen[places[is_taken]]
 
-    def _seen(self, counts: NDArray[np.int32]) -> Ints:
+    def _seen(self, counts: Int32Array) -> Int64Array:
         """Proposals up to and with each cut."""
         if not len(self._ends):
             return self._ends

@@ -13,27 +13,24 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fakespan.arrays import Float32Array, Float64Array, Int64Array
 from fakespan.errors import DataError
 from fakespan.metrics.places import Tally
 
 __all__ = ["Labels", "Proposals", "lay_out"]
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
-
-class _Flat(Mapping[str, Singles]):
+class _Flat(Mapping[str, Float32Array]):
     """What both have in common: V names, each with a run of the columns."""
 
     names: tuple[str, ...]
-    offsets: Ints
+    offsets: Int64Array
 
     @property
     @abstractmethod
-    def columns(self) -> tuple[Singles, ...]:
+    def columns(self) -> tuple[Float32Array, ...]:
         """All values, column by column."""
 
     @cached_property
@@ -41,7 +38,7 @@ class _Flat(Mapping[str, Singles]):
         """Name -> its place in `names`."""
         return {name: k for k, name in enumerate(self.names)}
 
-    def __getitem__(self, name: str) -> Singles:
+    def __getitem__(self, name: str) -> Float32Array:
         k = self.index[name]
         part = slice(int(self.offsets[k]), int(self.offsets[k + 1]))
         return np.stack([column[part] for column in self.columns], axis=1)
@@ -58,7 +55,7 @@ class _Flat(Mapping[str, Singles]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.names)} videos, {int(self.offsets[-1])} rows)"
 
-    def taken(self, names: tuple[str, ...]) -> tuple[Ints, list[Singles]]:
+    def taken(self, names: tuple[str, ...]) -> tuple[Int64Array, list[Float32Array]]:
         """Offsets and columns for these names in their order; an unknown one has no rows."""
         places = np.array([self.index.get(name, -1) for name in names], dtype=np.int64)
         begins = self.offsets[places] * (places >= 0)
@@ -78,10 +75,10 @@ class Proposals(_Flat):
     """
 
     names: tuple[str, ...]  # (V,) each once
-    offsets: Ints  # (V + 1,) where each video's begin
-    score: Singles  # (P,)
-    start_s: Singles  # (P,)
-    end_s: Singles  # (P,)
+    offsets: Int64Array  # (V + 1,) where each video's begin
+    score: Float32Array  # (P,)
+    start_s: Float32Array  # (P,)
+    end_s: Float32Array  # (P,)
 
     @classmethod
     def of(cls, tables: Mapping[str, ArrayLike]) -> Proposals:
@@ -96,7 +93,7 @@ class Proposals(_Flat):
         return cls(tuple(tables), offsets, *_singles(table))
 
     @property
-    def columns(self) -> tuple[Singles, ...]:
+    def columns(self) -> tuple[Float32Array, ...]:
         """Score, start and end of all."""
         return self.score, self.start_s, self.end_s
 
@@ -127,9 +124,9 @@ class Labels(_Flat):
     """
 
     names: tuple[str, ...]  # (V,) each once
-    offsets: Ints  # (V + 1,) where each video's begin
-    start_s: Singles  # (L,)
-    end_s: Singles  # (L,)
+    offsets: Int64Array  # (V + 1,) where each video's begin
+    start_s: Float32Array  # (L,)
+    end_s: Float32Array  # (L,)
 
     @classmethod
     def of(cls, tables: Mapping[str, ArrayLike]) -> Labels:
@@ -144,7 +141,7 @@ class Labels(_Flat):
         return cls(tuple(tables), offsets, *_singles(table))
 
     @property
-    def columns(self) -> tuple[Singles, ...]:
+    def columns(self) -> tuple[Float32Array, ...]:
         """Start and end of all."""
         return self.start_s, self.end_s
 
@@ -154,7 +151,7 @@ class Labels(_Flat):
         return len(self.start_s)
 
 
-def lay_out(tables: Mapping[str, ArrayLike], n_columns: int, what: str) -> tuple[Floats, Ints]:
+def lay_out(tables: Mapping[str, ArrayLike], n_columns: int, what: str) -> tuple[Float64Array, Int64Array]:
     """The tables end to end, (sum of n, n_columns), and where each begins (V + 1,).
 
     Raises:
@@ -166,7 +163,7 @@ def lay_out(tables: Mapping[str, ArrayLike], n_columns: int, what: str) -> tuple
     return np.concatenate(parts) if parts else np.zeros((0, n_columns)), offsets
 
 
-def _table(name: str, values: ArrayLike, n_columns: int, what: str) -> Floats:
+def _table(name: str, values: ArrayLike, n_columns: int, what: str) -> Float64Array:
     remedy = "give score, begin, end" if n_columns == 3 else "give start, end"
     try:
         table = np.asarray(values, dtype=np.float64)
@@ -180,7 +177,7 @@ def _table(name: str, values: ArrayLike, n_columns: int, what: str) -> Floats:
     return table
 
 
-def _singles(table: Floats) -> Singles:
+def _singles(table: Float64Array) -> Float32Array:
     """Its columns one after the other, in float32; what that cannot hold becomes infinite."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(table.T, dtype=np.float32)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fakespan.arrays import Float32Array, Int32Array, Int64Array
 from fakespan.errors import DataError
-from fakespan.metrics.flat import Ints, Labels, Proposals, Singles
+from fakespan.metrics.flat import Labels, Proposals
 from fakespan.metrics.places import BLOCK, best_first
 
 __all__ = ["Pairs", "claim"]
@@ -27,10 +28,10 @@ class Pairs:
 
     proposals: Proposals  # of the labels' videos, in their order
     labels: Labels
-    video: Ints  # (M,) index of its video, ascending
-    label: Ints  # (M,) index into the labels, ascending
-    proposal: Ints  # (M,) index into the proposals, ascending for equal labels
-    share: Singles  # (M,) IoU
+    video: Int64Array  # (M,) index of its video, ascending
+    label: Int64Array  # (M,) index into the labels, ascending
+    proposal: Int64Array  # (M,) index into the proposals, ascending for equal labels
+    share: Float32Array  # (M,) IoU
 
     @classmethod
     def of(cls, proposals: Mapping[str, ArrayLike], labels: Mapping[str, ArrayLike], floor: float = 0.5) -> Pairs:
@@ -61,23 +62,23 @@ class Pairs:
         return cls(found, truth, video[label], label, proposal, share)
 
     @property
-    def rank(self) -> Ints:
+    def rank(self) -> Int64Array:
         """(M,) the proposal's place in its video's list, from 0."""
         return self.proposal - self.proposals.offsets[self.video]
 
     @cached_property
-    def order(self) -> Ints:
+    def order(self) -> Int64Array:
         """(P,) proposals, best score first; equal ones in the order given."""
         return best_first(self.proposals.score)
 
     @cached_property
-    def video_by_score(self) -> NDArray[np.int32]:
+    def video_by_score(self) -> Int32Array:
         """(P,) index of the video of each proposal, best score first."""
         lengths = np.diff(self.proposals.offsets)
         return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[self.order]
 
 
-def _blocks(found: Proposals, video: Ints) -> Iterator[slice]:
+def _blocks(found: Proposals, video: Int64Array) -> Iterator[slice]:
     """Labels in runs of about BLOCK pairs with all their videos' proposals."""
     ends = np.cumsum(np.diff(found.offsets)[video])
     first = 0
@@ -88,7 +89,9 @@ def _blocks(found: Proposals, video: Ints) -> Iterator[slice]:
         first = last
 
 
-def _overlaps(found: Proposals, truth: Labels, video: Ints, part: slice, floor: float) -> tuple[Ints, Ints, Singles]:
+def _overlaps(
+    found: Proposals, truth: Labels, video: Int64Array, part: slice, floor: float
+) -> tuple[Int64Array, Int64Array, Float32Array]:
     """Label, proposal and IoU of the pairs of some labels that reach the floor."""
     begins = found.offsets[video[part]]
     lengths = found.offsets[video[part] + 1] - begins
@@ -100,15 +103,15 @@ def _overlaps(found: Proposals, truth: Labels, video: Ints, part: slice, floor: 
     return part.start + np.searchsorted(ends, near, side="right"), proposal[near], share[near]
 
 
-def _shares(start_a: Singles, end_a: Singles, start_b: Singles, end_b: Singles) -> Singles:
+def _shares(start_a: Float32Array, end_a: Float32Array, start_b: Float32Array, end_b: Float32Array) -> Float32Array:
     """IoU of overlapping spans, 0 of others. The union is taken from end to end, as published: it rounds otherwise."""
     shared = np.maximum(np.minimum(end_a, end_b) - np.maximum(start_a, start_b), 0)
     union = np.maximum(end_a, end_b) - np.minimum(start_a, start_b)
-    shares: Singles = shared / np.maximum(union, np.finfo(np.float32).tiny)
+    shares: Float32Array = shared / np.maximum(union, np.finfo(np.float32).tiny)
     return shares
 
 
-def claim(pairs: Pairs, chosen: Ints) -> tuple[Ints, Ints]:
+def claim(pairs: Pairs, chosen: Int64Array) -> tuple[Int64Array, Int64Array]:
     """In each video the first pair is made, then the first of those left whose label and proposal are both free ...
 
     Args:

@@ -6,12 +6,11 @@ Contract: float32 in, whole numbers out, exact. `Tally` is for the places of a f
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fakespan.arrays import Float32Array, Int64Array
 
 __all__ = ["BLOCK", "Tally", "best_first"]
 
-Singles = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 BLOCK = 1 << 16
 """Numbers worked on at a time: what an operation leaves is still in the processor's cache for the next one."""
@@ -19,7 +18,7 @@ FINE = 1 << 20
 """Steps of a tally: as many as there are proposals in a large set, and few enough to stay in the cache."""
 
 
-def best_first(scores: Singles) -> Ints:
+def best_first(scores: Float32Array) -> Int64Array:
     """Indices, best score first, equal ones in the order given: a stable sort as one of unique whole numbers.
 
     >>> best_first(np.array([0.5, 0.9, 0.5], dtype=np.float32)).tolist()
@@ -41,7 +40,7 @@ class Tally:
     [2, 3]
     """
 
-    def __init__(self, scores: Singles) -> None:
+    def __init__(self, scores: Float32Array) -> None:
         self.scores = scores
         self._high = scores.max(initial=np.float32(-np.inf))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -52,7 +51,7 @@ class Tally:
             np.add.at(n_in_step, self._steps(scores[begin : begin + BLOCK]), 1)
         self._ends = np.cumsum(n_in_step, out=n_in_step)
 
-    def places(self, chosen: Ints) -> Ints:
+    def places(self, chosen: Int64Array) -> Int64Array:
         """How many scores come before each chosen one; only those that share a step with one are sorted."""
         if not len(chosen):
             return chosen
@@ -68,7 +67,7 @@ class Tally:
         places[order] = np.arange(len(near)) + np.repeat(before - firsts, lengths)
         return places[np.searchsorted(near, chosen)]
 
-    def _near(self, chosen: Ints) -> Ints:
+    def _near(self, chosen: Int64Array) -> Int64Array:
         """Those in the steps of the chosen ones."""
         is_wanted = np.zeros(FINE, dtype=bool)
         is_wanted[self._steps(self.scores[chosen])] = True
@@ -76,7 +75,7 @@ class Tally:
         near = [k * BLOCK + np.flatnonzero(is_wanted[self._steps(part)]) for k, part in enumerate(parts)]
         return np.concatenate(near)
 
-    def _steps(self, scores: Singles) -> Ints:
+    def _steps(self, scores: Float32Array) -> Int64Array:
         """In which step, best first, each score lies."""
-        steps: Ints = ((self._high - scores) / self._width * np.float32(FINE - 1)).astype(np.int64)
+        steps: Int64Array = ((self._high - scores) / self._width * np.float32(FINE - 1)).astype(np.int64)
         return steps

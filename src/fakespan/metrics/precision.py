@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from fakespan.metrics.flat import Floats, Ints
+from fakespan.arrays import BoolArray, Float64Array, Int32Array, Int64Array
 from fakespan.metrics.pairs import Pairs, claim
 
 __all__ = ["IOU_THRESHOLDS", "Matches", "activitynet_average_precision", "average_precision", "match_proposals"]
 
-Flags = NDArray[np.bool_]
 IOU_THRESHOLDS = (0.5, 0.75, 0.95)
 
 
@@ -92,7 +91,9 @@ def match_activitynet(pairs: Pairs, iou_thresholds: Sequence[float]) -> Matches:
     return Matches(pairs, *_apart(made), from_zero=True)
 
 
-def _apart(made: Mapping[float, tuple[Ints, Ints]]) -> tuple[dict[float, Ints], dict[float, Ints]]:
+def _apart(
+    made: Mapping[float, tuple[Int64Array, Int64Array]],
+) -> tuple[dict[float, Int64Array], dict[float, Int64Array]]:
     return {t: labels for t, (labels, _) in made.items()}, {t: proposals for t, (_, proposals) in made.items()}
 
 
@@ -101,24 +102,24 @@ class Matches:
     """Which proposals are right at each IoU; made once, read by AP, its curve and its bootstrap."""
 
     pairs: Pairs
-    labels: dict[float, Ints]  # IoU threshold -> labels that were found
-    right: dict[float, Ints]  # IoU threshold -> the proposals that found them, in the same order
+    labels: dict[float, Int64Array]  # IoU threshold -> labels that were found
+    right: dict[float, Int64Array]  # IoU threshold -> the proposals that found them, in the same order
     from_zero: bool = False  # the area begins at recall 0, not at the first proposal
 
     @cached_property
-    def n_labels(self) -> Ints:
+    def n_labels(self) -> Int64Array:
         """(V,) labels of each video."""
         return np.diff(self.pairs.labels.offsets)
 
     @cached_property
-    def ranks(self) -> dict[float, Ints]:
+    def ranks(self) -> dict[float, Int64Array]:
         """IoU threshold -> how many proposals score better than each right one, ascending."""
         together = np.concatenate([np.zeros(0, dtype=np.int64), *self.right.values()])
         ends = np.cumsum([len(right) for right in self.right.values()])
         places = np.split(self.pairs.proposals.tally.places(together), ends[:-1])
         return {t: np.sort(of_right) for t, of_right in zip(self.right, places, strict=True)}
 
-    def hits(self, threshold: float) -> Flags:
+    def hits(self, threshold: float) -> BoolArray:
         """(P,) whether each proposal is right, best score first."""
         flags = np.zeros(self.pairs.proposals.n_proposals, dtype=bool)
         flags[self.ranks[threshold]] = True
@@ -133,17 +134,17 @@ class Matches:
         n_labels = self.n_labels.sum() if counts is None else self.n_labels @ np.asarray(counts)
         return self.area(found, seen, int(n_labels))
 
-    def drawn(self, counts: ArrayLike) -> dict[float, tuple[Ints, Ints]]:
+    def drawn(self, counts: ArrayLike) -> dict[float, tuple[Int64Array, Int64Array]]:
         """For a draw of videos: threshold -> right proposals, and all, up to and with each right one."""
         weights = np.take(np.asarray(counts, dtype=np.int32), self.pairs.video_by_score)
         return weigh(weights, self.ranks)
 
-    def curve(self, threshold: float) -> tuple[Floats, Floats]:
+    def curve(self, threshold: float) -> tuple[Float64Array, Float64Array]:
         """Recall and precision after each right proposal, best score first."""
         found, seen = self._steps(threshold)
         return found / max(int(self.n_labels.sum()), 1), found / seen
 
-    def area(self, found: Ints, seen: Ints, n_labels: int) -> float:
+    def area(self, found: Int64Array, seen: Int64Array, n_labels: int) -> float:
         """Area under the interpolated precision over recall.
 
         Args:
@@ -162,12 +163,12 @@ class Matches:
             area -= best_later[0]  # right from the start: the published curve begins at the first proposal
         return float(area / n_labels)
 
-    def _steps(self, threshold: float) -> tuple[Ints, Ints]:
+    def _steps(self, threshold: float) -> tuple[Int64Array, Int64Array]:
         ranks = self.ranks[threshold]
         return np.arange(1, len(ranks) + 1), ranks + 1
 
 
-def weigh(weights: NDArray[np.int32], ranks: Mapping[float, Ints]) -> dict[float, tuple[Ints, Ints]]:
+def weigh(weights: Int32Array, ranks: Mapping[float, Int64Array]) -> dict[float, tuple[Int64Array, Int64Array]]:
     """Right proposals, and all, up to and with each right one, when each (best first) counts so often."""
     seen = np.cumsum(weights, dtype=np.int64)
     steps = {}

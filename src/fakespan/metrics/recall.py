@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fakespan.metrics.flat import Floats, Singles
+from fakespan.arrays import Float32Array, Float64Array
 from fakespan.metrics.pairs import Pairs
 
 __all__ = ["N_PROPOSALS", "RECALL_THRESHOLDS", "average_recall", "best_shares", "found_shares"]
@@ -42,7 +42,7 @@ def average_recall(
     return {n: float(found_shares(best).mean()) for n, best in best_shares(pairs, n_proposals).items()}
 
 
-def best_shares(pairs: Pairs, n_proposals: Sequence[int] = N_PROPOSALS) -> dict[int, Singles]:
+def best_shares(pairs: Pairs, n_proposals: Sequence[int] = N_PROPOSALS) -> dict[int, Float32Array]:
     """N -> (L,) best IoU of each label with one of the first N proposals; 0 below the floor of the pairs."""
     rank, found = pairs.rank, {}
     for n in n_proposals:
@@ -55,7 +55,7 @@ def best_shares(pairs: Pairs, n_proposals: Sequence[int] = N_PROPOSALS) -> dict[
     return found
 
 
-def found_shares(best: Singles) -> Floats:
+def found_shares(best: Float32Array) -> Float64Array:
     """(L,) the share of the thresholds at which each label is found."""
     thresholds = np.array(RECALL_THRESHOLDS, dtype=np.float32)
     return np.searchsorted(thresholds, best, side="left") / len(thresholds)

@@ -18,39 +18,37 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from fakespan.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 
 __all__ = ["Bags", "sample_points", "sampling_bags", "transpose"]
-
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Bags:
     """A sparse matrix by rows: row k is sum(weights[j] * source[rows[j]]) for j in offsets[k] to offsets[k + 1]."""
 
-    rows: Ints
-    weights: Floats
-    offsets: Ints  # one more than there are bags
+    rows: Int32Array
+    weights: Float32Array
+    offsets: Int32Array  # one more than there are bags
 
-    def dense(self, n_rows: int) -> Floats:
+    def dense(self, n_rows: int) -> Float32Array:
         """The same as a matrix (bags, n_rows); for tests and for reading."""
         matrix = np.zeros((len(self.offsets) - 1, n_rows), np.float32)
         np.add.at(matrix, (self._bag_of_entry(), self.rows), self.weights)
         return matrix
 
-    def _bag_of_entry(self) -> Ints:
+    def _bag_of_entry(self) -> Int32Array:
         return np.repeat(np.arange(len(self.offsets) - 1, dtype=np.int32), np.diff(self.offsets))
 
 
 def sample_points(
     n_frames: int,
-    durations: npt.NDArray[np.int64],
+    durations: Int64Array,
     n_samples: int,
     kind: Literal["bmn", "reference"],
     n_begins: int | None = None,
-) -> npt.NDArray[np.float64]:
+) -> Float64Array:
     """Positions in frames, (len(durations), T or n_begins, N); NaN where the cell is not valid.
 
     >>> sample_points(8, np.array([1]), 3, "bmn")[0, 2]
@@ -71,7 +69,7 @@ def sample_points(
 
 def sampling_bags(
     n_frames: int,
-    durations: npt.NDArray[np.int64],
+    durations: Int64Array,
     n_samples: int,
     kind: Literal["bmn", "reference"],
     n_begins: int | None = None,

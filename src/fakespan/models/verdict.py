@@ -22,12 +22,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from fakespan.arrays import AnyArray, Float32Array, Float64Array
 from fakespan.boundary_map import peak
 from fakespan.config import Clock, VerdictConfig
 from fakespan.errors import UsageError
+from fakespan.windows import overlap_frames, windows
 
 __all__ = [
     "Calibration",
@@ -42,7 +44,6 @@ __all__ = [
     "weights_digest",
 ]
 
-Floats = NDArray[np.float32]
 Way = Literal["maximum", "mlp"]
 
 FLOOR = 1e-3  # of a score that the network sees; below it a map holds noise
@@ -50,7 +51,7 @@ CALIBRATION_FLOOR = 1e-6  # of a score that is calibrated: 0 and 1 have no logit
 FARTHEST = 8.0  # standard deviations; what lies farther from the training maps counts as this far
 
 
-def map_features(score_map: Floats, rows: int, columns: int) -> Floats:
+def map_features(score_map: Float32Array, rows: int, columns: int) -> Float32Array:
     """A boundary map of any length as the numbers that `VerdictMLP` sees.
 
     Group k of `rows` (or `columns`) holds the map's rows from floor(k D / rows) to ceil((k + 1) D / rows): where there
@@ -87,19 +88,17 @@ def n_features(rows: int, columns: int) -> int:
     return rows * (columns + 2)
 
 
-def map_windows(score_map: Floats, n_frames: int) -> list[Floats]:
+def map_windows(score_map: Float32Array, n_frames: int) -> list[Float32Array]:
     """The map of a long clip, (D, n), in windows of at most T = `n_frames`; a shorter one as it is.
 
-    They lie as `media.windows` lays them: each shares 2 D frames with the next (at most T / 2), so that every span is
-    whole in one, and the last is moved back to be full. The score of a video is the largest of its windows'.
+    They lie as `fakespan.windows` lays them, so that every span is whole in one. The score of a video is the largest of
+    its windows'.
 
     >>> [part.shape for part in map_windows(np.zeros((40, 1000), np.float32), 512)]
     [(40, 512), (40, 512), (40, 512)]
     """
     longest, n = score_map.shape
-    hop = n_frames - min(2 * longest, n_frames // 2)
-    last = max(n - n_frames, 0)
-    return [score_map[:, begin : begin + n_frames] for begin in [*range(0, last, hop), last]]
+    return [score_map[:, w.begin : w.end] for w in windows(n, n_frames, overlap_frames(longest, n_frames))]
 
 
 class VerdictMLP(nn.Module):
@@ -160,7 +159,7 @@ class Calibration:
                 "calibration", expected="finite numbers, scale >= 0", got=got, remedy="fit it on more clips"
             )
 
-    def __call__(self, scores: ArrayLike) -> NDArray[np.float64]:
+    def __call__(self, scores: ArrayLike) -> Float64Array:
         """Probabilities of scores in 0..1, of the same shape."""
         logits = self.scale * _logit(np.asarray(scores, np.float64), CALIBRATION_FLOOR) + self.offset
         return 0.5 * (1 + np.tanh(logits / 2))  # the sigmoid, without an overflow
@@ -247,14 +246,14 @@ class Head:
             raise UsageError("way", expected="maximum", got="mlp", remedy="this head has no network: fit one")
         return fit
 
-    def features(self, score_map: Floats) -> Floats:
+    def features(self, score_map: Float32Array) -> Float32Array:
         """What the network sees of each window of a map (D, n): (windows, F)."""
         self._check(score_map)
         windows = map_windows(score_map, self.model.n_frames)
         return np.stack([map_features(part, self.config.rows, self.config.columns) for part in windows])
 
     @torch.inference_mode()
-    def score(self, score_map: Floats, way: Way | None = None) -> float:
+    def score(self, score_map: Float32Array, way: Way | None = None) -> float:
         """The raw score of one map, in 0..1, before calibration.
 
         Args:
@@ -275,7 +274,7 @@ class Head:
         """The calibrated probability that belongs to a raw score of a way (the head's own unless given)."""
         return float(self.fit_of(way).calibration(score))
 
-    def _check(self, score_map: Floats) -> None:
+    def _check(self, score_map: Float32Array) -> None:
         if score_map.ndim != 2 or score_map.shape[0] != self.model.max_duration:
             wanted, got = f"({self.model.max_duration}, n)", f"{score_map.shape}"
             raise UsageError("map", expected=f"shape {wanted}", got=got, remedy="take maps of the head's own model")
@@ -291,7 +290,7 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _largest(scores: Floats, n_groups: int, axis: int) -> Floats:
+def _largest(scores: Float32Array, n_groups: int, axis: int) -> Float32Array:
     """The largest of each of so many groups along an axis; groups share neighbours where there are too few."""
     n = scores.shape[axis]
     k = np.arange(n_groups)
@@ -300,6 +299,6 @@ def _largest(scores: Floats, n_groups: int, axis: int) -> Floats:
     return np.maximum.reduceat(padded, borders, axis=axis).take(np.arange(0, 2 * n_groups, 2), axis=axis)
 
 
-def _logit(scores: NDArray[Any], floor: float) -> NDArray[Any]:
+def _logit(scores: AnyArray, floor: float) -> AnyArray:
     held = np.clip(scores, floor, 1 - floor)
     return np.asarray(np.log(held / (1 - held)))

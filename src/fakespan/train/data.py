@@ -19,7 +19,8 @@ from fakespan.forge.bank import Clip
 from fakespan.train.config import RunConfig
 from fakespan.train.feed import Examples, IntactClips
 from fakespan.train.order import Order
-from fakespan.train.practice import PracticeSet, Progress, load_clips
+from fakespan.train.practice import PracticeSet, load_clips
+from fakespan.types import Progress
 
 __all__ = ["TrainingData", "open_data", "practice_data", "set_data"]
 

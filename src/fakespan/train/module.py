@@ -15,7 +15,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -33,11 +32,10 @@ from fakespan.train.feed import Fed
 from fakespan.train.keeper import Keeper
 from fakespan.train.order import Shard
 from fakespan.train.schedule import Average, EpochSchedule, base_rate, cosine_rate, make_optimizer
+from fakespan.types import Progress
 
-__all__ = ["Plan", "Progress", "TrainingModule", "Trouble"]
+__all__ = ["Plan", "TrainingModule", "Trouble"]
 
-Progress = Callable[..., None]
-"""Called with how much is done, how much there is and, if wanted, a word about it."""
 
 LEAST_DAMAGED, MOST_DAMAGED = 10, 0.01  # clips, and their share of the clips seen, from which a run is stopped
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from torch.utils.data import Sampler
+
+from fakespan.arrays import Int64Array
 
 __all__ = ["Order", "Shard", "TrainSampler", "ValidationSampler"]
 
@@ -107,5 +108,5 @@ class ValidationSampler(Sampler[list[int]]):
 
 
 @functools.lru_cache(maxsize=4)  # two turns of training, one validation split
-def _shuffled(n: int, seed: int, turn: int) -> NDArray[np.int64]:
+def _shuffled(n: int, seed: int, turn: int) -> Int64Array:
     return np.random.default_rng([seed, 1, turn]).permutation(n)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,10 @@ from fakespan.errors import DataError
 from fakespan.forge.bank import Clip, load_bank
 from fakespan.forge.practice import PracticeConfig, make_example
 from fakespan.train.config import ClipsConfig, RunConfig
+from fakespan.types import Progress
 
-__all__ = ["PracticeSet", "Progress", "find_clips", "load_clips"]
+__all__ = ["PracticeSet", "find_clips", "load_clips"]
 
-Progress = Callable[..., None]
-"""Called with how much is done, how much there is and, if wanted, a word about it."""
 
 LABEL_SUFFIXES = (".txt", ".align")  # of files that lie beside clips
 

@@ -35,7 +35,7 @@ from fakespan.train.feed import Fed, Feed, IntactClips, make_loader
 from fakespan.train.folder import RunFolder
 from fakespan.train.keeper import Keeper
 from fakespan.train.order import Order, Shard, TrainSampler, ValidationSampler
-from fakespan.train.practice import Progress
+from fakespan.types import Progress
 
 if TYPE_CHECKING:
     from fakespan.train.module import Plan, TrainingModule

@@ -9,17 +9,20 @@ Deviation: the published description has a threshold for the maximum and says no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fakespan.arrays import AnyArray
 from fakespan.config import VerdictConfig, from_mapping, load_toml
 from fakespan.errors import DataError
 from fakespan.metrics.binary import BinaryScores
 from fakespan.models.verdict import Calibration, Head, HeadModel, Way, WayFit, map_features, map_windows
+from fakespan.types import Progress, no_progress
 from fakespan.verdict.leakage import check_apart, n_unknown
 from fakespan.verdict.learn import Features, Learned, learn, repeatable
 from fakespan.verdict.maps import MapSet
@@ -28,8 +31,6 @@ from fakespan.verdict.ways import CHEAP, Scored, deciding_map, labels_of, score_
 
 __all__ = ["fit_head", "load_verdict_config", "maker_of"]
 
-Progress = Callable[..., None]
-"""Called with what is done, what there is, and a word about it."""
 
 UNFITTED = WayFit(0.5, 0.5, Calibration())
 
@@ -62,7 +63,7 @@ def fit_head(
             originals, or a map holds NaN.
         ConfigError: the training diverged.
     """
-    config, tell = config or VerdictConfig(), progress or (lambda *_: None)
+    config, tell = config or VerdictConfig(), progress or no_progress
     model = _check_alike(train, validation)
     labels = [labels_of(maps) for maps in (train, validation)]
     shared = check_apart(train.entries, validation.entries, allow_shared_originals=allow_shared_originals)
@@ -71,9 +72,9 @@ def fit_head(
         for maps, forged, word in zip((train, validation), labels, ("train maps", "validation maps"), strict=True)
     ]
     with repeatable():
-        learned = learn(read[0], read[1], config, lambda done, total: tell(done, total, "training"))
+        learned = learn(read[0], read[1], config, functools.partial(tell, note="training"))
         head = Head(config, model, UNFITTED, learned.network, UNFITTED)
-        scored = score_maps(validation, head, lambda done, total: tell(done, total, "thresholds"))
+        scored = score_maps(validation, head, functools.partial(tell, note="thresholds"))
     fits = {name: fit_way(scores, scored.forged) for name, scores in scored.scores.items()}
     notes = _notes(train, validation, scored, learned, shared)
     aucs = notes["validation_auc"]
@@ -114,7 +115,7 @@ def _refuse(maps: MapSet, expected: str, got: str) -> None:
     raise DataError(maps.folder, expected=expected, got=got, remedy="make both with one model")
 
 
-def _features(maps: MapSet, config: VerdictConfig, word: str, tell: Progress) -> list[np.ndarray[Any, Any]]:
+def _features(maps: MapSet, config: VerdictConfig, word: str, tell: Progress) -> list[AnyArray]:
     """Of each clip what the network sees, (windows, F); maps are read one by one."""
     found, size = [], maps.header.model.n_frames
     for k in range(len(maps.entries)):

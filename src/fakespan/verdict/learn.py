@@ -11,24 +11,24 @@ Paper: BA-TFD (arXiv 2204.06228, section 5) says "three layers" and no more; all
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from fakespan.arrays import BoolArray, Float32Array
 from fakespan.config import VerdictConfig
 from fakespan.errors import ConfigError
 from fakespan.metrics import auc
 from fakespan.models.verdict import VerdictMLP
+from fakespan.types import Progress
 
 __all__ = ["Features", "Learned", "learn", "repeatable"]
 
-Progress = Callable[[float, float], None]
 Weights = dict[str, Tensor]
 
 
@@ -41,7 +41,7 @@ class Features:
     labels: Tensor  # (n,) 1 for a fake
 
     @classmethod
-    def of(cls, clips: Sequence[NDArray[np.float32]], labels: NDArray[np.bool_]) -> Features:
+    def of(cls, clips: Sequence[Float32Array], labels: BoolArray) -> Features:
         """Of clips of (their windows, F) each."""
         counts = np.array([len(rows) for rows in clips])
         first = np.cumsum(counts) - counts

@@ -14,7 +14,7 @@ Numbers are rounded to float16: by at most 0.00025 of scores in 0..1.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array, Int64Array
 from fakespan.data.clip import Faces
 from fakespan.data.dataset import Example
 from fakespan.data.loading import Unreadable, default_workers, living_workers, plan, read_batches
@@ -30,6 +31,7 @@ from fakespan.data.sets import ClipSet, default_faces, open_set
 from fakespan.errors import DataError
 from fakespan.localizer import ClipMaps, Localizer
 from fakespan.localizer.batch import Clip, judge_clips
+from fakespan.types import Progress
 from fakespan.verdict.maps_format import (
     PARTS,
     REMEDY,
@@ -44,10 +46,6 @@ from fakespan.verdict.maps_format import (
 from fakespan.verdict.maps_writer import MapWriter, header_for
 
 __all__ = ["Made", "MapEntry", "MapSet", "MapsHeader", "MapsModel", "make_maps", "make_split_maps", "open_maps"]
-
-Floats = NDArray[np.float32]
-Progress = Callable[..., None]
-"""Called with the clips done, the clips there are, and a word about them."""
 
 
 @dataclass(frozen=True)
@@ -81,23 +79,23 @@ class MapSet:
         return len(self.entries)
 
     @property
-    def labels(self) -> NDArray[np.int64]:
+    def labels(self) -> Int64Array:
         """(clips,) 1 where it is fake."""
         return np.array([entry.label for entry in self.entries], np.int64)
 
-    def fused(self, k: int) -> Floats:
+    def fused(self, k: int) -> Float32Array:
         """The map that decides, (D, n): fused, or that of the only modality. Raises DataError when it is damaged."""
         return self._read("fused", k)
 
-    def visual(self, k: int) -> Floats | None:
+    def visual(self, k: int) -> Float32Array | None:
         """The visual map, (D, n); None for a clip without a picture. Raises DataError when it is damaged."""
         return self._read("visual", k) if self.entries[k].has_picture else None
 
-    def audio(self, k: int) -> Floats | None:
+    def audio(self, k: int) -> Float32Array | None:
         """The audio map, (D, n); None for a clip without sound. Raises DataError when it is damaged."""
         return self._read("audio", k) if self.entries[k].has_sound else None
 
-    def frames(self, k: int) -> Floats:
+    def frames(self, k: int) -> Float32Array:
         """Probabilities of the visual and the audio frame classifier, (2, n); a missing modality's row is NaN.
 
         Raises:
@@ -109,7 +107,7 @@ class MapSet:
         shape = (self.header.n_frames, bytes_a_frame(part, self.header.model.max_duration) // 2)
         return np.memmap(part_path(self.folder, part), np.dtype("<f2"), "r", shape=shape)
 
-    def _read(self, part: str, k: int) -> Floats:
+    def _read(self, part: str, k: int) -> Float32Array:
         entry = self.entries[k]
         rows = self._files[part][entry.offset : entry.offset + entry.n_frames]
         if zlib.crc32(rows.tobytes()) != entry.crc32[PARTS.index(part)]:

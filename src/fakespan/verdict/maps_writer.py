@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array
 from fakespan.data.sets import named
 from fakespan.errors import DataError
 from fakespan.localizer import ClipMaps, Localizer
@@ -43,8 +43,6 @@ from fakespan.verdict.maps_format import (
 __all__ = ["MapWriter", "header_for"]
 
 _OTHER = "give another --out, or remove this folder"
-
-Floats = NDArray[np.float32]
 
 
 def header_for(localizer: Localizer, source: str, samples: Sequence[Sample], about: Mapping[str, Any]) -> MapsHeader:
@@ -120,7 +118,7 @@ class MapWriter:
             DataError: a map holds NaN, or the disk is full.
         """
         curves = (maps.visual_frames, maps.audio_frames)
-        rows: dict[str, Sequence[Floats | None]]
+        rows: dict[str, Sequence[Float32Array | None]]
         rows = {"fused": [maps.score], "visual": [maps.visual], "audio": [maps.audio], "frames": curves}
         blocks = [_block(sample.name, part, pieces, maps.score.shape) for part, pieces in rows.items()]
         entry = MapEntry(
@@ -242,7 +240,7 @@ class MapWriter:
             raise DataError(self.folder, expected=expected, got=got, remedy=remedy) from error
 
 
-def _block(name: str, part: str, pieces: Sequence[Floats | None], shape: tuple[int, ...]) -> bytes:
+def _block(name: str, part: str, pieces: Sequence[Float32Array | None], shape: tuple[int, ...]) -> bytes:
     """The bytes of a clip in one file: (n, D), or (n, 2) for the frames; NaN for a piece that is missing."""
     n_rows = 1 if part == "frames" else shape[0]
     halves = [np.full((n_rows, shape[1]), np.nan) if piece is None else piece for piece in pieces]

@@ -8,14 +8,14 @@ the smallest slope instead of a negative one, so that a higher score is never a 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fakespan.arrays import Float64Array
 from fakespan.metrics.binary import best_threshold
 from fakespan.models.verdict import CALIBRATION_FLOOR, Calibration, WayFit
 
 __all__ = ["MIN_SCALE", "fit_calibration", "fit_way", "held"]
 
-Floats = NDArray[np.float64]
 
 MIN_SCALE = 1e-3
 """Smallest slope: scores keep their order, and the probability stays within half a percent of the share of fakes."""
@@ -57,12 +57,12 @@ def fit_calibration(scores: ArrayLike, truth: ArrayLike) -> Calibration:
     return Calibration(MIN_SCALE, float(flat[0]))
 
 
-def held(scores: ArrayLike) -> Floats:
+def held(scores: ArrayLike) -> Float64Array:
     """Scores as calibration sees them: equal where their logits would be."""
     return np.clip(np.asarray(scores, dtype=np.float64), CALIBRATION_FLOOR, 1 - CALIBRATION_FLOOR)
 
 
-def _newton(inputs: Floats, targets: Floats, fixed: Floats | float = 0.0) -> Floats:
+def _newton(inputs: Float64Array, targets: Float64Array, fixed: Float64Array | float = 0.0) -> Float64Array:
     """Weights (k,) of the inputs (n, k) that make sigmoid(inputs @ weights + fixed) most likely."""
     weights, loss = np.zeros(inputs.shape[1]), _loss(fixed + np.zeros(len(inputs)), targets)
     for _ in range(MAX_STEPS):
@@ -81,6 +81,6 @@ def _newton(inputs: Floats, targets: Floats, fixed: Floats | float = 0.0) -> Flo
     return weights
 
 
-def _loss(logits: Floats, targets: Floats) -> float:
+def _loss(logits: Float64Array, targets: Float64Array) -> float:
     """Cross-entropy of sigmoid(logits), without an overflow."""
     return float((np.logaddexp(0, logits) - targets * logits).sum())

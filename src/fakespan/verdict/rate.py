@@ -9,18 +9,18 @@ fakes other than that of the validation clips counts against the probabilities: 
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fakespan.arrays import BoolArray, Float64Array, Int64Array
 from fakespan.checkpoint.head import check_head_belongs
 from fakespan.metrics.binary import BinaryScores, accuracy, balanced_accuracy, brier, expected_calibration_error
 from fakespan.metrics.bootstrap import draws, interval
 from fakespan.models.verdict import Head, WayFit
+from fakespan.types import Progress, no_progress
 from fakespan.verdict.fit import maker_of
 from fakespan.verdict.maps import MapSet
 from fakespan.verdict.platt import held
@@ -30,9 +30,6 @@ __all__ = ["FORMAT", "VerdictRating", "WayRating", "rate_maps"]
 
 FORMAT = "fakespan.verdict/1"
 PUBLISHED = ("maximum", "mlp")
-Progress = Callable[..., None]
-"""Called with what is done, what there is, and a word about it."""
-Floats = NDArray[np.float64]
 Ends = tuple[float, float]
 
 
@@ -108,8 +105,8 @@ def rate_maps(
         DataError: there is no clip, all are of one kind, or a map is damaged or holds NaN.
     """
     check_head_belongs(maps.folder, head, maker_of(maps))
-    tell = progress or (lambda *_: None)
-    scored = score_maps(maps, head, lambda done, total: tell(done, total, "maps"))
+    tell = progress or no_progress
+    scored = score_maps(maps, head, functools.partial(tell, note="maps"))
     rated = [_Rated.of(name, scores, scored, head) for name, scores in scored.scores.items()]
     values = [way.values() for way in rated]
     drawn: list[list[dict[str, float]]] = []
@@ -145,17 +142,17 @@ class _Rated:
     name: str
     fit: WayFit | None
     ranked: BinaryScores
-    raw: Floats
-    forged: NDArray[np.bool_]
-    probabilities: Floats | None
+    raw: Float64Array
+    forged: BoolArray
+    probabilities: Float64Array | None
 
     @classmethod
-    def of(cls, name: str, raw: Floats, scored: Scored, head: Head) -> _Rated:
+    def of(cls, name: str, raw: Float64Array, scored: Scored, head: Head) -> _Rated:
         fit = {"maximum": head.maximum, "mlp": head.mlp_fit, **head.others}.get(name)
         probabilities = None if fit is None else fit.calibration(raw)
         return cls(name, fit, BinaryScores.of(raw, scored.forged), raw, scored.forged, probabilities)
 
-    def values(self, counts: NDArray[np.int64] | None = None) -> dict[str, float]:
+    def values(self, counts: Int64Array | None = None) -> dict[str, float]:
         """All numbers of a draw."""
         ranked, forged = self.ranked, self.forged
         found = {"AUC": ranked.auc(counts), "AP": ranked.precision(counts), "EER": ranked.eer(counts)}

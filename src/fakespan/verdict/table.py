@@ -11,12 +11,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fakespan.arrays import Float64Array
 from fakespan.metrics.binary import BinaryScores, expected_calibration_error, reliability
 from fakespan.models.verdict import Head
 from fakespan.report.verdict_plots import Bins, Curve, Kinds, plot_histograms, plot_reliability, plot_roc
 from fakespan.report.words import printable
 from fakespan.verdict.platt import held
-from fakespan.verdict.rate import PUBLISHED, Floats, VerdictRating, WayRating
+from fakespan.verdict.rate import PUBLISHED, VerdictRating, WayRating
 from fakespan.verdict.ways import Scored
 
 __all__ = ["draw", "render", "render_fit"]
@@ -173,7 +174,7 @@ def _both_bins(way: WayRating, scored: Scored) -> tuple[Bins, Bins]:
     return _bins(raw, scored), _bins(raw if way.fit is None else way.fit.calibration(raw), scored)
 
 
-def _bins(probabilities: Floats, scored: Scored) -> Bins:
+def _bins(probabilities: Float64Array, scored: Scored) -> Bins:
     found = reliability(probabilities, scored.forged)
     error = expected_calibration_error(probabilities, scored.forged)
     return Bins(found.said, found.happened, found.n_videos, error)

@@ -11,27 +11,25 @@ decoding reads otherwise: it passes over spans of one frame and reaches one fram
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import BoolArray, Float32Array, Float64Array
 from fakespan.boundary_map import decode
 from fakespan.config import PostConfig
 from fakespan.errors import DataError
 from fakespan.models.verdict import Head, Way
 from fakespan.segments import soft_nms
+from fakespan.types import Progress
 
 if TYPE_CHECKING:
     from fakespan.verdict.maps import MapSet
 
 __all__ = ["CHEAP", "Scored", "frame_maximum", "labels_of", "score_maps", "top_proposal"]
 
-Progress = Callable[[float, float], None]
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 POST = PostConfig()
 
@@ -41,11 +39,11 @@ class Scored:
     """Raw scores of clips, each way."""
 
     names: tuple[str, ...]
-    forged: Flags  # (n,)
-    scores: Mapping[str, Floats]  # way -> (n,) in 0..1
+    forged: BoolArray  # (n,)
+    scores: Mapping[str, Float64Array]  # way -> (n,) in 0..1
 
 
-def frame_maximum(frames: NDArray[np.float32]) -> float:
+def frame_maximum(frames: Float32Array) -> float:
     """The largest of the frame probabilities (2, n) of sight and sound; a missing one is NaN, or 0.
 
     >>> frame_maximum(np.array([[0.25, 0.5], [np.nan, np.nan]], np.float32))
@@ -54,7 +52,7 @@ def frame_maximum(frames: NDArray[np.float32]) -> float:
     return float(np.fmax.reduce(frames, axis=None, initial=0.0))
 
 
-def top_proposal(score_map: NDArray[np.float32], post: PostConfig = POST) -> float:
+def top_proposal(score_map: Float32Array, post: PostConfig = POST) -> float:
     """The score of the first proposal of a map (D, n) after soft-NMS, decoded as published; 0 where there is none.
 
     >>> top_proposal(np.array([[0.9, 0, 0], [0, 0.5, 0]], np.float32))
@@ -70,7 +68,7 @@ CHEAP = ("frames", "proposal")
 """The ways that need no head and that nobody published: there to be compared with."""
 
 
-def labels_of(maps: MapSet) -> Flags:
+def labels_of(maps: MapSet) -> BoolArray:
     """(n,) true where a clip is fake.
 
     Raises:
@@ -108,7 +106,7 @@ def score_maps(maps: MapSet, head: Head, progress: Progress | None = None) -> Sc
     return Scored(tuple(entry.name for entry in maps.entries), forged, scores)
 
 
-def deciding_map(maps: MapSet, k: int) -> NDArray[np.float32]:
+def deciding_map(maps: MapSet, k: int) -> Float32Array:
     """The map (D, n) of clip k; raises DataError where it holds NaN."""
     score_map = np.ascontiguousarray(maps.fused(k), dtype=np.float32)
     if np.isnan(score_map).any():

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from fakespan.errors import DataError, FakespanError
-from fakespan.forge.bank import SAMPLES_PER_FRAME, Track
+from fakespan.forge.bank import Track
 from fakespan.forge.labels import Word
 from fakespan.forge.mouth import draw_look, swap_mouth
 from fakespan.forge.retime import retime
@@ -29,8 +29,6 @@ from fakespan.forge.words import Swap, choose_swap
 
 __all__ = ["Forged", "Span", "Stage", "make_clip"]
 
-Sound = NDArray[np.float32]
-Faces = NDArray[np.uint8]
 N_TRIES = 30  # to find words for a span
 UNHEARD = {"donor": "donor-clean", "redraw": "resynthesis-mel"}  # family of lips -> a voice that offers such words
 N_FILMED = 5  # clips whose mouths are looked through
@@ -40,8 +38,8 @@ N_FILMED = 5  # clips whose mouths are looked through
 class Stage:
     """What one scene has to work with: its own stretch, and what else its speaker was filmed saying."""
 
-    faces: Faces  # (n, 224, 224, 3)
-    sound: Sound  # (640 n,)
+    faces: UInt8Array  # (n, 224, 224, 3)
+    sound: Float32Array  # (640 n,)
     words: tuple[Word, ...]
     elsewhere: Mapping[str, Sequence[Word]]  # clip -> words, of the same speaker and split
     fetch: Any  # clip -> Track
@@ -66,8 +64,8 @@ class Span:
 class Forged:
     """A finished clip."""
 
-    faces: Faces
-    sound: Sound
+    faces: UInt8Array
+    sound: Float32Array
     spans: tuple[Span, ...] = field(default=())
 
 
@@ -169,7 +167,9 @@ class _Forger:
         moved = tuple(replace(s, start_s=s.start_s + longer / FPS, end_s=s.end_s + longer / FPS) for s in clip.spans)
         return Forged(np.concatenate([clip.faces[:first], own, clip.faces[stop:]]), sound, (done, *moved))
 
-    def _new_faces(self, own: Faces, spoken: Sound, job: _Job, span: tuple[int, int]) -> tuple[Faces, str]:
+    def _new_faces(
+        self, own: UInt8Array, spoken: Float32Array, job: _Job, span: tuple[int, int]
+    ) -> tuple[UInt8Array, str]:
         """The span's frames with other mouths, and what was done to them in words."""
         family, _, traces = job.lips.partition("-")
         if family == "plugin":
@@ -212,7 +212,7 @@ def _fits(job: _Job) -> bool:
     return 0.62 <= ratio <= 1.6
 
 
-def _new_sound(sound: Sound, job: _Job, rng: np.random.Generator) -> tuple[Sound, float, float, float]:
+def _new_sound(sound: Float32Array, job: _Job, rng: np.random.Generator) -> tuple[Float32Array, float, float, float]:
     """The sound with the new words, their start and end, and the end of the old ones; longer by whole frames."""
     span_s = (job.swap.start_s, job.swap.end_s)
     if job.donor is None:
@@ -229,7 +229,7 @@ def _new_sound(sound: Sound, job: _Job, rng: np.random.Generator) -> tuple[Sound
     return done.sound, done.start_s, done.end_s, at[1]
 
 
-def _imagined(sound: Sound, job: _Job) -> Sound:
+def _imagined(sound: Float32Array, job: _Job) -> Float32Array:
     """What the forged lips of an untouched sound say: the new words in the old words' time."""
     if job.donor is None:
         return sound

@@ -10,10 +10,11 @@ OUT/.studio/                    the survey and a record of each finished clip; m
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from fakespan.config import FPS, SAMPLE_RATE, to_mapping
+from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, to_mapping
 from fakespan.errors import DataError, FakespanError, MediaError
-from fakespan.forge.bank import SAMPLES_PER_FRAME, Track, read_track
+from fakespan.forge.bank import Track, read_track
 from fakespan.forge.labels import Word
 from fakespan.forge.studio.config import ForgeConfig
 from fakespan.forge.studio.make import Forged, Stage, make_clip
@@ -31,10 +32,10 @@ from fakespan.forge.studio.plan import Entry, Plan, Scene, plan
 from fakespan.forge.studio.survey import Take, survey, workers
 from fakespan.forge.studio.tools import Tools
 from fakespan.media.encode import write_video
+from fakespan.types import Progress
 
 __all__ = ["Result", "forge_set"]
 
-Progress = Callable[..., None]
 LAVDF_FIELDS = (
     "file",
     "n_fakes",
@@ -238,4 +239,4 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def _titled(progress: Progress | None, title: str) -> Progress | None:
-    return None if progress is None else lambda done, total: progress(done, total, title)
+    return None if progress is None else functools.partial(progress, note=f"({title})")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
@@ -26,12 +26,12 @@ from fakespan.forge.labels import Word, read_labels
 from fakespan.forge.listening import Listener
 from fakespan.forge.studio.config import ForgeConfig
 from fakespan.media.decode import read_sound
+from fakespan.types import Progress
 
 __all__ = ["Take", "find_media", "survey", "workers"]
 
 MEDIA = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
 CORPUS_LABELS = (".align", ".TextGrid")
-Progress = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.errors import DataError
 from fakespan.forge.pitch import track_pitch
@@ -21,8 +21,6 @@ from fakespan.media.detect import FaceDetector
 
 __all__ = ["Tools", "redraw_with"]
 
-Sound = NDArray[np.float32]
-Faces = NDArray[np.uint8]
 LIPS_TIMEOUT_S = 600.0
 
 
@@ -46,7 +44,7 @@ class Tools:
             raise DataError("forge.voice", expected="an installed speech synthesiser", got="none", remedy=remedy)
         return found
 
-    def speak(self, text: str, reference: Sound, by_plugin: bool, rng: np.random.Generator) -> tuple[str, Donor]:
+    def speak(self, text: str, reference: Float32Array, by_plugin: bool, rng: np.random.Generator) -> tuple[str, Donor]:
         """The text spoken, by the user's program or by an engine whose voice is near; who spoke, and the words.
 
         Raises:
@@ -60,12 +58,12 @@ class Tools:
         spoken = engine.speak(text, voice, rng, f0_hz=f0_hz)
         return f"{engine.name} {voice}", Donor(spoken, 0.0, len(spoken) / SAMPLE_RATE, engine.sample(voice))
 
-    def redraw(self, faces: Faces, spoken: Sound) -> Faces:
+    def redraw(self, faces: UInt8Array, spoken: Float32Array) -> UInt8Array:
         """The frames as the user's lip-sync program gives them back."""
         return redraw_with(self.config.lips_plugin, faces, spoken)
 
 
-def redraw_with(command: str, faces: Faces, spoken: Sound) -> Faces:
+def redraw_with(command: str, faces: UInt8Array, spoken: Float32Array) -> UInt8Array:
     """Runs a lip-sync program: frames and sound in, as many frames out.
 
     The command has the places {frames} (a folder of 000000.png ...), {wav} (16 kHz, what shall be seen spoken) and

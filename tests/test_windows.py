@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakespan.media.windows import MapStitcher, WindowBuffer, windows
+from fakespan.windows import MapStitcher, WindowBuffer, windows
 
 
 @given(st.integers(1, 300), st.integers(2, 60), st.integers(0, 59))

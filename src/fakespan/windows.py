@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["MapStitcher", "Window", "WindowBuffer", "windows"]
+from fakespan.arrays import Float32Array, UInt8Array
 
-Floats = NDArray[np.float32]
+__all__ = ["MapStitcher", "Window", "WindowBuffer", "overlap_frames", "windows"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,15 @@ class Window:
     end: int
     is_first: bool
     is_last: bool
+
+
+def overlap_frames(max_duration: int, size: int) -> int:
+    """How many frames neighbouring windows of `size` share: 2 D, so that every span is whole in one; at most half.
+
+    >>> overlap_frames(40, 512), overlap_frames(40, 100)
+    (80, 50)
+    """
+    return min(2 * max_duration, size // 2)
 
 
 def windows(n_frames: int, size: int, overlap: int) -> Iterator[Window]:
@@ -56,11 +64,11 @@ class WindowBuffer:
         if not 0 <= overlap < size:
             raise ValueError(f"the overlap ({overlap}) must be shorter than the window ({size})")
         self.size, self.hop = size, size - overlap
-        self._frames: deque[NDArray[np.uint8]] = deque()
+        self._frames: deque[UInt8Array] = deque()
         self._begin = 0  # frame number of the oldest that is held
         self._next = 0  # first frame of the next window
 
-    def push(self, frame: NDArray[np.uint8]) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+    def push(self, frame: UInt8Array) -> Iterator[tuple[Window, UInt8Array]]:
         """Take one more frame; give the window that ended before it, if one did."""
         if len(self._frames) == self.size:
             if self._begin == self._next:
@@ -70,12 +78,12 @@ class WindowBuffer:
             self._begin += 1
         self._frames.append(frame)
 
-    def finish(self) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+    def finish(self) -> Iterator[tuple[Window, UInt8Array]]:
         """Give the last window: the newest frames, as many as there are."""
         if self._frames:
             yield self._window(is_last=True)
 
-    def _window(self, is_last: bool) -> tuple[Window, NDArray[np.uint8]]:
+    def _window(self, is_last: bool) -> tuple[Window, UInt8Array]:
         end = self._begin + len(self._frames)
         return Window(self._begin, end, self._begin == 0, is_last), np.stack(self._frames)
 
@@ -87,7 +95,7 @@ class MapStitcher:
         self._map = np.zeros((max_duration, 0), np.float32)
         self._depth = np.zeros((max_duration, 0), np.float32)
 
-    def add(self, window: Window, part: Floats) -> None:
+    def add(self, window: Window, part: Float32Array) -> None:
         """Take the map (D, window's frames) of one window."""
         self._grow(window.end)
         depth = _depth(window, part.shape[0])
@@ -96,7 +104,7 @@ class MapStitcher:
         self._map[here] = np.where(deeper, part, self._map[here])
         self._depth[here] = np.where(deeper, depth, self._depth[here])
 
-    def result(self) -> Floats:
+    def result(self) -> Float32Array:
         """The map (D, n) of all that was added."""
         return self._map
 
@@ -107,7 +115,7 @@ class MapStitcher:
             self._depth = np.pad(self._depth, ((0, 0), (0, more)))
 
 
-def _depth(window: Window, max_duration: int) -> Floats:
+def _depth(window: Window, max_duration: int) -> Float32Array:
     """How far each cell's span [t, t + d + 1) lies from the window's borders with the unknown; cells beyond get 0."""
     n = window.end - window.begin
     begin, last = np.arange(n)[None, :], np.arange(n)[None, :] + np.arange(max_duration)[:, None]
