@@ -23,21 +23,24 @@ DOCUMENTS = [
     *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))),
 ]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, document: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-def shell_lines() -> list[str]:
-    return [
-        line.split("#", maxsplit=1)[0].strip() for block in blocks("sh") for line in block.splitlines() if line.strip()
-    ]
+def commands(program: str) -> list[str]:
+    """Every command line of a program in the shell blocks of all documents, once."""
+    lines = "\n".join(block for document in DOCUMENTS for block in blocks("sh", document)).replace("\\\n", " ")
+    found = (line.split("#", maxsplit=1)[0].strip() for line in lines.splitlines())
+    return list(dict.fromkeys(line for line in found if line.startswith(f"{program} ")))
 
 
-@pytest.mark.parametrize("line", [line for line in shell_lines() if line.startswith("fakespan")])
-def test_every_command_of_the_readme_is_understood(line: str) -> None:
-    words = shlex.split(line.split("|", maxsplit=1)[0])[1:]
+@pytest.mark.parametrize("line", commands("fakespan"))
+def test_every_command_of_the_documents_is_understood(line: str) -> None:
+    words = shlex.split(line.split(" | ", maxsplit=1)[0])[1:]
     command: Any = typer.main.get_command(app)
     while hasattr(command, "commands"):  # `fakespan verdict fit` is two deep
         name, *words = words
@@ -46,18 +49,29 @@ def test_every_command_of_the_readme_is_understood(line: str) -> None:
     assert context.params
 
 
-@pytest.mark.parametrize("line", [line for line in shell_lines() if line.startswith("make")])
-def test_every_make_target_of_the_readme_exists(line: str) -> None:
-    assert re.search(
-        rf"^{line.split(maxsplit=2)[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
+@pytest.mark.parametrize("line", commands("make"))
+def test_every_make_target_of_the_documents_exists(line: str) -> None:
+    assert re.search(rf"^{line.split(maxsplit=2)[1]}:", MAKEFILE, flags=re.MULTILINE)
 
 
-def test_the_python_example_uses_public_names() -> None:
-    (example,) = blocks("python")
-    compile(example, "README.md", "exec")
-    for name in re.findall(r"fakespan\.(\w+)", example):
-        assert name in fakespan.__all__
+@pytest.mark.parametrize("line", commands("python"))
+def test_every_program_of_the_documents_exists(line: str) -> None:
+    program = next(word for word in line.split()[1:] if not word.startswith("-"))
+    assert (ROOT / program).is_file()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_python_examples_use_public_names(document: str) -> None:
+    for example in blocks("python", document):
+        compile(example, document, "exec")
+        for name in re.findall(r"(?<!from )\bfakespan\.(\w+)", example):
+            assert name in fakespan.__all__
+
+
+def test_the_first_screen_tells_what_to_expect() -> None:
+    first = "\n".join(README.splitlines()[:60])
+    for part in ("finds the forged seconds", "](docs/report.png)", "pip install .", "fakespan scan", "MODEL_CARD.md"):
+        assert part in first
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -75,8 +89,7 @@ def test_nothing_is_left_to_fill_in(document: str) -> None:
 
 
 def test_ci_calls_make_targets_that_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines():
         if line.startswith("make "):
             for target in line.split()[1:]:
-                assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+                assert re.search(rf"^{target}:", MAKEFILE, flags=re.MULTILINE), target
