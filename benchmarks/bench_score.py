@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fakespan.evaluate.proposals import read_proposals
-from fakespan.evaluate.proposals_parquet import write_parquet
+from fakespan.scoring.proposals import read_proposals
+from fakespan.scoring.proposals_parquet import write_parquet
 
 N_VIDEOS, N_PROPOSALS = 26_100, 101
 IOUS, COUNTS = (0.5, 0.75, 0.95), (100, 50, 20, 10)
@@ -57,7 +57,7 @@ values = [*ap.values(), *(ar[n] for n in (100, 50, 20, 10))]
 """
 OUR_IMPORTS = """
 import orjson, pyarrow.csv, pyarrow.parquet
-from fakespan.evaluate.score import read_both, score
+from fakespan.scoring.score import ScoreOptions, read_both, score
 from fakespan.metrics import Pairs
 from fakespan.metrics.precision import match_pairs
 from fakespan.metrics.recall import best_shares, found_shares
@@ -70,7 +70,7 @@ values = [matches.average_precision(t) for t in (0.5, 0.75, 0.95)]
 values += [found_shares(best).mean() for best in best_shares(pairs, (100, 50, 20, 10)).values()]
 """
 SCORE_WORK = """
-result = score(*read_both({proposals!r}, {metadata!r}, {fps}), n_bootstrap={n_bootstrap})
+result = score(*read_both({proposals!r}, {metadata!r}, {fps}), ScoreOptions(n_bootstrap={n_bootstrap}))
 values = [v for k, v in result.subsets[0].values.items() if k[:3] in ("AP@", "AR@")]
 """
 

@@ -30,10 +30,11 @@ ALLOWED = {
     "data": "types config boundary_map media",
     "forge": "types config media data segments boundary_map",
     "checkpoint": "config models",
+    "scoring": "types config metrics data report",
     "localizer": "types config windows segments boundary_map media models checkpoint",
-    "evaluate": "types config metrics segments boundary_map data models checkpoint localizer forge report",
+    "evaluate": "types config metrics segments boundary_map data models localizer scoring report",
     "verdict": "types config metrics boundary_map segments data models checkpoint localizer report",
-    "train": "types config losses data models checkpoint evaluate localizer forge media report",
+    "train": "types config losses data models checkpoint localizer forge media report",
     "bulk": "types config localizer checkpoint models",
     "export": "types config localizer checkpoint models",
     "report": "types",
@@ -43,7 +44,15 @@ ALWAYS = {"errors", "arrays"}
 ANYTHING = {"cli", "__main__", "__init__"}  # doors without logic; nothing imports cli but __main__
 
 # what a person waits for at the prompt, or has where torch is not
-LIGHT = ["fakespan", "fakespan.errors", "fakespan.types", "fakespan.config", "fakespan.report", "fakespan.verdict"]
+LIGHT = [
+    "fakespan",
+    "fakespan.errors",
+    "fakespan.types",
+    "fakespan.config",
+    "fakespan.report",
+    "fakespan.verdict",
+    "fakespan.scoring",
+]
 HEAVY = ["torch", "cv2", "av"]
 
 

@@ -1,8 +1,7 @@
-"""Ratings and thresholds against numbers counted by hand, with stand-ins for the network."""
+"""Ratings against numbers counted by hand, with stand-ins for the network."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from fakespan.boundary_map import iou_map_target
 from fakespan.config import PostConfig
 from fakespan.data.dataset import Example
 from fakespan.errors import DataError
-from fakespan.evaluate import evaluate_split, false_alarms, pick_threshold, propose, rate, rate_by_kind
+from fakespan.evaluate import evaluate_split, false_alarms, propose, rate, rate_by_kind
 
 N, D = 50, 20
 
@@ -93,37 +92,6 @@ def test_each_kind_is_rated_with_the_real_clips():
     assert [r.n_spans for r in ratings.values()] == [2, 1, 1]
     assert ratings["all"].auc == ratings["audio"].auc == 1
     assert ratings["all"].ar10 == pytest.approx(1)
-
-
-def test_what_a_clip_lacks_is_not_judged():
-    asked = []
-
-    class Witness(Oracle):
-        def judge(self, faces, sound):
-            asked.append((faces is None, sound is None))
-            return {"score": next(self.maps)}
-
-    clips = [example("a"), dataclasses.replace(example("b"), has_picture=False)]
-    clips.append(dataclasses.replace(example("c"), has_sound=False))
-    pick_threshold(Witness([flat_map(0.1)] * 3), clips)
-    assert asked == [(False, False), (True, False), (False, True)]
-
-
-@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.98])
-def test_the_threshold_keeps_the_share_of_real_clips_below(quantile):
-    peaks = np.random.default_rng(0).uniform(0, 0.8, 50)
-    examples = [example(str(k)) for k in range(50)] + [example("forged", audio=((0.4, 0.92),))]
-    oracle = Oracle([flat_map(peak) for peak in peaks] + [flat_map(0.99)])
-    threshold = pick_threshold(oracle, examples, quantile)
-    assert quantile <= (peaks < threshold).mean() <= quantile + 0.05
-    assert threshold == round(threshold, 3)
-
-
-def test_a_threshold_is_never_zero_and_never_above_one():
-    assert pick_threshold(Oracle([flat_map(0.0)]), [example("a")]) == 0.001
-    assert pick_threshold(Oracle([flat_map(1.0)]), [example("a")]) == 1.0
-    with pytest.raises(DataError, match="real clips"):
-        pick_threshold(Oracle(), [example("a", audio=((0.4, 0.92),))])
 
 
 def test_false_alarms_are_counted_by_the_minute():

@@ -14,7 +14,7 @@ from datasets import make_avdeepfake1m, make_lavdf
 from fakespan import cli, train
 from fakespan.checkpoint import load_checkpoint, save_checkpoint
 from fakespan.config import from_mapping
-from fakespan.evaluate import dataset
+from fakespan.evaluate import run as run_module
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def evaluate(call, tiny_path):
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch):
     """They take a second; test_evaluate_set looks at them."""
-    monkeypatch.setattr(dataset, "draw", lambda score, folder: [])
+    monkeypatch.setattr(run_module, "draw", lambda score, folder: [])
 
 
 @pytest.fixture(scope="module")

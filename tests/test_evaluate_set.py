@@ -26,12 +26,13 @@ from fakespan.data.manifest import load_manifest
 from fakespan.data.prepare import prepare
 from fakespan.data.sets import open_set
 from fakespan.errors import DataError, MissingExtraError, UsageError
-from fakespan.evaluate import dataset, proposal_writer
-from fakespan.evaluate.dataset import SetOptions, evaluate_set
-from fakespan.evaluate.proposals import read_proposals
-from fakespan.evaluate.run import MAPS
+from fakespan.evaluate import run as run_module
+from fakespan.evaluate.folder import MAPS
+from fakespan.evaluate.run import SetOptions, evaluate_set
 from fakespan.localizer import ClipMaps, load_model
 from fakespan.models.verdict import weights_digest
+from fakespan.scoring import proposal_writer
+from fakespan.scoring.proposals import read_proposals
 
 N_TEST, D = 8, 40
 OPTIONS = SetOptions(n_workers=0)
@@ -73,7 +74,7 @@ def on_frames(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch):
     """They take a second; `uninterrupted`, which is made before this takes hold, has them."""
-    monkeypatch.setattr(dataset, "draw", lambda score, folder: [])
+    monkeypatch.setattr(run_module, "draw", lambda score, folder: [])
 
 
 def perfect(examples):
@@ -206,7 +207,7 @@ def test_without_matplotlib_there_is_a_word_in_place_of_the_plots(tmp_path, tiny
     def missing(score, folder):
         raise MissingExtraError("matplotlib", "train")
 
-    monkeypatch.setattr(dataset, "draw", missing)
+    monkeypatch.setattr(run_module, "draw", missing)
     said = evaluate_set(tiny, f"lavdf:{lavdf}", tmp_path / "out", SetOptions(n_workers=0, limit=4))
     assert any("no plots were drawn" in note for note in said.notes)
     assert said.table is not None
@@ -258,7 +259,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from fakespan.evaluate.dataset import SetOptions, evaluate_set
+from fakespan.evaluate.run import SetOptions, evaluate_set
 from fakespan.evaluate.predict import judge_with
 from fakespan.localizer import load_model
 localizer = load_model(sys.argv[1], "cpu")
@@ -450,7 +451,7 @@ class Deadly(Dataset):
 
 
 def test_a_decoder_that_dies_is_told_and_what_was_done_is_kept(tmp_path, tiny, lavdf, monkeypatch):
-    monkeypatch.setattr(dataset, "open_set", lambda *args, **options: Deadly(open_set(*args, **options)))
+    monkeypatch.setattr(run_module, "open_set", lambda *args, **options: Deadly(open_set(*args, **options)))
     with pytest.raises(DataError, match=r"expected decoders that live, got one that died after \d clips"):
         evaluate_set(tiny, f"lavdf:{lavdf}", tmp_path / "out", SetOptions(n_workers=1))
     monkeypatch.undo()

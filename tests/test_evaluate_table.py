@@ -16,8 +16,8 @@ from fakespan.boundary_map import decode
 from fakespan.config import PostConfig
 from fakespan.data.dataset import Example
 from fakespan.evaluate.predict import map_proposals, plan
-from fakespan.evaluate.table import Row, Table
 from fakespan.localizer import ClipMaps
+from fakespan.scoring.table import Row, Table
 
 COLUMNS = ("AP@0.5", "AP@0.95", "AUC")
 FULL = Row("fused", "full", 8, 6, {"AP@0.5": 0.79154, "AP@0.95": 0.0024, "AUC": math.nan}, {"AP@0.5": (0.71, 0.8)})

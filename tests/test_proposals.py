@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakespan.errors import DataError, UsageError
-from fakespan.evaluate import proposals_json
-from fakespan.evaluate.proposals import Proposals, ProposalWriter, read_proposals
-from fakespan.evaluate.proposals_json import _any, _usual, parse_proposals
-from fakespan.evaluate.proposals_parquet import read_parquet, write_parquet
+from fakespan.scoring import proposals_json
+from fakespan.scoring.proposals import Proposals, ProposalWriter, read_proposals
+from fakespan.scoring.proposals_json import _any, _usual, parse_proposals
+from fakespan.scoring.proposals_parquet import read_parquet, write_parquet
 
 FOUND = {"test/a.mp4": [[0.9, 1.0, 2.0], [0.5, 0.04, 0.12]], "b.mp4": [], "c.mp4": [[0.123456789012, 7 / 25, 1.1]]}
 

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from fakespan.cli import app
 from fakespan.errors import DataError, UsageError
-from fakespan.evaluate.proposals import Proposals, read_proposals
-from fakespan.evaluate.proposals_parquet import write_parquet
-from fakespan.evaluate.score import read_both, score
-from fakespan.evaluate.truth import Truth, read_truth
 from fakespan.metrics import average_precision, average_recall
+from fakespan.scoring.proposals import Proposals, read_proposals
+from fakespan.scoring.proposals_parquet import write_parquet
+from fakespan.scoring.score import ScoreOptions, read_both, score
+from fakespan.scoring.truth import Truth, read_truth
 from fakespan.types import Sample, Segment
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -52,7 +52,7 @@ def truth(tmp_path) -> Truth:
 
 @pytest.fixture(scope="module")
 def golden():
-    return score(read_proposals(PROPOSALS), read_truth(METADATA), n_bootstrap=60)
+    return score(read_proposals(PROPOSALS), read_truth(METADATA), ScoreOptions(n_bootstrap=60))
 
 
 def test_the_published_numbers(golden):
@@ -73,7 +73,7 @@ def test_a_preset_chooses_thresholds_and_counts():
     truth = read_truth(METADATA).prepared(proposals, preset="avdeepfake1m")
     names = [n for n in score(proposals, truth).subsets[0].values if "Activity" not in n]
     assert names == ["AP@0.5", "AP@0.75", "AP@0.9", "AP@0.95", "AR@50", "AR@30", "AR@20", "AR@10", "AR@5", "AUC"]
-    own = score(proposals, truth, iou_thresholds=[0.3], n_proposals=[1], subsets=["audio"], buckets=())
+    own = score(proposals, truth, ScoreOptions(iou_thresholds=[0.3], n_proposals=[1], subsets=["audio"], buckets=()))
     assert [*own.subsets[0].values] == ["AP@0.3", "ActivityNet AP@0.3", "AR@1", "AUC"]
     assert own.buckets == ()
 
@@ -110,8 +110,8 @@ def test_a_wrong_proposal_counts_against_spans_of_its_own_length(truth):
 
 
 def test_the_bootstrap_holds_the_number_and_comes_again(golden):
-    again = score(read_proposals(PROPOSALS), read_truth(METADATA), n_bootstrap=60)
-    other = score(read_proposals(PROPOSALS), read_truth(METADATA), n_bootstrap=60, seed=1)
+    again = score(read_proposals(PROPOSALS), read_truth(METADATA), ScoreOptions(n_bootstrap=60))
+    other = score(read_proposals(PROPOSALS), read_truth(METADATA), ScoreOptions(n_bootstrap=60, seed=1))
     assert again.to_dict() == golden.to_dict()
     assert other.to_dict()["subsets"] != golden.to_dict()["subsets"]
     group = golden.subsets[0]
@@ -176,12 +176,12 @@ def test_a_wrong_frame_rate_shows(tmp_path):
 def test_nothing_known_is_an_error(truth):
     for found in ({}, {"other/a.mp4": [[0.9, 1, 2]]}):
         with pytest.raises(DataError, match="expected videos of the metadata, got"):
-            score(found, truth, missing="zero")
+            score(found, truth, ScoreOptions(missing="zero"))
 
 
 def test_missing_can_count_as_nothing_found(truth):
     found = {name: rows for name, rows in FOUND.items() if name != "test/a.mp4"}
-    result = score(found, truth, missing="zero")
+    result = score(found, truth, ScoreOptions(missing="zero"))
     assert result.notes == ("1 video missing and counted as nothing found: test/a.mp4",)
     assert result.subsets[0].values == score({**found, "test/a.mp4": []}, truth).subsets[0].values
     assert result.subsets[0].values["AUC"] < 1
@@ -198,7 +198,7 @@ def test_windows_names_are_the_same_names(truth):
 )
 def test_an_option_that_cannot_be_is_told(truth, option):
     with pytest.raises(UsageError, match="change it"):
-        score(FOUND, truth, **option)
+        score(FOUND, truth, ScoreOptions(**option))
 
 
 def test_both_kinds_of_metadata_say_the_same(tmp_path):
@@ -243,8 +243,8 @@ def test_samples_give_the_same_truth(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "expected JSON"),
-        ("{}", "expected a list of videos, got dict"),
+        ("{", "expected a complete JSON file"),
+        ("{}", "expected a list with an entry for each clip, got an object"),
         ("[1]", "expected a list of videos"),
         ("[]", "expected fake_periods or fake_segments, got an empty list"),
         ('[{"file": "a"}]', "fake_periods or fake_segments, got neither"),
@@ -311,7 +311,7 @@ def test_proposals_survive_as_flat_arrays():
 
 def test_rating_a_file_loads_no_torch():
     program = (
-        "import sys, fakespan.evaluate.proposals, fakespan.evaluate.score, fakespan.evaluate.score_table;"
+        "import sys; from fakespan.scoring import proposals, rating, score, score_table, truth;"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -352,10 +352,12 @@ def test_the_threshold_is_fitted_and_written_into_the_file(tmp_path, monkeypatch
     run = tiny_run(n_steps=1, threshold_share=0.5)
     path = train(run, tiny_data(), tmp_path)
     before = load_checkpoint(path)
-    monkeypatch.setattr(run_module, "pick_threshold", lambda localizer, examples, share: share * len(examples) / 100)
+    monkeypatch.setattr(run_module, "pick_threshold", lambda scores, share: share * len(scores) / 100)
     after = fit_threshold(path, run, [TinySet()[k] for k in range(8)])
     assert before.post.threshold == PostConfig().threshold
-    assert load_checkpoint(path).post == after.post == dataclasses.replace(run.post, threshold=0.04)
+    assert (
+        load_checkpoint(path).post == after.post == dataclasses.replace(run.post, threshold=0.02)
+    )  # 4 of the 8 are real
     assert after.notes == before.notes
     for name, value in before.network.state_dict().items():
         assert torch.equal(after.network.state_dict()[name], value)

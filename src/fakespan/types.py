@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 __all__ = [
     "FORMAT",
+    "SUBSETS",
     "Curve",
     "FaceTrack",
     "MediaInfo",
@@ -18,11 +19,16 @@ __all__ = [
     "Sample",
     "Scan",
     "Segment",
+    "Subset",
     "Verdict",
     "no_progress",
 ]
 
 Modality = Literal["audio", "visual", "both"]
+Subset = Literal["full", "visual", "audio"]
+
+SUBSETS: Mapping[Subset, Modality | None] = {"full": None, "visual": "audio", "audio": "visual"}
+"""Subset of a data set -> the fakes that it leaves out: those in which only this was forged. Real clips are in all."""
 
 FORMAT = "fakespan.scan/1"
 """Name and version of the JSON that `Scan.to_dict` gives; the number grows when a field changes its meaning."""

@@ -16,9 +16,9 @@ from fakespan.errors import UsageError
 if TYPE_CHECKING:
     from fakespan.config import Framing
     from fakespan.data.clip import Faces
-    from fakespan.data.manifest import Subset
     from fakespan.data.packing import Pack
     from fakespan.data.prepare import Prepared
+    from fakespan.types import Subset
 
 __all__ = ["prepare"]
 

@@ -37,14 +37,15 @@ def score(
     plots: Annotated[Path | None, typer.Option(help="Draw precision, recall and scores into this folder.")] = None,
 ) -> None:
     """Rate a proposals file: AP, AR and AUC as published, per subset and per length of the forged spans."""
-    from fakespan.evaluate.score import read_both
-    from fakespan.evaluate.score import score as rate
-    from fakespan.evaluate.score_table import draw, render
+    from fakespan.scoring.score import ScoreOptions, read_both
+    from fakespan.scoring.score import score as rate
+    from fakespan.scoring.score_table import draw, render
 
     found, truth = read_both(proposals, metadata, fps)
     truth = truth.prepared(found, split, preset)
     with bar("resampling") as progress:
-        result = rate(found, truth, n_bootstrap=bootstrap, missing=missing, seed=seed, progress=progress)
+        options = ScoreOptions(n_bootstrap=bootstrap, missing=missing, seed=seed)
+        result = rate(found, truth, options, progress)
     text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
     if as_json:
         print(text)

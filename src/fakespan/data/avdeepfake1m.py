@@ -19,6 +19,7 @@ from typing import Any
 
 from fakespan.config import FPS
 from fakespan.data.entries import (
+    MODIFY_TYPES,
     Reading,
     Unusable,
     as_list,
@@ -41,12 +42,6 @@ from fakespan.types import Modality, Sample, Segment
 __all__ = ["read"]
 
 _FOLDERS = ("train", "val", "test")
-_CHANGED = {
-    "real": (False, False),
-    "audio_modified": (True, False),
-    "visual_modified": (False, True),
-    "both_modified": (True, True),
-}  # modify_type: whether sound and picture were changed
 _FACTS = ("modify_type", "audio_model", "video_model", "audio_frames")
 Span = tuple[float, float]
 
@@ -123,7 +118,7 @@ def _segments(name: str, facts: dict[str, Any], reading: Reading) -> tuple[Segme
         reading.note(
             "span", name, f"{start_s:g} to {end_s:g} s is forged in one stream, but not in fake_segments; added"
         )
-    fallback = _CHANGED.get(str(facts.get("modify_type")), (False, False))
+    fallback = MODIFY_TYPES.get(str(facts.get("modify_type")), (False, False))
     return tuple(segment(*span, _modality(span, audio, visual, fallback)) for span in (*spans, *forgotten))
 
 
@@ -134,10 +129,10 @@ def _believed(
     kind = facts.get("modify_type")
     if kind is None:
         return audio, visual
-    if not isinstance(kind, str) or kind not in _CHANGED:
+    if not isinstance(kind, str) or kind not in MODIFY_TYPES:
         reading.note("label", name, f"modify_type is {kind!r}; only the lists of spans are believed")
         return audio, visual
-    in_audio, in_visual = _CHANGED[kind]
+    in_audio, in_visual = MODIFY_TYPES[kind]
     if kind == "real" and (audio or visual or facts["fake_segments"]):
         reading.note("label", name, "modify_type is real, but forged spans are given; the spans are believed")
         return audio, visual

@@ -41,6 +41,11 @@ class Example:
         return tuple(sorted({*self.audio_spans, *self.visual_spans}))
 
     @property
+    def present(self) -> tuple[UInt8Array | None, Float32Array | None]:
+        """Faces and sound, None in the place of what it lacks."""
+        return self.faces if self.has_picture else None, self.sound if self.has_sound else None
+
+    @property
     def kind(self) -> str:
         """real, audio, visual or both."""
         return {(0, 0): "real", (1, 0): "audio", (0, 1): "visual", (1, 1): "both"}[

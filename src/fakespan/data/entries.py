@@ -1,5 +1,9 @@
 """What the loaders of all data sets share: reading metadata of which nothing is taken for granted.
 
+Rules of LAV-DF and AV-Deepfake1M, held by their loaders and by `scoring.truth`: a clip lasts video_frames / 25 s, and
+as long as its duration says only where its frames are not counted; modify_type, or modify_audio and modify_video, says
+what was forged in it (`modality_of`); dev and val are words for validation (`split_of`).
+
 Contract: a file that cannot be read as a whole raises DataError; an entry that cannot be used raises `Unusable`, which
 `collect` turns into a `Problem`, and the other entries still load. Files are only ever read. Nothing here opens media.
 """
@@ -18,6 +22,7 @@ from fakespan.errors import DataError
 from fakespan.types import Modality, Sample, Segment
 
 __all__ = [
+    "MODIFY_TYPES",
     "SPLITS",
     "Problem",
     "Reading",
@@ -43,6 +48,15 @@ SPLITS = ("train", "validation", "test")
 """The words for a sample's split, whatever its set says."""
 _WORDS = {"training": "train", "dev": "validation", "val": "validation", "valid": "validation", "testing": "test"}
 _WORDS |= {word: word for word in SPLITS}
+
+
+MODIFY_TYPES = {
+    "real": (False, False),
+    "audio_modified": (True, False),
+    "visual_modified": (False, True),
+    "both_modified": (True, True),
+}
+"""AV-Deepfake1M's modify_type -> whether sound and picture were changed."""
 
 
 @dataclass(frozen=True, slots=True)

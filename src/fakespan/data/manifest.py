@@ -12,21 +12,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from fakespan.data import avdeepfake1m, dfdc, forgerynet, lavdf
 from fakespan.data.entries import SPLITS, Problem, Reading, Unusable, split_of
 from fakespan.errors import DataError, UsageError
-from fakespan.types import Sample
+from fakespan.types import SUBSETS, Sample, Subset
 
-__all__ = ["KINDS", "Manifest", "Problem", "Subset", "is_labelled", "load_manifest"]
-
-Subset = Literal["full", "visual", "audio"]
+__all__ = ["KINDS", "Manifest", "Problem", "is_labelled", "load_manifest"]
 
 _READERS = {"lavdf": lavdf.read, "avdeepfake1m": avdeepfake1m.read, "dfdc": dfdc.read, "forgerynet": forgerynet.read}
 KINDS = tuple(_READERS)
 """The words before the colon of a source."""
-_LEFT_OUT = {"full": None, "visual": "audio", "audio": "visual"}  # subset: the kind of clip that it drops
 
 
 @dataclass(frozen=True)
@@ -52,12 +48,12 @@ class Manifest:
             UsageError: an unknown split or subset, or a limit below 1.
         """
         wanted = _wanted_split(split)
-        if subset not in _LEFT_OUT:
+        if subset not in SUBSETS:
             expected = "full, visual or audio"
             raise UsageError("subset", expected=expected, got=repr(subset), remedy="choose one of them")
         if limit is not None and limit < 1:
             raise UsageError("limit", expected="at least 1", got=str(limit), remedy="leave it out to get all clips")
-        chosen = [s for s in self.samples if wanted in {None, s.split} and s.kind != _LEFT_OUT[subset]]
+        chosen = [s for s in self.samples if wanted in {None, s.split} and s.kind != SUBSETS[subset]]
         return tuple(chosen[:limit])
 
 

@@ -22,13 +22,13 @@ from typing import Any, Literal, get_args
 
 from fakespan.config import Framing
 from fakespan.data.clip import Faces, read_example
-from fakespan.data.manifest import Subset, load_manifest
+from fakespan.data.manifest import load_manifest
 from fakespan.data.packing import MAX_FRAMES, SUFFIXES, Pack, need_codecs
 from fakespan.data.sets import default_faces
 from fakespan.data.shards import ShardWriter, index_path, sample_record, shard_name, shard_numbers, tar_path
 from fakespan.data.store import Header, check_store, read_header, write_json
 from fakespan.errors import DataError, FakespanError, UsageError
-from fakespan.types import Progress, Sample
+from fakespan.types import Progress, Sample, Subset
 
 __all__ = ["Prepared", "prepare"]
 

@@ -17,10 +17,10 @@ from torch.utils.data import Dataset
 from fakespan.config import Framing
 from fakespan.data.clip import Faces, read_example
 from fakespan.data.dataset import Example
-from fakespan.data.manifest import Manifest, Subset, load_manifest
+from fakespan.data.manifest import Manifest, load_manifest
 from fakespan.data.store import Store
 from fakespan.errors import UsageError
-from fakespan.types import Sample
+from fakespan.types import Sample, Subset
 
 __all__ = ["KINDS", "ClipSet", "default_faces", "named", "open_set"]
 

@@ -1,25 +1,10 @@
-"""How good a localizer is: on practice forgeries of held-out clips, and on published sets.
+"""How good a localizer is: on published sets, and on practice forgeries of held-out clips.
 
-Importing it loads no torch, so that a proposals file can be rated without: names are resolved when they are first used.
+What proposals are worth is the affair of `fakespan.scoring`, which needs no torch.
 """
 
-from __future__ import annotations
-
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from fakespan.evaluate.dataset import Evaluation, SetOptions, evaluate_set
-    from fakespan.evaluate.practice import (
-        FalseAlarms,
-        Rating,
-        evaluate_split,
-        false_alarms,
-        pick_threshold,
-        propose,
-        rate,
-        rate_by_kind,
-    )
+from fakespan.evaluate.practice import FalseAlarms, Rating, evaluate_split, false_alarms, propose, rate, rate_by_kind
+from fakespan.evaluate.run import Evaluation, SetOptions, evaluate_set
 
 __all__ = [
     "Evaluation",
@@ -29,19 +14,7 @@ __all__ = [
     "evaluate_set",
     "evaluate_split",
     "false_alarms",
-    "pick_threshold",
     "propose",
     "rate",
     "rate_by_kind",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'fakespan.evaluate' has no attribute {name!r}")
-    home = "dataset" if name in ("Evaluation", "SetOptions", "evaluate_set") else "practice"
-    return getattr(importlib.import_module(f"fakespan.evaluate.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__

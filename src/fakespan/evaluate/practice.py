@@ -6,7 +6,6 @@ and for each kind of forgery; false alarms per minute over untouched files, scan
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from fakespan.arrays import Float64Array
 from fakespan.boundary_map import decode, to_seconds
 from fakespan.config import FPS, PostConfig
 from fakespan.data.dataset import Example
-from fakespan.errors import DataError
 from fakespan.localizer import Localizer
 from fakespan.metrics import auc, average_precision, average_recall, bootstrap_interval, match_proposals
 from fakespan.segments import soft_nms
@@ -28,7 +26,6 @@ __all__ = [
     "Rating",
     "evaluate_split",
     "false_alarms",
-    "pick_threshold",
     "propose",
     "rate",
     "rate_by_kind",
@@ -74,8 +71,7 @@ class FalseAlarms:
 def propose(localizer: Localizer, example: Example, post: PostConfig | None = None) -> Float64Array:
     """Proposals of a clip that is at the model's clock already, (k, 3) score, start, end in seconds, best first."""
     post = post or localizer.post
-    faces = example.faces if example.has_picture else None
-    score_map = localizer.judge(faces, example.sound if example.has_sound else None)["score"]
+    score_map = localizer.judge(*example.present)["score"]
     proposals = decode(score_map, score_map.shape[1], post.decoding)
     kept = soft_nms(proposals, post.nms_alpha, post.nms_t1, post.nms_t2, FPS, max_proposals=post.max_proposals)
     return to_seconds(kept, FPS)
@@ -133,19 +129,6 @@ def evaluate_split(
             "in": alarms.files,
         },
     }
-
-
-def pick_threshold(localizer: Localizer, examples: Sequence[Example], quantile: float = 0.95) -> float:
-    """The score that this share of the real clips stays below: a threshold fitted on validation clips.
-
-    Rounded up to 0.001, so that it is never 0 and the share is kept. Raises DataError when no example is real.
-    """
-    peaks = [float(propose(localizer, e)[:, 0].max(initial=0.0)) for e in examples if e.kind == "real"]
-    if not peaks:
-        raise DataError(
-            "threshold", expected="real clips to fit it on", got="none", remedy="give real clips a share in kinds"
-        )
-    return min(1.0, (math.floor(float(np.quantile(peaks, quantile)) * 1000) + 1) / 1000)
 
 
 def false_alarms(localizer: Localizer, files: Sequence[Path], threshold: float | None = None) -> FalseAlarms:

@@ -26,10 +26,10 @@ from fakespan.data.dataset import Example
 from fakespan.data.loading import Unreadable, living_workers, plan, read_batches
 from fakespan.data.sets import ClipSet
 from fakespan.errors import DataError
-from fakespan.evaluate.proposal_writer import ProposalWriter
-from fakespan.evaluate.run import MAPS, RunFolder
+from fakespan.evaluate.folder import MAPS, RunFolder
 from fakespan.localizer import ClipMaps, Localizer
 from fakespan.localizer.batch import Clip, judge_clips
+from fakespan.scoring.proposal_writer import ProposalWriter
 from fakespan.segments import soft_nms
 from fakespan.types import Progress
 
@@ -54,8 +54,7 @@ def judge_with(localizer: Localizer, batch_size: int) -> Judge:
     """The localizer's answer to examples, of what they have."""
 
     def judge(examples: Sequence[Example]) -> list[ClipMaps | None]:
-        clips = [Clip(len(e.faces), e.faces if e.has_picture else None, e.sound if e.has_sound else None)
-                 for e in examples]  # fmt: skip
+        clips = [Clip(len(e.faces), *e.present) for e in examples]
         return judge_clips(localizer, clips, batch_size)
 
     return judge

@@ -1,129 +1,258 @@
-"""The folder of an evaluation: what is rated with what, so that a killed run goes on and never mixes two of them.
+"""Rate a model on a data set: predict a split, score what came out, write the published table.
 
-Contract: FOLDER/run.json is written before the first prediction. A later run of the same settings goes on; any other is
-refused with the name of what differs. Nothing but the files named here is ever removed.
+Contract: FOLDER gets the proposals of each map (see `predict`), table.md, table.csv and result.json: all numbers,
+and what is needed to get them again. A set that keeps its labels to itself gets its proposals only.
 """
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import platform
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fakespan.config import PostConfig, to_mapping
-from fakespan.errors import UsageError
+import numpy as np
+import torch
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from fakespan import __version__
+from fakespan.config import FPS, Decoding, to_mapping
+from fakespan.data.clip import Faces
+from fakespan.data.loading import default_workers
+from fakespan.data.manifest import is_labelled
+from fakespan.data.sets import ClipSet, named, open_set
+from fakespan.data.store import Store
+from fakespan.errors import DataError, MissingExtraError, UsageError
+from fakespan.evaluate.folder import MAPS, RunFolder, describe
+from fakespan.evaluate.predict import Judge, Predicted, judge_with, predict
 from fakespan.localizer import Localizer
-from fakespan.models.verdict import weights_digest
 from fakespan.report.files import write_text
-from fakespan.types import Sample
+from fakespan.scoring.proposals import Proposals, read_proposals
+from fakespan.scoring.rating import Rated, columns_of, rate_kinds, rate_map
+from fakespan.scoring.score_table import draw
+from fakespan.scoring.table import Table, counted
+from fakespan.scoring.truth import Preset
+from fakespan.types import SUBSETS, Progress, Sample, Subset
 
-__all__ = ["MAPS", "RunFolder", "describe"]
-
-FORMAT = "fakespan.evaluation/1"
-MAPS = ("fused", "visual", "audio")
-"""The maps that are rated; each has its own proposal files."""
-REMEDY = "choose another --out, or start anew with --overwrite"
+__all__ = ["Evaluation", "SetOptions", "evaluate_set"]
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """Where an evaluation keeps its files."""
+class SetOptions:
+    """Which clips are rated, and how."""
 
-    path: Path
-    settings: Mapping[str, Any]
+    split: str = "test"
+    subset: Subset = "full"  # which clips are predicted; full is then rated on all three subsets
+    limit: int | None = None
+    faces: Faces | None = None  # None: as the set needs it
+    decoding: Decoding | None = None  # None: the model's own
+    batch_size: int | None = None  # clips judged at once; None: 8 on an accelerator, 1 on a processor
+    n_workers: int | None = None  # processes that decode; None: one for each core but one
+    n_bootstrap: int = 0  # draws for the intervals; 0: none
+    overwrite: bool = False
 
-    @classmethod
-    def open(cls, path: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> RunFolder:
-        """Begins a run in this folder, or goes on with it.
+    def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("n_workers", 0), ("n_bootstrap", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(name, expected=f"at least {least}", got=str(value), remedy="change this option")
 
-        Args:
-            path: made if missing.
-            settings: see `describe`.
-            overwrite: forget what an earlier run predicted.
 
-        Raises:
-            UsageError: the folder holds a run of other settings, or proposals of an unknown one, or cannot be used.
-        """
-        folder = cls(path, settings)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            if overwrite:
-                folder._forget()
-        except OSError as error:
-            got = str(error.strerror or error).lower()
-            raise UsageError(path, expected="a folder to write to", got=got, remedy="change --out") from error
-        folder._claim()
-        return folder
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out."""
 
-    def stem(self, map_name: str) -> Path:
-        """Where the proposals of a map go, without a suffix."""
-        return self.path / map_name
+    folder: Path
+    table: Table | None  # None: the set has no labels
+    result: dict[str, Any]  # as in result.json
+    notes: tuple[str, ...]
+    unreadable: dict[str, str]  # name of a clip -> what is wrong with it
 
     @property
-    def digest(self) -> str:
-        """Names the run, for its parts."""
-        return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
+    def title(self) -> str:
+        """One line on what was rated."""
+        settings = self.result["settings"]
+        what = f"{settings['model']} on {settings['data']}, {settings['split']} split"
+        return f"{what}, {counted(settings['clips'], 'clip')}, {settings['decoding']} decoding"
 
-    def _claim(self) -> None:
-        record = self.path / "run.json"
-        if record.exists():
-            self._compare(record, _read(record))
-            return
-        strangers = [p.name for name in MAPS for p in self.path.glob(f"{name}.*")]
-        if strangers:
-            got = f"{strangers[0]} of an unknown run"
-            raise UsageError(self.path, expected="a new folder, or one with run.json", got=got, remedy=REMEDY)
-        write_text(record, json.dumps(self.settings, indent=1) + "\n")
-
-    def _compare(self, record: Path, before: Mapping[str, Any]) -> None:
-        for key in dict.fromkeys([*self.settings, *before]):
-            now, then = (json.loads(json.dumps(values.get(key))) for values in (self.settings, before))
-            if now != then:
-                what = f"a run with {key} {json.dumps(now)}"
-                raise UsageError(record, expected=what, got=f"one with {json.dumps(then)}", remedy=REMEDY)
-
-    def _forget(self) -> None:
-        names = [f"{name}{suffix}" for name in MAPS for suffix in (".json", ".parquet", ".part.jsonl")]
-        names += [f"plots/{name}/{plot}.png" for name in MAPS for plot in ("precision_recall", "recall", "scores")]
-        for name in [*names, "run.json", "result.json", "table.md", "table.csv"]:
-            (self.path / name).unlink(missing_ok=True)
+    def render(self) -> RenderableType:
+        """For `Console.print`: the table, what a reader must know, and where the files are."""
+        parts: list[RenderableType] = [Text(self.title, style="bold")]
+        if self.table is not None:
+            parts += ["", self.table.render(), "", Text(f"percent; {self.table.counted}", style="dim")]
+        parts += [Text(f"note: {note}") for note in self.notes]
+        return Group(*parts, Text(f"written to {self.folder}", style="dim"))
 
 
-def describe(
-    localizer: Localizer, post: PostConfig, data: str, samples: Sequence[Sample], **options: Any
-) -> dict[str, Any]:
-    """The settings that decide what is predicted, as plain values.
+def evaluate_set(
+    localizer: Localizer,
+    source: str,
+    folder: Path,
+    options: SetOptions | None = None,
+    progress: Progress | None = None,
+    *,
+    judge: Judge | None = None,
+) -> Evaluation:
+    """Predict a split of a data set and rate what was predicted; a run that was killed goes on.
 
     Args:
-        localizer: the network.
-        post: from its maps to proposals.
-        data: the set, by kind and name.
-        samples: the clips that are rated, in their order.
-        options: whatever else decides it.
+        localizer: the model.
+        source: KIND:ROOT, see `data.sets.open_set`.
+        folder: where everything is written.
+        options: which clips, and how.
+        progress: called with the clips done, the clips there are, and a word.
+        judge: stands in for the localizer's answers.
+
+    Raises:
+        DataError: the set or its metadata cannot be used, or there is no clip in this split.
+        UsageError: the folder holds another run, or an option is wrong.
     """
-    names = "\n".join(sample.name for sample in samples)
-    return {
-        "format": FORMAT,
-        "model": localizer.name,
-        "weights": weights_digest(localizer.network.state_dict()),
-        "data": data,
-        **options,
-        "clips": len(samples),
-        "names": hashlib.sha256(names.encode()).hexdigest(),
-        "decoding": post.decoding,
-        "soft_nms": {k.removeprefix("nms_"): v for k, v in to_mapping(post).items() if k.startswith(("nms_", "max_"))},
+    options = options or SetOptions()
+    clips = open_set(source, options.split, subset=options.subset, limit=options.limit, faces=options.faces,
+                     framing=localizer.model.framing)  # fmt: skip
+    if not len(clips):
+        got, remedy = "none", "change --split or --subset"
+        raise DataError(source, expected=f"clips in the {options.split} split", got=got, remedy=remedy)
+    post = replace(localizer.post, decoding=options.decoding or localizer.post.decoding)
+    batch_size = options.batch_size or (1 if localizer.device.type == "cpu" else 8)
+    about = {"split": clips.samples[0].split, "subset": options.subset, "faces": options.faces or "default"}
+    settings = describe(localizer, post, named(source), clips.samples, **about)
+    run = RunFolder.open(folder, settings, overwrite=options.overwrite)
+    said = predict(
+        clips,
+        judge or judge_with(localizer, batch_size),
+        run,
+        post,
+        batch_size=batch_size,
+        n_workers=default_workers() if options.n_workers is None else options.n_workers,
+        progress=progress,
+    )
+    return _rated(localizer, clips, run, said, options, progress=progress)
+
+
+def _rated(
+    localizer: Localizer,
+    clips: ClipSet,
+    run: RunFolder,
+    said: Predicted,
+    options: SetOptions,
+    *,
+    progress: Progress | None,
+) -> Evaluation:
+    """Score what the run's folder holds, and write it there."""
+    samples = [s for s in clips.samples if is_labelled(s)]
+    proposals = {name: read_proposals(run.stem(name).with_suffix(".json")) for name in MAPS}
+    counts = _counts(clips.samples, proposals, said, localizer)
+    notes = _notes(counts, localizer, samples)
+    result: dict[str, Any] = {
+        "command": _command(localizer.name, run.settings, options),
+        "settings": dict(run.settings),
+        "model": to_mapping(localizer.model),
+        "versions": _versions(),
+        "device": localizer.device.type,
+        "clips": counts,
+        "unreadable": said.unreadable,
+        "seconds": {part: round(spent, 3) for part, spent in said.seconds.items()},
     }
+    table = None
+    if samples:
+        rated = _rate(proposals, samples, _preset_of(clips.source), options, progress)
+        table = Table(columns_of(_preset_of(clips.source)), tuple(row for part in rated.values() for row in part.rows))
+        result["table"] = [row.to_dict() for row in table.rows]
+        result["scores"] = {name: part.record for name, part in rated.items()}
+        result["fused, by kind"] = rate_kinds(proposals["fused"], samples, _preset_of(clips.source))
+        write_text(run.path / "table.md", table.to_markdown())
+        write_text(run.path / "table.csv", table.to_csv())
+        notes = (*notes, *_drawn(rated, run.path / "plots"))
+    result["notes"] = list(notes)
+    write_text(run.path / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    return Evaluation(run.path, table, result, notes, said.unreadable)
 
 
-def _read(record: Path) -> Mapping[str, Any]:
+def _preset_of(source: str) -> Preset:
+    """Whose columns a set is published with; that of a store is what it was made from."""
+    kind, _, place = source.partition(":")
+    kind = Store(Path(place)).header.kind if kind == "store" else kind
+    return "avdeepfake1m" if kind == "avdeepfake1m" else "lavdf"
+
+
+def _rate(
+    proposals: dict[str, Proposals],
+    samples: Sequence[Sample],
+    preset: Preset,
+    options: SetOptions,
+    progress: Progress | None,
+) -> dict[str, Rated]:
+    """Each map that says anything."""
+    subsets = tuple(SUBSETS) if options.subset == "full" else (options.subset,)
+    said = [name for name in MAPS if proposals[name].n_proposals] or ["fused"]
+    rated = {}
+    for name in said:
+        told = functools.partial(progress, note=f"intervals of {name}") if progress else None
+        rated[name] = rate_map(
+            proposals[name], samples, name, preset=preset, subsets=subsets, n_bootstrap=options.n_bootstrap,
+            progress=told,
+        )  # fmt: skip
+    return rated
+
+
+def _drawn(rated: dict[str, Rated], folder: Path) -> Iterator[str]:
+    """Draws the plots of each map; a word on why not."""
     try:
-        settings = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        got = f"a damaged file ({type(error).__name__})"
-        raise UsageError(record, expected="the settings of a run", got=got, remedy=REMEDY) from error
-    if not isinstance(settings, dict):
-        raise UsageError(record, expected="the settings of a run", got="something else", remedy=REMEDY)
-    return settings
+        for name, part in rated.items():
+            if part.score is not None:
+                draw(part.score, folder / name)
+    except MissingExtraError as error:
+        yield f"no plots were drawn: {error.remedy}"
+
+
+def _counts(
+    samples: Sequence[Sample], proposals: dict[str, Proposals], said: Predicted, localizer: Localizer
+) -> dict[str, int]:
+    """How many clips were rated, and how many of them are not like the rest."""
+    n_silent, n_unseen = (
+        sum(len(proposals[name][s.name]) == 0 for s in samples if s.name in proposals[name])
+        for name in ("audio", "visual")
+    )
+    longest_s = localizer.model.n_frames / FPS
+    n_long = sum(s.duration_s > longest_s for s in samples) if localizer.model.clock == "pad" else 0
+    return {"all": len(samples), "unreadable": len(said.unreadable), "without sound": n_silent,
+            "without picture": n_unseen, "in windows": n_long, "predicted in this run": said.n_clips}  # fmt: skip
+
+
+def _notes(counts: dict[str, int], localizer: Localizer, labelled: Sequence[Sample]) -> tuple[str, ...]:
+    """What a reader of the table must know."""
+    length_s = localizer.model.n_frames / FPS
+    told = {
+        "unreadable": "not readable: counted as if nothing had been found; run again to try once more",
+        "without sound": "without sound: judged by the picture alone",
+        "without picture": "without a picture to judge: judged by the sound alone",
+        "in windows": f"longer than the network's {length_s:.2f} s: judged in windows that overlap",
+    }
+    notes = [f"{counted(counts[key], 'clip')} {words}" for key, words in told.items() if counts[key]]
+    if not labelled:
+        notes.append("the set keeps the labels of this split to itself: proposals were written, nothing is rated")
+    elif len(labelled) < counts["all"]:
+        notes.append(f"{counted(counts['all'] - len(labelled), 'clip')} without labels not rated")
+    if any(s.facts.get("length") == "nominal" for s in labelled):
+        notes.append("the set labels whole videos of about 10 s: AUC is the number to look at")
+    return tuple(notes)
+
+
+def _command(model: str, settings: Mapping[str, Any], options: SetOptions) -> str:
+    """What to call to get this again, with names in place of this machine's paths."""
+    given = {"--data": settings["data"], "--model": model, "--split": settings["split"], "--subset": options.subset,
+             "--limit": options.limit, "--decoding": settings["decoding"], "--faces": options.faces,
+             "--bootstrap": options.n_bootstrap or None}  # fmt: skip
+    words = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None]
+    return " ".join(["fakespan evaluate", *words])
+
+
+def _versions() -> dict[str, str]:
+    numbers = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
+    return {"fakespan": __version__, **numbers}

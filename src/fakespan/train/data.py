@@ -12,7 +12,6 @@ import numpy as np
 from fakespan.data.augment import AugmentConfig, augment
 from fakespan.data.clip import Faces
 from fakespan.data.dataset import Example
-from fakespan.data.manifest import Subset
 from fakespan.data.sets import KINDS, ClipSet, open_set
 from fakespan.errors import DataError, UsageError
 from fakespan.forge.bank import Clip
@@ -20,7 +19,7 @@ from fakespan.train.config import RunConfig
 from fakespan.train.feed import Examples, IntactClips
 from fakespan.train.order import Order
 from fakespan.train.practice import PracticeSet, load_clips
-from fakespan.types import Progress
+from fakespan.types import Progress, Subset
 
 __all__ = ["TrainingData", "open_data", "practice_data", "set_data"]
 

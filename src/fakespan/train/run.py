@@ -24,8 +24,8 @@ from fakespan.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fakespan.config import to_mapping
 from fakespan.data.dataset import Example
 from fakespan.errors import ConfigError, DataError, FakespanError, MissingExtraError, UsageError
-from fakespan.evaluate import pick_threshold
 from fakespan.localizer import Localizer
+from fakespan.localizer.threshold import pick_threshold, top_score
 from fakespan.models import build_model
 from fakespan.models.memory import save_memory
 from fakespan.report.training_plots import plot_run
@@ -97,7 +97,9 @@ def fit_threshold(
     """
     checkpoint = load_checkpoint(path)
     watched = IntactClips(examples, range(len(examples)), progress)
-    threshold = pick_threshold(Localizer(checkpoint, device), watched, run.train.threshold_share)
+    localizer = Localizer(checkpoint, device)
+    scores = [top_score(localizer, *example.present) for example in watched if example.kind == "real"]
+    threshold = pick_threshold(scores, run.train.threshold_share)
     post = dataclasses.replace(run.post, threshold=threshold)
     kept: dict[str, Any] = {"notes": checkpoint.notes, "verdict": checkpoint.verdict}
     save_checkpoint(path, checkpoint.network, name=run.name, model=run.model, post=post, **kept)

@@ -26,12 +26,12 @@ from fakespan.arrays import Float32Array, Int64Array
 from fakespan.data.clip import Faces
 from fakespan.data.dataset import Example
 from fakespan.data.loading import Unreadable, default_workers, living_workers, plan, read_batches
-from fakespan.data.manifest import Subset, is_labelled
+from fakespan.data.manifest import is_labelled
 from fakespan.data.sets import ClipSet, default_faces, open_set
 from fakespan.errors import DataError
 from fakespan.localizer import ClipMaps, Localizer
 from fakespan.localizer.batch import Clip, judge_clips
-from fakespan.types import Progress
+from fakespan.types import Progress, Subset
 from fakespan.verdict.maps_format import (
     PARTS,
     REMEDY,

@@ -15,10 +15,10 @@ import numpy as np
 from fakespan.arrays import Int64Array
 from fakespan.config import FPS
 from fakespan.errors import DataError, UsageError
-from fakespan.evaluate.proposal_writer import ProposalWriter
-from fakespan.evaluate.proposals_json import parse_proposals
-from fakespan.evaluate.proposals_parquet import read_parquet
 from fakespan.metrics.flat import Proposals
+from fakespan.scoring.proposal_writer import ProposalWriter
+from fakespan.scoring.proposals_json import parse_proposals
+from fakespan.scoring.proposals_parquet import read_parquet
 
 __all__ = ["ProposalWriter", "Proposals", "read_proposals"]
 

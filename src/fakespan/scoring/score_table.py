@@ -12,10 +12,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fakespan.evaluate.score import Group, Score
 from fakespan.metrics.recall import best_shares, found_shares
 from fakespan.report.plots import plot_precision_recall, plot_recall, plot_scores
 from fakespan.report.words import printable
+from fakespan.scoring.score import Group, Score
 
 __all__ = ["draw", "render"]
 

@@ -1,17 +1,19 @@
 """What is forged in which video, by the metadata of a published data set or by its Samples.
 
 Contract: a `Truth` in the order of the metadata, seconds, whatever was read: LAV-DF's list (file, fake_periods,
-modify_audio, modify_video, duration, split) or AV-Deepfake1M's (file, fake_segments, modify_type, video_frames, split).
+modify_audio, modify_video, video_frames, split) or AV-Deepfake1M's (file, fake_segments, modify_type, video_frames,
+split). It is read as arrays, for speed, by the rules of `fakespan.data.entries`, and so says what the loaders of these
+sets say (a test compares the two). Only where AV-Deepfake1M's lists of the two streams name a span that fake_segments
+lacks do they differ: a loader adds it, a score takes fake_segments alone, as the published evaluators do.
 Fields that it does not need are passed over. Media files are not looked at.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -22,18 +24,17 @@ from numpy.typing import NDArray
 
 from fakespan.arrays import Float32Array
 from fakespan.config import FPS
+from fakespan.data.entries import MODIFY_TYPES, Unusable, as_list, modality_of, read_json, split_of
 from fakespan.errors import DataError, UsageError
 from fakespan.metrics import Labels, Proposals
-from fakespan.types import Sample
+from fakespan.types import Modality, Sample
 
 __all__ = ["KINDS", "PRESETS", "Preset", "Truth", "read_truth"]
 
 Preset = Literal["lavdf", "avdeepfake1m"]
 PRESETS: tuple[Preset, ...] = ("lavdf", "avdeepfake1m")
 KINDS = ("real", "audio", "visual", "both")
-SPLITS = {"dev": "validation", "val": "validation"}
 _SPANS = {"lavdf": "fake_periods", "avdeepfake1m": "fake_segments"}
-_MODIFY_TYPES = {"audio_modified": "audio", "visual_modified": "visual", "both_modified": "both"}
 _REMEDY = "give the metadata of LAV-DF or AV-Deepfake1M"
 
 
@@ -86,7 +87,7 @@ class Truth:
         Raises:
             DataError: there is none.
         """
-        wanted = {SPLITS.get(split, split) for split in splits}
+        wanted = {_split_word(split) for split in splits}
         keep = np.flatnonzero([split in wanted for split in self.splits])
         if not len(keep):
             known = ", ".join(sorted(set(self.splits))) or "no split"
@@ -121,7 +122,7 @@ def _read(path: Path) -> Truth:
         names = tuple([e["file"].replace("\\", "/") for e in entries])
         spans = [e[_SPANS[preset]] for e in entries]
         labels = _labels(names, spans, path)
-        splits = tuple([SPLITS.get(s, s) for s in [e.get("split") or "" for e in entries]])
+        splits = _splits(entries)
         durations = _durations_s(entries)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         got = f"{_first_odd(entries, _SPANS[preset])} without"
@@ -133,27 +134,25 @@ def _read(path: Path) -> Truth:
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        got = str(error.strerror or error).lower()
-        raise DataError(path, expected="a metadata file", got=got, remedy="check the path") from error
-    try:
-        entries = _parsed(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, expected="JSON", got=str(error)[:80], remedy=_REMEDY) from error
-    if not isinstance(entries, list) or set(map(type, entries)) - {dict}:
-        raise DataError(path, expected="a list of videos", got=type(entries).__name__, remedy=_REMEDY)
+    entries = as_list(path, read_json(path))
+    if odd := set(map(type, entries)) - {dict}:
+        got = f"a list with {odd.pop().__name__} in it"
+        raise DataError(path, expected="a list of videos", got=got, remedy=_REMEDY)
     return entries
 
 
-def _parsed(text: bytes) -> Any:
-    loads: Callable[[bytes], Any] = json.loads
-    with suppress(ImportError):
-        import orjson  # noqa: PLC0415  optional, and faster
+def _splits(entries: list[dict[str, Any]]) -> tuple[str, ...]:
+    words = [e.get("split") or "" for e in entries]
+    known = {word: _split_word(word) for word in set(words)}
+    return tuple([known[word] for word in words])
 
-        loads = orjson.loads
-    return loads(text)
+
+def _split_word(word: Any) -> str:
+    """Our word for a split; a set's own word where we have none, by which it can still be asked for."""
+    try:
+        return split_of(word)
+    except Unusable:
+        return str(word)
 
 
 @contextmanager
@@ -185,30 +184,34 @@ def _labels(names: tuple[str, ...], spans: Sequence[Any], path: str | Path) -> L
 
 
 def _kinds(entries: list[dict[str, Any]], spans: Sequence[Any]) -> NDArray[np.int8]:
-    """What was forged: as modify_type or modify_audio and modify_video say; both where nothing says it."""
+    """What was forged; nothing where there is no span."""
     kinds = {kind: k for k, kind in enumerate(KINDS)}
     return np.array([kinds[_kind(e)] if s else 0 for e, s in zip(entries, spans, strict=True)], dtype=np.int8)
 
 
-def _kind(entry: dict[str, Any]) -> str:
-    if "modify_type" in entry:
-        return _MODIFY_TYPES.get(str(entry["modify_type"]), "both")
-    sound, picture = entry.get("modify_audio", True), entry.get("modify_video", True)
-    return "both" if bool(sound) == bool(picture) else "audio" if sound else "visual"
+def _kind(entry: dict[str, Any]) -> Modality:
+    """As a known modify_type says, else whose list of spans is not empty, else modify_audio and modify_video."""
+    sound, picture = MODIFY_TYPES.get(str(entry.get("modify_type")), (False, False))
+    if not (sound or picture):
+        sound, picture = bool(entry.get("audio_fake_segments")), bool(entry.get("visual_fake_segments"))
+    if not (sound or picture):
+        sound, picture = entry.get("modify_audio") is True, entry.get("modify_video") is True
+    return modality_of(sound, picture)
 
 
 def _durations_s(entries: list[dict[str, Any]]) -> Float32Array:
-    found = [e.get("duration") for e in entries]
-    if set(map(type, found)) <= {int, float}:
-        return np.array(found, dtype=np.float32)
+    """A clip lasts as long as its picture; where its frames are not counted, as long as the metadata says."""
+    frames: list[Any] = [e.get("video_frames") for e in entries]
+    if set(map(type, frames)) == {int} and min(frames) > 0:
+        return (np.array(frames, dtype=np.float64) / FPS).astype(np.float32)
     return np.array([_duration_s(e) for e in entries], dtype=np.float32)
 
 
 def _duration_s(entry: dict[str, Any]) -> float:
-    if isinstance(entry.get("duration"), int | float):
-        return float(entry["duration"])
-    frames = entry.get("video_frames")
-    return frames / FPS if isinstance(frames, int | float) and frames > 0 else float("nan")
+    frames, stated_s = entry.get("video_frames"), entry.get("duration")
+    if isinstance(frames, int | float) and frames > 0:
+        return frames / FPS
+    return float(stated_s) if isinstance(stated_s, int | float) else float("nan")
 
 
 def _first_odd(entries: list[dict[str, Any]], key: str) -> str:

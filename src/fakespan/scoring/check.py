@@ -12,8 +12,8 @@ import numpy as np
 
 from fakespan.arrays import BoolArray
 from fakespan.errors import DataError
-from fakespan.evaluate.truth import Truth
 from fakespan.metrics import Proposals
+from fakespan.scoring.truth import Truth
 
 __all__ = ["check"]
 

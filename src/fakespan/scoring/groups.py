@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from fakespan.arrays import BoolArray, Float64Array, Int64Array
-from fakespan.evaluate.truth import Truth
 from fakespan.metrics import Pairs
 from fakespan.metrics.bootstrap import draws, interval
 from fakespan.metrics.cuts import Cuts
 from fakespan.metrics.precision import Matches, match_activitynet, match_pairs, weigh
 from fakespan.metrics.recall import best_shares, found_shares
+from fakespan.scoring.truth import Truth
 from fakespan.types import Progress
 
-__all__ = ["Group", "Rated", "resampled"]
+__all__ = ["Group", "Rated", "Resamples", "resampled"]
 
 Values = dict[str, float]
 NAN = float("nan")
@@ -164,15 +164,21 @@ class Rated:
         return Group(name, n_videos, n_videos, int(labels.sum()), values)
 
 
+@dataclass(frozen=True)
+class Resamples:
+    """How intervals are drawn."""
+
+    n: int
+    seed: int
+    level: float  # share of the resamples within an interval
+
+
 def resampled(
     rated: Rated,
     subsets: list[tuple[Group, BoolArray]],
     buckets: list[tuple[Group, BoolArray]],
-    *,
-    n_resamples: int,
-    seed: int,
-    level: float,
-    progress: Progress | None,
+    resamples: Resamples,
+    progress: Progress | None = None,
 ) -> tuple[list[Group], list[Group]]:
     """The groups with intervals. The same resamples serve all: a subset is what a resample holds of it.
 
@@ -180,23 +186,21 @@ def resampled(
         rated: the file.
         subsets: each with its videos (V,).
         buckets: each with its labels (L,); recall alone is resampled.
-        n_resamples: how many.
-        seed: of the resamples.
-        level: share of them within an interval.
+        resamples: how many, and how.
         progress: called with resamples done and wanted.
     """
     everything = rated.sums(np.ones(len(rated.label_video), dtype=bool))
     of_bucket = [rated.sums(labels) for _, labels in buckets]
     rows: list[list[Values]] = [[] for _ in (*subsets, *buckets)]
-    for k, counts in enumerate(draws(len(rated.forged), n_resamples, seed)):
+    for k, counts in enumerate(draws(len(rated.forged), resamples.n, resamples.seed)):
         drawn = [rated.values(counts * videos, everything) for _, videos in subsets]
         drawn += [rated.recalls(sums, counts) for sums in of_bucket]
         for values, row in zip(rows, drawn, strict=True):
             values.append(row)
         if progress is not None:
-            progress(k + 1, n_resamples)
+            progress(k + 1, resamples.n)
     groups = [
-        replace(group, intervals={name: interval([v[name] for v in values], level) for name in values[0]})
+        replace(group, intervals={name: interval([v[name] for v in values], resamples.level) for name in values[0]})
         for (group, _), values in zip((*subsets, *buckets), rows, strict=True)
     ]
     return groups[: len(subsets)], groups[len(subsets) :]

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike
 from fakespan.arrays import Float64Array
 from fakespan.config import FPS
 from fakespan.errors import DataError, UsageError
-from fakespan.evaluate.proposals_parquet import write_parquet
 from fakespan.metrics.flat import Proposals
+from fakespan.scoring.proposals_parquet import write_parquet
 
 __all__ = ["ProposalWriter"]
 

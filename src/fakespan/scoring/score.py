@@ -21,14 +21,14 @@ from numpy.typing import ArrayLike
 from fakespan.arrays import BoolArray
 from fakespan.config import FPS
 from fakespan.errors import UsageError
-from fakespan.evaluate.proposals import read_proposals
-from fakespan.evaluate.score_notes import Missing, check
-from fakespan.evaluate.score_parts import Group, Rated, resampled
-from fakespan.evaluate.truth import KINDS, Truth, read_truth
 from fakespan.metrics import Pairs, Proposals
-from fakespan.types import Progress
+from fakespan.scoring.check import Missing, check
+from fakespan.scoring.groups import Group, Rated, Resamples, resampled
+from fakespan.scoring.proposals import read_proposals
+from fakespan.scoring.truth import KINDS, Truth, read_truth
+from fakespan.types import SUBSETS, Progress, Subset
 
-__all__ = ["BUCKETS_S", "SUBSETS", "USUAL", "Group", "Score", "check", "read_both", "score"]
+__all__ = ["BUCKETS_S", "USUAL", "Group", "Score", "ScoreOptions", "check", "read_both", "score"]
 
 USUAL: dict[str, tuple[tuple[float, ...], tuple[int, ...]]] = {
     "lavdf": ((0.5, 0.75, 0.95), (100, 50, 20, 10)),
@@ -36,11 +36,30 @@ USUAL: dict[str, tuple[tuple[float, ...], tuple[int, ...]]] = {
 }
 """Preset -> IoUs of AP and numbers of proposals of AR in its published table."""
 
-SUBSETS = {"full": None, "visual": "audio", "audio": "visual"}
-"""Subset -> the fakes that it drops: those in which only this was forged."""
-
 BUCKETS_S = (0.0, 0.4, 0.8, 1.2, math.inf)
 """Lengths of forged spans at which the buckets part: a bucket holds low <= length < high."""
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """Which numbers are computed, and how. Raises UsageError for an option that cannot be."""
+
+    iou_thresholds: Sequence[float] | None = None  # IoUs of AP; those usual for the truth's preset if None
+    n_proposals: Sequence[int] | None = None  # numbers of proposals of AR; the usual ones if None
+    subsets: Sequence[Subset] = tuple(SUBSETS)
+    buckets: Sequence[float] = BUCKETS_S  # increasing seconds that part the forged spans; fewer than two: no buckets
+    n_bootstrap: int = 0  # resamples of the videos behind the intervals; 0: none
+    missing: Missing = "error"  # a video of the truth without proposals: an error, or nothing found in it ("zero")
+    seed: int = 0  # of the resamples
+
+    def __post_init__(self) -> None:
+        ious, counts = self.iou_thresholds or (), self.n_proposals or ()
+        _refuse("IoU thresholds", "above 0 and below 1", ious, all(0 < iou < 1 for iou in ious))
+        _refuse("numbers of proposals", "1 or more", counts, all(n >= 1 for n in counts))
+        _refuse("subsets", f"of {', '.join(SUBSETS)}", self.subsets, set(self.subsets) <= set(SUBSETS))
+        _refuse("buckets", "increasing lengths", self.buckets, all(a < b for a, b in pairwise(self.buckets)))
+        _refuse("bootstrap", "0 or more", self.n_bootstrap, self.n_bootstrap >= 0)
+        _refuse("missing", "error or zero", self.missing, self.missing in ("error", "zero"))
 
 
 @dataclass(frozen=True)
@@ -92,14 +111,7 @@ def _read_and_count(path: str | Path, fps: float) -> Proposals:
 def score(
     proposals: Mapping[str, ArrayLike],
     truth: Truth,
-    *,
-    iou_thresholds: Sequence[float] | None = None,
-    n_proposals: Sequence[int] | None = None,
-    subsets: Sequence[str] = tuple(SUBSETS),
-    buckets: Sequence[float] = BUCKETS_S,
-    n_bootstrap: int = 0,
-    missing: Missing = "error",
-    seed: int = 0,
+    options: ScoreOptions | None = None,
     progress: Progress | None = None,
 ) -> Score:
     """Every number of these proposals.
@@ -107,40 +119,30 @@ def score(
     Args:
         proposals: name -> (n, 3) score, begin, end in seconds; see `read_proposals`.
         truth: the videos that are rated; see `read_truth`.
-        iou_thresholds: IoUs of AP; those usual for the truth's preset if None.
-        n_proposals: numbers of proposals of AR; those usual for the truth's preset if None.
-        subsets: of "full", "visual" (without audio-only fakes), "audio" (without visual-only fakes).
-        buckets: increasing lengths in seconds that part the forged spans; fewer than two for no buckets.
-        n_bootstrap: resamples of the videos behind the intervals; 0 for none.
-        missing: what a video of the truth without proposals is: an error, or one in which nothing was found ("zero").
-        seed: of the resamples.
+        options: which numbers; those of the published table if None.
         progress: called with resamples done and wanted.
 
     Raises:
         DataError: what `check` finds, or no forged span to find.
-        UsageError: an option that cannot be.
     """
+    options = options or ScoreOptions()
     usual_ious, usual_counts = USUAL[truth.preset]
-    ious, counts = tuple(iou_thresholds or usual_ious), tuple(n_proposals or usual_counts)
-    _refuse("IoU thresholds", "above 0 and below 1", ious, all(0 < iou < 1 for iou in ious))
-    _refuse("numbers of proposals", "1 or more", counts, all(n >= 1 for n in counts))
-    _refuse("subsets", f"of {', '.join(SUBSETS)}", subsets, set(subsets) <= set(SUBSETS))
-    _refuse("buckets", "increasing lengths", buckets, all(a < b for a, b in pairwise(buckets)))
-    _refuse("bootstrap", "0 or more", n_bootstrap, n_bootstrap >= 0)
-    _refuse("missing", "error or zero", missing, missing in ("error", "zero"))
-    found, notes = check(Proposals.of(proposals), truth, missing)
+    ious, counts = tuple(options.iou_thresholds or usual_ious), tuple(options.n_proposals or usual_counts)
+    found, notes = check(Proposals.of(proposals), truth, options.missing)
     rated = Rated(truth, Pairs.of(found, truth.labels, min(0.5, *ious)), ious, counts)
-    chosen = [_videos(truth, name) for name in subsets]
-    edges = list(pairwise(buckets))
-    groups = [rated.subset(name, videos) for name, videos in zip(subsets, chosen, strict=True)]
+    # the point values, each with the videos or labels that it is of
+    chosen = [_videos(truth, name) for name in options.subsets]
+    edges = list(pairwise(options.buckets))
+    groups = [rated.subset(name, videos) for name, videos in zip(options.subsets, chosen, strict=True)]
     parts = [rated.bucket(bucket_name(low, high), low, high) for low, high in edges]
-    if n_bootstrap:
+    if options.n_bootstrap:
         labels = [rated.in_bucket(low, high) for low, high in edges]
         of_groups, of_parts = list(zip(groups, chosen, strict=True)), list(zip(parts, labels, strict=True))
-        groups, parts = resampled(
-            rated, of_groups, of_parts, n_resamples=n_bootstrap, seed=seed, level=Score.level, progress=progress
-        )
-    return Score(truth.preset, tuple(groups), tuple(parts), tuple(notes), n_bootstrap, seed, rated=rated)
+        resamples = Resamples(options.n_bootstrap, options.seed, Score.level)
+        groups, parts = resampled(rated, of_groups, of_parts, resamples, progress)
+    return Score(
+        truth.preset, tuple(groups), tuple(parts), tuple(notes), options.n_bootstrap, options.seed, rated=rated
+    )
 
 
 def bucket_name(low_s: float, high_s: float) -> str:
@@ -154,7 +156,7 @@ def bucket_name(low_s: float, high_s: float) -> str:
     return f"{low_s:g} to {high_s:g} s" if low_s > 0 else f"under {high_s:g} s"
 
 
-def _videos(truth: Truth, subset: str) -> BoolArray:
+def _videos(truth: Truth, subset: Subset) -> BoolArray:
     """(V,) the videos of a subset."""
     dropped = SUBSETS[subset]
     return np.asarray(truth.kinds != (-1 if dropped is None else KINDS.index(dropped)))

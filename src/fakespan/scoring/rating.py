@@ -9,21 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from fakespan.data.manifest import Subset
-from fakespan.data.store import Store
-from fakespan.evaluate.proposals import Proposals
-from fakespan.evaluate.score import USUAL, Group, Score, score
-from fakespan.evaluate.table import Row
-from fakespan.evaluate.truth import Preset, Truth
-from fakespan.types import Progress, Sample
+from fakespan.scoring.proposals import Proposals
+from fakespan.scoring.score import USUAL, Group, Score, ScoreOptions, score
+from fakespan.scoring.table import Row
+from fakespan.scoring.truth import Preset, Truth
+from fakespan.types import SUBSETS, Progress, Sample, Subset
 
-__all__ = ["SUBSETS", "Rated", "columns_of", "preset_of", "rate_kinds", "rate_map"]
-
-SUBSETS: tuple[Subset, ...] = ("full", "visual", "audio")
-LEFT_OUT = {"full": None, "visual": "audio", "audio": "visual"}  # subset: the kind of clip that it drops
+__all__ = ["Rated", "columns_of", "rate_kinds", "rate_map"]
 
 
 @dataclass(frozen=True)
@@ -33,13 +27,6 @@ class Rated:
     rows: tuple[Row, ...]
     record: Mapping[str, Any] = field(default_factory=dict)  # `Score.to_dict`
     score: Score | None = None
-
-
-def preset_of(source: str) -> Preset:
-    """Whose columns a set is published with; that of a store is what it was made from."""
-    kind, _, place = source.partition(":")
-    kind = Store(Path(place)).header.kind if kind == "store" else kind
-    return "avdeepfake1m" if kind == "avdeepfake1m" else "lavdf"
 
 
 def columns_of(preset: Preset) -> tuple[str, ...]:
@@ -58,7 +45,7 @@ def rate_map(
     map_name: str,
     *,
     preset: Preset = "lavdf",
-    subsets: Sequence[Subset] = SUBSETS,
+    subsets: Sequence[Subset] = tuple(SUBSETS),
     n_bootstrap: int = 0,
     progress: Progress | None = None,
 ) -> Rated:
@@ -76,19 +63,21 @@ def rate_map(
     if not _can_be_rated(proposals, samples):
         return Rated(tuple(_empty(map_name, subset, samples) for subset in subsets))
     truth = Truth.of_samples(samples, preset)
-    found = score(proposals, truth, subsets=subsets, n_bootstrap=n_bootstrap, missing="zero", progress=progress)
+    options = ScoreOptions(subsets=subsets, n_bootstrap=n_bootstrap, missing="zero")
+    found = score(proposals, truth, options, progress)
     rows = tuple(_row(map_name, group, columns_of(preset)) for group in found.subsets)
     return Rated(rows, found.to_dict(), found)
 
 
 def rate_kinds(proposals: Proposals, samples: Sequence[Sample], preset: Preset = "lavdf") -> dict[str, Any]:
     """The same numbers for the fakes of each kind and of each method, each together with the real clips."""
+    options = ScoreOptions(subsets=("full",), buckets=(), missing="zero")
     real, rated = [s for s in samples if not s.is_fake], {}
     for name, fakes in sorted(_groups(samples).items()):
         chosen = [*fakes, *real]
         if _can_be_rated(proposals, chosen):
             truth = Truth.of_samples(chosen, preset)
-            found = score(proposals, truth, subsets=("full",), buckets=(), missing="zero").subsets[0].to_dict()
+            found = score(proposals, truth, options).subsets[0].to_dict()
             rated[name] = {"fakes": len(fakes), "spans": found["spans"], **found["values"]}
     return rated
 
@@ -116,5 +105,5 @@ def _row(map_name: str, group: Group, columns: Sequence[str]) -> Row:
 
 
 def _empty(map_name: str, subset: Subset, samples: Sequence[Sample]) -> Row:
-    chosen = [s for s in samples if s.kind != LEFT_OUT[subset]]
+    chosen = [s for s in samples if s.kind != SUBSETS[subset]]
     return Row(map_name, subset, len(chosen), sum(len(s.spans) for s in chosen))
