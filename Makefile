@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CLIPS ?= ../shared/clips
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-fast lint types docs no-cuda bench small verdict evaluate sample clean
+.PHONY: help setup system demo test test-fast lint types docs no-cuda bench small verdict evaluate sample zoo clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -78,6 +78,13 @@ evaluate: setup  ## practice forgeries and false alarms of the shipped model on 
 
 sample: setup system  ## make the bundled sample clip anew
 	$(BIN)/python examples/make_sample.py --kind visual --out src/fakespan/samples
+
+# A system takes its minutes of one core to train, then half as long to copy speech in all its ways.
+ZOO ?= runs/zoo
+ZOO_SPEECH ?= runs/speech
+zoo: export OMP_NUM_THREADS = 1
+zoo: setup  ## train small neural vocoders and codecs on the speech in ZOO_SPEECH, and copy speech with each
+	$(BIN)/python examples/zoo/make_zoo.py --speech $(ZOO_SPEECH) --out $(ZOO)
 
 clean:  ## remove what was made, but not the environment
 	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
