@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from fakespan.config import VerdictConfig
-from fakespan.models.verdict import FLOOR, map_features
+from fakespan.models.map_features import FLOOR, map_features
 from fakespan.verdict.fit import fit_head
 from fakespan.verdict.maps import MapEntry, MapsHeader, MapsModel
 

@@ -35,8 +35,9 @@ from torch import nn
 
 from fakespan.boundary_map import decode, to_seconds
 from fakespan.config import FPS, ModelConfig, Sampling
+from fakespan.data.batch import Batch, collate
 from fakespan.data.clock import fit_clock
-from fakespan.data.dataset import Batch, Example, collate
+from fakespan.data.example import Example
 from fakespan.data.sets import open_set
 from fakespan.losses import LossWeights, Targets, localization_loss
 from fakespan.metrics import average_precision, average_recall

@@ -8,7 +8,7 @@ import torch
 
 from fakespan.checkpoint import Checkpoint, model_of
 from fakespan.config import VerdictConfig
-from fakespan.models.verdict import Calibration, Head, HeadModel, VerdictMLP, WayFit
+from fakespan.models.verdict_head import Calibration, Head, HeadModel, VerdictMLP, WayFit
 
 CONFIG = VerdictConfig(rows=3, columns=4, widths=(6, 5), restarts=1, epochs=2)
 MODEL = HeadModel("tiny", "0" * 64, n_frames=64, max_duration=10, clock="pad")

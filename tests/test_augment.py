@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fakespan.config import from_mapping
 from fakespan.data.augment import MIN_SPAN_FRAMES, AugmentConfig, augment, cut
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.errors import ConfigError
 from fakespan.train import RunConfig, TrainConfig
 from fakespan.train.data import AugmentedClips

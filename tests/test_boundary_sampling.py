@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from datasets import make_lavdf
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.models import build_model
 from programs import load_program
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fakespan.config import SAMPLES_PER_FRAME
 from fakespan.data.clock import fit_clock
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 
 
 def clip(n: int, audio=(), visual=(), sound: np.ndarray | None = None) -> Example:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from datasets import lavdf_entry, make_dfdc, make_forgerynet, make_lavdf, write_json, write_test_clip
 from fakespan.cli import main
 from fakespan.data import inspect as inspecting
+from fakespan.data.file_check import check_file
 from fakespan.data.inspect import Report, Summary, inspect
-from fakespan.data.look import look
 from fakespan.data.manifest import Manifest, load_manifest
 from fakespan.types import Sample, Segment
 
@@ -140,9 +140,9 @@ def test_a_clip_without_picture_is_told(root):
 def test_a_file_that_is_no_video_is_unreadable(tmp_path, content):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
-    assert look(path).error_kind == "unreadable"
-    assert look(tmp_path).error_kind == "unreadable"
-    assert look(tmp_path / "none.mp4").error_kind == "missing"
+    assert check_file(path).error_kind == "unreadable"
+    assert check_file(tmp_path).error_kind == "unreadable"
+    assert check_file(tmp_path / "none.mp4").error_kind == "missing"
 
 
 def test_originals_must_be_in_the_set_and_in_the_same_split(root):
@@ -288,9 +288,9 @@ def test_a_summary_is_that_of_numpy():
 
 def test_the_document_explains_every_kind_of_problem():
     root = Path(__file__).parents[1]
-    modules = ("entries", "manifest", "lavdf", "avdeepfake1m", "dfdc", "forgerynet", "inspect", "look")
+    modules = ("entries", "manifest", "lavdf", "avdeepfake1m", "dfdc", "forgerynet", "inspect", "file_check")
     sources = "".join((root / f"src/fakespan/data/{m}.py").read_text(encoding="utf-8") for m in modules)
-    kinds = set(re.findall(r'(?:Problem|\.note|Unusable|Look)\(\s*"([a-z ]+)"', sources))
+    kinds = set(re.findall(r'(?:Problem|\.note|Unusable|FileCheck)\(\s*"([a-z ]+)"', sources))
     document = (root / "docs/data.md").read_text(encoding="utf-8")
     assert {"span outside", "modality", "missing", "entry"} <= kinds
     assert {kind for kind in kinds if f"`{kind}`" not in document} == set()

@@ -11,7 +11,7 @@ import pytest
 
 from fakespan.boundary_map import iou_map_target
 from fakespan.config import PostConfig
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.errors import DataError
 from fakespan.evaluate import evaluate_split, false_alarms, propose, rate, rate_by_kind
 

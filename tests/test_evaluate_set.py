@@ -30,7 +30,7 @@ from fakespan.evaluate import run as run_module
 from fakespan.evaluate.folder import MAPS
 from fakespan.evaluate.run import SetOptions, evaluate_set
 from fakespan.localizer import ClipMaps, load_model
-from fakespan.models.verdict import weights_digest
+from fakespan.models.digest import weights_digest
 from fakespan.scoring import proposal_writer
 from fakespan.scoring.proposals import read_proposals
 

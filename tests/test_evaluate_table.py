@@ -14,7 +14,7 @@ from rich.console import Console
 
 from fakespan.boundary_map import decode
 from fakespan.config import PostConfig
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.evaluate.predict import map_proposals, plan
 from fakespan.localizer import ClipMaps
 from fakespan.scoring.table import Row, Table

@@ -17,7 +17,7 @@ from fakespan.metrics import (
     average_recall,
     match_proposals,
 )
-from fakespan.metrics.cuts import Cuts
+from fakespan.metrics.hit_counts import HitCounts
 from fakespan.metrics.places import Tally, best_first
 from test_metrics import as_set, slow_iou, videos
 
@@ -140,7 +140,7 @@ def test_cuts_sum_up_what_a_draw_sums_over_all_proposals(found, data):
     proposals, labels = as_set(found)
     matches = match_proposals(proposals, labels, [0.3, 0.5])
     counts = data.draw(st.lists(st.integers(0, 3), min_size=len(labels), max_size=len(labels)))
-    for _, threshold, right, seen in Cuts([matches]).steps(counts):
+    for _, threshold, right, seen in HitCounts([matches]).steps(counts):
         expected_right, expected_seen = matches.drawn(counts)[threshold]
         assert right.tolist() == expected_right.tolist()
         assert seen.tolist() == expected_seen.tolist()

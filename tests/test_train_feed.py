@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from fakespan.config import ModelConfig
+from fakespan.data.batch import Batch, collate
 from fakespan.data.clock import fit_clock
-from fakespan.data.dataset import Batch, collate
 from fakespan.data.sets import ClipSet
 from fakespan.train.feed import Fed, Feed, IntactClips, make_loader
 from fakespan.train.order import Order, TrainSampler

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.errors import ConfigError, DataError, UsageError
 from fakespan.forge.bank import Clip
 from fakespan.forge.practice import PracticeConfig

@@ -13,7 +13,7 @@ from conftest import TINY
 from fakespan.boundary_map import iou_map_target
 from fakespan.checkpoint import Checkpoint, load_head
 from fakespan.config import ModelConfig, PostConfig, VerdictConfig, load_toml
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.data.sets import ClipSet
 from fakespan.localizer import Localizer
 from fakespan.models import build_model

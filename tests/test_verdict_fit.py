@@ -16,7 +16,7 @@ from fakespan.config import VerdictConfig
 from fakespan.errors import ConfigError, DataError, UsageError
 from fakespan.metrics import auc
 from fakespan.metrics.binary import balanced_accuracy
-from fakespan.models.verdict import CALIBRATION_FLOOR, VerdictMLP
+from fakespan.models.verdict_head import CALIBRATION_FLOOR, VerdictMLP
 from fakespan.verdict.fit import fit_head
 from fakespan.verdict.leakage import check_apart, shared_clips
 from fakespan.verdict.learn import Features, learn

@@ -17,16 +17,9 @@ from safetensors.torch import load_file, save_file
 from fakespan.boundary_map import peak
 from fakespan.checkpoint import is_head, load_checkpoint, load_head, save_head
 from fakespan.errors import CheckpointError, UsageError
-from fakespan.models.verdict import (
-    Calibration,
-    Head,
-    VerdictMLP,
-    WayFit,
-    map_features,
-    map_windows,
-    n_features,
-    weights_digest,
-)
+from fakespan.models.digest import weights_digest
+from fakespan.models.map_features import map_features, map_windows, n_features
+from fakespan.models.verdict_head import Calibration, Head, VerdictMLP, WayFit
 from fakespan.windows import windows
 from heads import CONFIG, MAXIMUM, MLP, MODEL, a_head, random_mlp
 

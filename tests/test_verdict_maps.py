@@ -19,13 +19,13 @@ from conftest import TINY
 from datasets import make_dfdc
 from fakespan.checkpoint import Checkpoint
 from fakespan.config import ModelConfig, PostConfig
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.data.sets import ClipSet, open_set
 from fakespan.errors import DataError, FakespanError
 from fakespan.localizer import ClipMaps, Localizer, load_model
 from fakespan.localizer.batch import Clip, judge_clips
 from fakespan.models import build_model
-from fakespan.models.verdict import weights_digest
+from fakespan.models.digest import weights_digest
 from fakespan.types import Sample, Segment
 from fakespan.verdict import maps as maps_module
 from fakespan.verdict.maps import Made, make_maps, make_split_maps, open_maps

@@ -27,7 +27,7 @@ from fakespan.localizer.clock import window_frames
 from fakespan.localizer.stretch import Stretch, listen
 from fakespan.localizer.verdict import at_network_clock, head_verdict
 from fakespan.models import build_model
-from fakespan.models.verdict import Calibration, WayFit
+from fakespan.models.verdict_head import Calibration, WayFit
 from fakespan.report.export import csv_text, json_text, read_json
 from fakespan.report.html import render_html
 from fakespan.report.terminal import render
@@ -52,7 +52,7 @@ def network(model: ModelConfig) -> torch.nn.Module:
 def localizer(model: ModelConfig = TINY) -> Localizer:
     """A random network with a head."""
     plain = Checkpoint("random", model, PostConfig(), network(model))
-    return Localizer(dataclasses.replace(plain, verdict=head_of(plain)), "cpu")
+    return Localizer(dataclasses.replace(plain, head=head_of(plain)), "cpu")
 
 
 @pytest.fixture
@@ -77,11 +77,11 @@ def test_a_joined_model_is_the_model_and_the_head(call, tiny_path, head_path, tm
     for key, value in plain.network.state_dict().items():
         assert torch.equal(value, joined.network.state_dict()[key])
     assert (joined.name, joined.model, joined.post, joined.notes) == (plain.name, plain.model, plain.post, plain.notes)
-    assert joined.verdict is not None
-    assert dataclasses.replace(joined.verdict, mlp=head.mlp) == head
+    assert joined.head is not None
+    assert dataclasses.replace(joined.head, mlp=head.mlp) == head
     for key, value in head.mlp.state_dict().items():
-        assert torch.equal(value, joined.verdict.mlp.state_dict()[key])
-    assert plain.verdict is None
+        assert torch.equal(value, joined.head.mlp.state_dict()[key])
+    assert plain.head is None
     code, facts, _ = call("info", out, "--json")
     assert code == 0
     assert json.loads(facts)["verdict"]["model"]["name"] == "tiny"
@@ -91,10 +91,10 @@ def test_a_joined_model_is_the_model_and_the_head(call, tiny_path, head_path, tm
 
 def test_a_head_may_hold_the_maximum_alone(tmp_path):
     judge = localizer()
-    head = dataclasses.replace(judge.verdict, mlp=None, mlp_fit=None)
+    head = dataclasses.replace(judge.head, mlp=None, mlp_fit=None)
     path = tmp_path / "joined.safetensors"
-    save_checkpoint(path, judge.network, name="x", model=TINY, verdict=head)
-    assert load_checkpoint(path).verdict == head
+    save_checkpoint(path, judge.network, name="x", model=TINY, head=head)
+    assert load_checkpoint(path).head == head
     assert not any(key.startswith("verdict.") for key in load_file(path))
 
 
@@ -117,9 +117,9 @@ def test_a_head_of_another_model_is_refused_and_nothing_is_written(call, tiny_pa
 @pytest.mark.parametrize("change", [{"max_duration": 11}, {"n_frames": 65}, {"clock": "stretch"}])
 def test_the_same_weights_at_another_size_are_another_model(tmp_path, change):
     judge = localizer()
-    head = dataclasses.replace(judge.verdict, model=dataclasses.replace(judge.verdict.model, **change))
+    head = dataclasses.replace(judge.head, model=dataclasses.replace(judge.head.model, **change))
     with pytest.raises(CheckpointError, match="fitted on maps of x"):
-        save_checkpoint(tmp_path / "x.safetensors", judge.network, name="x", model=TINY, verdict=head)
+        save_checkpoint(tmp_path / "x.safetensors", judge.network, name="x", model=TINY, head=head)
 
 
 def test_a_file_that_is_there_is_replaced_only_when_asked_for(call, tiny_path, head_path, tmp_path):
@@ -130,12 +130,12 @@ def test_a_file_that_is_there_is_replaced_only_when_asked_for(call, tiny_path, h
     assert (code, out.read_text()) == (2, "precious")
     assert "give --overwrite" in err
     assert call(*join, "--overwrite")[0] == 0
-    assert load_checkpoint(out).verdict is not None
+    assert load_checkpoint(out).head is not None
 
 
 def test_a_joined_head_of_other_weights_is_refused_when_the_file_is_read(tmp_path):
     judge, path = localizer(), tmp_path / "x.safetensors"
-    save_checkpoint(path, judge.network, name="x", model=TINY, verdict=judge.verdict)
+    save_checkpoint(path, judge.network, name="x", model=TINY, head=judge.head)
     with safe_open(path, framework="pt") as file:
         header = file.metadata()
     tensors = load_file(path)
@@ -160,9 +160,9 @@ def test_a_model_is_no_head(call, tiny_path, tmp_path):
 def test_a_threshold_that_is_set_anew_keeps_the_head(tmp_path):
     judge = localizer()
     path = tmp_path / "x.safetensors"
-    save_checkpoint(path, judge.network, name="x", model=TINY, verdict=judge.verdict)
+    save_checkpoint(path, judge.network, name="x", model=TINY, head=judge.head)
     examples = [TinySet(2, lengths=(12,))[0]]
-    assert fit_threshold(path, RunConfig(name="x", model=TINY), examples).verdict is not None
+    assert fit_threshold(path, RunConfig(name="x", model=TINY), examples).head is not None
 
 
 # -- what a scan says
@@ -183,7 +183,7 @@ def test_a_scan_with_a_head_gives_a_calibrated_probability(call, tiny_path, head
 def test_a_scan_says_on_what_the_probability_was_calibrated(tiny_path, voice, tmp_path):
     plain = load_checkpoint(tiny_path)
     head = head_of(plain, notes={"validation": {"clips": 8, "fake": 6}})
-    result = Localizer(dataclasses.replace(plain, verdict=head), "cpu").scan(voice)
+    result = Localizer(dataclasses.replace(plain, head=head), "cpu").scan(voice)
     assert result.verdict.fake_share == 0.75
     assert "(3-layer MLP over the map, calibrated where 75% of the videos are forged;" in whole(result)
     (tmp_path / "x.json").write_text(json_text(result))
@@ -207,7 +207,7 @@ def test_the_verdict_changes_nothing_else(tiny_path, voice):
     plain = load_checkpoint(tiny_path)
     sure = WayFit.of(0.5, Calibration(0, 9))  # whatever it sees is forged
     head = head_of(plain, mlp_fit=sure)
-    with_head = Localizer(dataclasses.replace(plain, verdict=head), "cpu").scan(voice, threshold=1.0)
+    with_head = Localizer(dataclasses.replace(plain, head=head), "cpu").scan(voice, threshold=1.0)
     without = Localizer(plain, "cpu").scan(voice, threshold=1.0)
     assert dataclasses.replace(with_head, verdict=without.verdict) == without
     assert (with_head.is_fake, with_head.verdict.is_fake) == (False, True)
@@ -230,7 +230,7 @@ def test_a_file_gets_the_verdict_of_the_maps_that_a_head_is_fitted_on(clock, n):
     for face in faces:
         stretch.push(face)
     told = stretch.finish().score
-    for head in (judge.verdict, dataclasses.replace(judge.verdict, mlp=None, mlp_fit=None)):
+    for head in (judge.head, dataclasses.replace(judge.head, mlp=None, mlp_fit=None)):
         said = head_verdict(head, [told], judge.model)
         assert said.score == pytest.approx(head.score(maps.score), abs=2e-4)
         assert said.way == head.way
@@ -277,7 +277,7 @@ def test_sound_beside_a_face_is_judged_whatever_its_length(clock, begin, end):
     parts = list(at_network_clock(maps.score, judge.model))
     assert all(part.shape[0] == 10 for part in parts)
     assert all(1 <= part.shape[1] <= 32 for part in parts) or clock == "pad"
-    said = head_verdict(judge.verdict, [maps.score], judge.model)
+    said = head_verdict(judge.head, [maps.score], judge.model)
     assert 0 <= said.score <= 1
 
 

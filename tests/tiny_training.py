@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fakespan.config import ModelConfig
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.errors import MediaError
 from fakespan.train import RunConfig, TrainConfig, TrainingData
 

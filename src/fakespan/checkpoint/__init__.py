@@ -35,7 +35,7 @@ from fakespan.config import ModelConfig, PostConfig, from_mapping, to_mapping
 from fakespan.errors import ConfigError
 from fakespan.models import build_model
 from fakespan.models.published import config_from_published, family_from_names, rename_published
-from fakespan.models.verdict import Head
+from fakespan.models.verdict_head import Head
 
 __all__ = [
     "FORMAT",
@@ -63,7 +63,7 @@ class Checkpoint:
     post: PostConfig
     network: nn.Module  # in eval mode
     notes: Mapping[str, Any] = field(default_factory=dict)  # plain facts: training data, metrics ...
-    verdict: Head | None = None  # for the whole video's label
+    head: Head | None = None  # for the whole video's label
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
@@ -76,9 +76,9 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Che
     path = Path(path)
     description, state = _read_ours(path) if _is_safetensors(path) else _read_published(path)
     head = None
-    if description.verdict is not None:
+    if description.head is not None:
         state, joined = _parted(state)
-        head = head_from(path, description.verdict, joined)
+        head = head_from(path, description.head, joined)
     _check_fit(path, description.model, state)
     with torch.random.fork_rng(devices=[]):  # fresh weights draw random numbers: leave the caller's alone
         network = build_model(description.model)
@@ -97,7 +97,7 @@ def save_checkpoint(
     model: ModelConfig,
     post: PostConfig | None = None,
     notes: Mapping[str, Any] | None = None,
-    verdict: Head | None = None,
+    head: Head | None = None,
 ) -> None:
     """Write a network with its config; the file appears only once it is whole.
 
@@ -108,7 +108,7 @@ def save_checkpoint(
         model: its sizes.
         post: how its map is read; the defaults unless given.
         notes: plain facts (whatever JSON takes).
-        verdict: a head for the whole video's label, fitted on maps of this network.
+        head: a verdict head for the whole video's label, fitted on maps of this network.
 
     Raises:
         CheckpointError: the folder cannot be written to, the weights are not finite or not of this config, or the head
@@ -124,10 +124,10 @@ def save_checkpoint(
         "post": to_mapping(post or PostConfig()),
         "notes": dict(notes or {}),
     }
-    if verdict is not None:
-        check_head_belongs(path, verdict, model_of(name, model, network))
-        header["verdict"] = head_entry(verdict)
-        state |= {VERDICT + key: value for key, value in head_tensors(verdict).items()}
+    if head is not None:
+        check_head_belongs(path, head, model_of(name, model, network))
+        header["verdict"] = head_entry(head)
+        state |= {VERDICT + key: value for key, value in head_tensors(head).items()}
     write_tensors(path, MODEL_KEY, json.dumps(header), state)
 
 
@@ -137,7 +137,7 @@ class _Description:
     model: ModelConfig
     post: PostConfig
     notes: Mapping[str, Any]
-    verdict: Any = None  # the JSON of a joined head
+    head: Any = None  # the JSON of a joined head
 
 
 def _is_safetensors(path: Path) -> bool:

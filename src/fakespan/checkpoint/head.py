@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from fakespan.checkpoint.tensors import HEAD_KEY, bad_file, check_weights, read_tensors, shapes, write_tensors
 from fakespan.config import ModelConfig, VerdictConfig, from_mapping, to_mapping
 from fakespan.errors import UsageError
-from fakespan.models.verdict import Head, HeadModel, VerdictMLP, WayFit, weights_digest
+from fakespan.models.digest import weights_digest
+from fakespan.models.verdict_head import Head, HeadModel, VerdictMLP, WayFit
 
 __all__ = [
     "HEAD_FORMAT",

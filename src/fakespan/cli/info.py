@@ -68,7 +68,7 @@ def _of_model(path: Path) -> dict[str, Any]:
     checkpoint = load_checkpoint(path)
     n_parameters = sum(p.numel() for p in checkpoint.network.parameters())
     facts = {"name": checkpoint.name, "parameters": n_parameters, "model": to_mapping(checkpoint.model)}
-    head = None if checkpoint.verdict is None else head_entry(checkpoint.verdict)
+    head = None if checkpoint.head is None else head_entry(checkpoint.head)
     return facts | {"post": to_mapping(checkpoint.post), "notes": dict(checkpoint.notes), "verdict": head}
 
 

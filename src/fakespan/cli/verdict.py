@@ -135,7 +135,7 @@ def join(
         model=localizer.model,
         post=localizer.post,
         notes=localizer.notes,
-        verdict=fitted,
+        head=fitted,
     )
     print(f"written: {printable(out)}")
 

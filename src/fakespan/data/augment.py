@@ -14,7 +14,7 @@ import numpy as np
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
-from fakespan.data.dataset import Example, Span
+from fakespan.data.example import Example, Span
 from fakespan.errors import ConfigError
 from fakespan.media.clock import stretch_faces, stretch_sound
 from fakespan.media.encode import roundtrip_sound, roundtrip_video

@@ -25,7 +25,7 @@ import numpy as np
 
 from fakespan.arrays import UInt8Array
 from fakespan.config import FPS, SAMPLES_PER_FRAME, Framing
-from fakespan.data.dataset import Example, Span
+from fakespan.data.example import Example, Span
 from fakespan.errors import DataError
 from fakespan.media.decode import Picture, read_both
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces

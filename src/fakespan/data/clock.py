@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from fakespan.config import FPS, SAMPLES_PER_FRAME, Clock
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.media.clock import stretch_faces, stretch_sound
 
 __all__ = ["fit_clock"]

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from fakespan.data.entries import SPLITS, Problem
-from fakespan.data.look import Look, look
+from fakespan.data.file_check import FileCheck, check_file
 from fakespan.data.manifest import Manifest, is_labelled
 from fakespan.types import Progress, Sample, Segment, no_progress
 
@@ -103,7 +103,7 @@ def inspect(
     problems += itertools.chain.from_iterable(_span_problems(s) for s in chosen)
     problems += _original_problems(chosen, manifest.samples)
     if probe:
-        looks = _look_at_all([s.path for s in chosen], n_workers, progress or no_progress)
+        looks = _check_all([s.path for s in chosen], n_workers, progress or no_progress)
         for sample, seen in zip(chosen, looks, strict=True):
             problems += _file_problems(sample, seen, needs_sound=manifest.kind not in _SILENT_SETS)
     return Report(
@@ -164,7 +164,7 @@ def _original_problems(samples: Iterable[Sample], every: Iterable[Sample]) -> It
             yield Problem("leak", sample.name, message)
 
 
-def _file_problems(sample: Sample, seen: Look, *, needs_sound: bool) -> Iterator[Problem]:
+def _file_problems(sample: Sample, seen: FileCheck, *, needs_sound: bool) -> Iterator[Problem]:
     """What the file says against the metadata."""
     if seen.error:
         yield Problem(seen.error_kind, sample.name, seen.error)
@@ -184,45 +184,45 @@ def _file_problems(sample: Sample, seen: Look, *, needs_sound: bool) -> Iterator
         yield Problem("length", sample.name, f"{seen.duration_s:.2f} s, {says} {sample.duration_s:g} s")
 
 
-def _stretch_problems(sample: Sample, seen: Look) -> Iterator[Problem]:
+def _stretch_problems(sample: Sample, seen: FileCheck) -> Iterator[Problem]:
     first, end = sample.facts.get("annotated_frames", (0, 0))
     if end > seen.n_frames + _FRAMES_SLACK:
         yield Problem("frames", sample.name, f"{seen.n_frames} frames, the list describes {first} to {end}")
 
 
-def _look_at_all(paths: Sequence[Path], n_workers: int, progress: Progress) -> list[Look]:
-    """A look at each file, in order."""
+def _check_all(paths: Sequence[Path], n_workers: int, progress: Progress) -> list[FileCheck]:
+    """A check of each file, in order."""
     chunks = [paths[k : k + _CHUNK] for k in range(0, len(paths), _CHUNK)]
     if n_workers <= 1 or len(chunks) == 1:
-        done: list[Look] = []
+        done: list[FileCheck] = []
         for path in paths:
-            done.append(look(path))
+            done.append(check_file(path))
             progress(len(done), len(paths))
         return done
-    found: dict[int, list[Look]] = {}
+    found: dict[int, list[FileCheck]] = {}
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(min(n_workers, len(chunks)), mp_context=context) as pool:
-            for k, looks in enumerate(pool.map(_look_at_some, chunks)):
+            for k, looks in enumerate(pool.map(_check_some, chunks)):
                 found[k] = looks
                 progress(sum(map(len, found.values())), len(paths))
     except BrokenProcessPool:  # a file so broken that it takes its process along: the others one process each
         for k in range(len(found), len(chunks)):
-            found[k] = [_look_alone(path) for path in chunks[k]]
+            found[k] = [_check_alone(path) for path in chunks[k]]
             progress(sum(map(len, found.values())), len(paths))
     return list(itertools.chain.from_iterable(found[k] for k in range(len(chunks))))
 
 
-def _look_at_some(paths: Sequence[Path]) -> list[Look]:
-    return [look(path) for path in paths]
+def _check_some(paths: Sequence[Path]) -> list[FileCheck]:
+    return [check_file(path) for path in paths]
 
 
-def _look_alone(path: Path) -> Look:
+def _check_alone(path: Path) -> FileCheck:
     try:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(look, path).result()
+            return pool.submit(check_file, path).result()
     except BrokenProcessPool:
-        return Look("unreadable", "the process that opened it died")
+        return FileCheck("unreadable", "the process that opened it died")
 
 
 def _words(span: Segment) -> str:

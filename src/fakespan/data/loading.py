@@ -16,7 +16,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.data.sets import ClipSet
 from fakespan.errors import DataError, FakespanError
 

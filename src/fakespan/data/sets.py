@@ -1,7 +1,7 @@
 """One door to every set of clips: those that a loader reads, and prepared stores.
 
 A set is a map-style torch Dataset: random access, no media opened until a clip is asked for, so that it can be sent to
-loader workers. Examples come whole, at 25 frames a second; `data.clock.fit_clock` and `data.dataset.collate` make
+loader workers. Examples come whole, at 25 frames a second; `data.clock.fit_clock` and `data.batch.collate` make
 batches of them.
 """
 
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from fakespan.config import Framing
 from fakespan.data.clip import Faces, read_example
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.data.manifest import Manifest, load_manifest
 from fakespan.data.store import Store
 from fakespan.errors import UsageError

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO, Any, Self, get_args
 
 from fakespan.config import SAMPLES_PER_FRAME
-from fakespan.data.dataset import Example
 from fakespan.data.entries import Unusable, count, number, segment, split_of, tidy_name
+from fakespan.data.example import Example
 from fakespan.data.packing import MAX_FRAMES, SOUND_HEADER, SUFFIXES, Pack, pack_faces, pack_sound
 from fakespan.errors import DataError
 from fakespan.types import Modality, Sample

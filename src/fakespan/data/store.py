@@ -18,8 +18,8 @@ import numpy as np
 
 from fakespan.config import FPS, SAMPLES_PER_FRAME, Framing
 from fakespan.data.clip import Faces, true_spans
-from fakespan.data.dataset import Example
 from fakespan.data.entries import Unusable, read_json
+from fakespan.data.example import Example
 from fakespan.data.packing import PARAMETERS, Pack, need_codecs, unpack_faces, unpack_sound
 from fakespan.data.shards import Row, damaged, read_index, read_part, shard_name, shard_numbers, tar_path
 from fakespan.errors import DataError

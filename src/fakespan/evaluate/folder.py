@@ -16,7 +16,7 @@ from typing import Any
 from fakespan.config import PostConfig, to_mapping
 from fakespan.errors import UsageError
 from fakespan.localizer import Localizer
-from fakespan.models.verdict import weights_digest
+from fakespan.models.digest import weights_digest
 from fakespan.report.files import write_text
 from fakespan.types import Sample
 

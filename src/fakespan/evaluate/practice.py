@@ -16,7 +16,7 @@ import numpy as np
 from fakespan.arrays import Float64Array
 from fakespan.boundary_map import decode, to_seconds
 from fakespan.config import FPS, PostConfig
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.localizer import Localizer
 from fakespan.metrics import auc, average_precision, average_recall, bootstrap_interval, match_proposals
 from fakespan.segments import soft_nms

@@ -22,7 +22,7 @@ import numpy as np
 from fakespan.arrays import Float64Array
 from fakespan.boundary_map import decode, to_seconds
 from fakespan.config import FPS, PostConfig
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.data.loading import Unreadable, living_workers, plan, read_batches
 from fakespan.data.sets import ClipSet
 from fakespan.errors import DataError

@@ -16,7 +16,7 @@ import numpy as np
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import FPS, SAMPLES_PER_FRAME, Framing
 from fakespan.data.augment import disturb, through_codec
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.errors import ConfigError
 from fakespan.forge.bank import Clip
 from fakespan.forge.lips import draw_look, forge_faces

@@ -28,7 +28,7 @@ from fakespan.media.clock import stretch_faces, stretch_sound
 from fakespan.media.faces import FaceMode
 from fakespan.media.features import sound_input, spectrum_of_mel
 from fakespan.models.outputs import Output
-from fakespan.models.verdict import Head
+from fakespan.models.verdict_head import Head
 from fakespan.types import Progress, Scan
 
 __all__ = ["ClipMaps", "Localizer", "load_model", "scan"]
@@ -42,7 +42,7 @@ class Localizer:
         self.model: ModelConfig = checkpoint.model
         self.post: PostConfig = checkpoint.post
         self.notes: Mapping[str, Any] = checkpoint.notes
-        self.verdict: Head | None = checkpoint.verdict  # for the label of the whole file
+        self.head: Head | None = checkpoint.head  # for the label of the whole file
         self.device = _device(device)
         self.network: nn.Module = checkpoint.network.to(self.device).eval()
 
@@ -158,7 +158,7 @@ class Localizer:
             threshold=self.post.threshold if threshold is None else threshold,
             decoding=decoding or self.post.decoding,
         )
-        return FileScan(self.judge, self.model, Path(path), faces, post, progress, self.verdict).run(self.name)
+        return FileScan(self.judge, self.model, Path(path), faces, post, progress, self.head).run(self.name)
 
 
 def load_model(model: str | Path = "small", device: str = "auto") -> Localizer:

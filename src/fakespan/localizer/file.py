@@ -18,7 +18,7 @@ from fakespan.localizer.verdict import head_verdict, plain_verdict
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, FaceMode, TrackEnd, follow_faces
 from fakespan.media.probe import probe
-from fakespan.models.verdict import Head
+from fakespan.models.verdict_head import Head
 from fakespan.segments import merge
 from fakespan.types import FaceTrack, MediaInfo, Progress, Scan, Verdict
 

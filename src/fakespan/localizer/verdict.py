@@ -11,7 +11,8 @@ from fakespan.boundary_map import at_clock
 from fakespan.config import ModelConfig
 from fakespan.localizer.clock import longest_span, window_frames
 from fakespan.localizer.findings import DIGITS
-from fakespan.models.verdict import Head, map_windows
+from fakespan.models.map_features import map_windows
+from fakespan.models.verdict_head import Head
 from fakespan.types import Verdict
 
 __all__ = ["at_network_clock", "head_verdict", "plain_verdict"]

@@ -12,7 +12,7 @@ Definitions: LAV-DF (arXiv 2204.06228, section 5.1), as the published evaluator 
     precision     AP, the published way and ActivityNet's      recall      AR      ranking    AUC
     binary        what one score for a whole video is worth: ROC, EER, AP, decisions, calibration
     places        where a score stands among all
-    cuts          AP of any draw of the videos, cheaply          bootstrap  intervals over videos
+    hit_counts    AP of any draw of the videos, cheaply          bootstrap  intervals over videos
 """
 
 from fakespan.metrics.bootstrap import bootstrap_interval

@@ -16,7 +16,7 @@ import numpy as np
 from fakespan.arrays import BoolArray, Float64Array, Int64Array
 from fakespan.metrics import Pairs
 from fakespan.metrics.bootstrap import draws, interval
-from fakespan.metrics.cuts import Cuts
+from fakespan.metrics.hit_counts import HitCounts
 from fakespan.metrics.precision import Matches, match_activitynet, match_pairs, weigh
 from fakespan.metrics.recall import best_shares, found_shares
 from fakespan.scoring.truth import Truth
@@ -67,9 +67,9 @@ class Rated:
         return match_activitynet(self.pairs, self.ious)
 
     @cached_property
-    def cuts(self) -> Cuts:
+    def hit_counts(self) -> HitCounts:
         """Where the right proposals of both ways stand."""
-        return Cuts([self.matches, self.activitynet])
+        return HitCounts([self.matches, self.activitynet])
 
     @cached_property
     def found(self) -> Float64Array:
@@ -116,7 +116,7 @@ class Rated:
         n_labels = int(np.diff(self.truth.labels.offsets) @ counts)
         return {
             f"{'AP' if way is self.matches else 'ActivityNet AP'}@{iou:g}": way.area(found, seen, n_labels)
-            for way, iou, found, seen in self.cuts.steps(counts)
+            for way, iou, found, seen in self.hit_counts.steps(counts)
         }
 
     def auc(self, counts: Int64Array) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fakespan.data.augment import AugmentConfig, augment
 from fakespan.data.clip import Faces
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.data.sets import KINDS, ClipSet, open_set
 from fakespan.errors import DataError, UsageError
 from fakespan.forge.bank import Clip

@@ -16,8 +16,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fakespan.config import ModelConfig
+from fakespan.data.batch import Batch, collate
 from fakespan.data.clock import fit_clock
-from fakespan.data.dataset import Batch, Example, collate
+from fakespan.data.example import Example
 from fakespan.errors import InputError
 
 __all__ = ["Examples", "Fed", "Feed", "IntactClips", "make_loader"]

@@ -10,7 +10,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from fakespan.config import Framing
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.errors import DataError
 from fakespan.forge.bank import Clip, load_bank
 from fakespan.forge.practice import PracticeConfig, make_example

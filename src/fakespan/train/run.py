@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from fakespan.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fakespan.config import to_mapping
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.errors import ConfigError, DataError, FakespanError, MissingExtraError, UsageError
 from fakespan.localizer import Localizer
 from fakespan.localizer.threshold import pick_threshold, top_score
@@ -101,7 +101,7 @@ def fit_threshold(
     scores = [top_score(localizer, *example.present) for example in watched if example.kind == "real"]
     threshold = pick_threshold(scores, run.train.threshold_share)
     post = dataclasses.replace(run.post, threshold=threshold)
-    kept: dict[str, Any] = {"notes": checkpoint.notes, "verdict": checkpoint.verdict}
+    kept: dict[str, Any] = {"notes": checkpoint.notes, "head": checkpoint.head}
     save_checkpoint(path, checkpoint.network, name=run.name, model=run.model, post=post, **kept)
     return load_checkpoint(path)
 

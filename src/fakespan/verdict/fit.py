@@ -2,7 +2,7 @@
 
 Contract: two `MapSet`s of one localizer in, a `Head` out; nothing is written. Thresholds (the largest balanced
 accuracy) and calibrations (Platt) of every way are those of the validation clips, and never of others. What a head does
-with a map is `models.verdict`'s affair.
+with a map is `models.map_features`'s affair.
 
 Deviation: the published description has a threshold for the maximum and says nothing of one for the network.
 """
@@ -21,7 +21,8 @@ from fakespan.arrays import AnyArray
 from fakespan.config import VerdictConfig, from_mapping, load_toml
 from fakespan.errors import DataError
 from fakespan.metrics.binary import BinaryScores
-from fakespan.models.verdict import Calibration, Head, HeadModel, Way, WayFit, map_features, map_windows
+from fakespan.models.map_features import map_features, map_windows
+from fakespan.models.verdict_head import Calibration, Head, HeadModel, Way, WayFit
 from fakespan.types import Progress, no_progress
 from fakespan.verdict.leakage import check_apart, n_unknown
 from fakespan.verdict.learn import Features, Learned, learn, repeatable

@@ -24,7 +24,7 @@ from fakespan.arrays import BoolArray, Float32Array
 from fakespan.config import VerdictConfig
 from fakespan.errors import ConfigError
 from fakespan.metrics import auc
-from fakespan.models.verdict import VerdictMLP
+from fakespan.models.verdict_head import VerdictMLP
 from fakespan.types import Progress
 
 __all__ = ["Features", "Learned", "learn", "repeatable"]

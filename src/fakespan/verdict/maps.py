@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fakespan.arrays import Float32Array, Int64Array
 from fakespan.data.clip import Faces
-from fakespan.data.dataset import Example
+from fakespan.data.example import Example
 from fakespan.data.loading import Unreadable, default_workers, living_workers, plan, read_batches
 from fakespan.data.manifest import is_labelled
 from fakespan.data.sets import ClipSet, default_faces, open_set

@@ -63,7 +63,7 @@ class MapsModel:
     """The network that made the maps."""
 
     name: str
-    digest: str  # of its weights, see `models.verdict.weights_digest`
+    digest: str  # of its weights, see `models.digest.weights_digest`
     family: Family
     max_duration: int  # D
     n_frames: int  # T

@@ -24,7 +24,7 @@ from fakespan.arrays import Float32Array
 from fakespan.data.sets import named
 from fakespan.errors import DataError
 from fakespan.localizer import ClipMaps, Localizer
-from fakespan.models.verdict import weights_digest
+from fakespan.models.digest import weights_digest
 from fakespan.types import Sample
 from fakespan.verdict.maps_format import (
     PARTS,

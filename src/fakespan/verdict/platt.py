@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fakespan.arrays import Float64Array
 from fakespan.metrics.binary import best_threshold
-from fakespan.models.verdict import CALIBRATION_FLOOR, Calibration, WayFit
+from fakespan.models.verdict_head import CALIBRATION_FLOOR, Calibration, WayFit
 
 __all__ = ["MIN_SCALE", "fit_calibration", "fit_way", "held"]
 

@@ -19,7 +19,7 @@ from fakespan.arrays import BoolArray, Float64Array, Int64Array
 from fakespan.checkpoint.head import check_head_belongs
 from fakespan.metrics.binary import BinaryScores, accuracy, balanced_accuracy, brier, expected_calibration_error
 from fakespan.metrics.bootstrap import draws, interval
-from fakespan.models.verdict import Head, WayFit
+from fakespan.models.verdict_head import Head, WayFit
 from fakespan.types import Progress, no_progress
 from fakespan.verdict.fit import maker_of
 from fakespan.verdict.maps import MapSet

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fakespan.arrays import Float64Array
 from fakespan.metrics.binary import BinaryScores, expected_calibration_error, reliability
-from fakespan.models.verdict import Head
+from fakespan.models.verdict_head import Head
 from fakespan.report.verdict_plots import Bins, Curve, Kinds, plot_histograms, plot_reliability, plot_roc
 from fakespan.report.words import printable
 from fakespan.verdict.platt import held

@@ -21,7 +21,7 @@ from fakespan.arrays import BoolArray, Float32Array, Float64Array
 from fakespan.boundary_map import decode
 from fakespan.config import PostConfig
 from fakespan.errors import DataError
-from fakespan.models.verdict import Head, Way
+from fakespan.models.verdict_head import Head, Way
 from fakespan.segments import soft_nms
 from fakespan.types import Progress
 

@@ -14,7 +14,6 @@ Deviation: nobody published the network's input or sizes; the grid, its logarith
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,11 +24,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from fakespan.arrays import AnyArray, Float32Array, Float64Array
+from fakespan.arrays import Float32Array, Float64Array
 from fakespan.boundary_map import peak
 from fakespan.config import Clock, VerdictConfig
 from fakespan.errors import UsageError
-from fakespan.windows import overlap_frames, windows
+from fakespan.models.map_features import logit, map_features, map_windows, n_features
 
 __all__ = [
     "Calibration",
@@ -38,67 +37,12 @@ __all__ = [
     "VerdictMLP",
     "Way",
     "WayFit",
-    "map_features",
-    "map_windows",
-    "n_features",
-    "weights_digest",
 ]
 
 Way = Literal["maximum", "mlp"]
 
-FLOOR = 1e-3  # of a score that the network sees; below it a map holds noise
 CALIBRATION_FLOOR = 1e-6  # of a score that is calibrated: 0 and 1 have no logit
 FARTHEST = 8.0  # standard deviations; what lies farther from the training maps counts as this far
-
-
-def map_features(score_map: Float32Array, rows: int, columns: int) -> Float32Array:
-    """A boundary map of any length as the numbers that `VerdictMLP` sees.
-
-    Group k of `rows` (or `columns`) holds the map's rows from floor(k D / rows) to ceil((k + 1) D / rows): where there
-    are fewer than groups, neighbours share them. Of each group of cells the largest score of a span that lies within
-    the clip counts, as logit(score), held to 0.001..0.999. Then follow, for each group of lengths, the largest and the
-    mean of these numbers over time, which say the same of a forgery wherever it is.
-
-    Args:
-        score_map: (D, n) scores in 0..1 of the clip's own n >= 1 frames; no padding.
-        rows: groups of lengths.
-        columns: groups of time.
-
-    Returns:
-        (F,) with F = rows (columns + 2), see `n_features`.
-
-    Raises:
-        UsageError: the map is not two-dimensional, or has no frame.
-
-    >>> map_features(np.full((2, 4), 0.5, np.float32), rows=1, columns=2).tolist()
-    [0.0, 0.0, 0.0, 0.0]
-    """
-    if score_map.ndim != 2 or 0 in score_map.shape:
-        got = f"{score_map.shape}"
-        raise UsageError("map", expected="an array (D, n), n > 0", got=got, remedy="pass one clip's map at a time")
-    longest, n = score_map.shape
-    fits = np.arange(n) + np.arange(longest)[:, None] < n
-    largest = _largest(_largest(np.where(fits, score_map, 0), rows, axis=0), columns, axis=1)
-    grid = _logit(largest, FLOOR)
-    return np.concatenate([grid.ravel(), grid.max(axis=1), grid.mean(axis=1)]).astype(np.float32)
-
-
-def n_features(rows: int, columns: int) -> int:
-    """F, the length of what `map_features` gives."""
-    return rows * (columns + 2)
-
-
-def map_windows(score_map: Float32Array, n_frames: int) -> list[Float32Array]:
-    """The map of a long clip, (D, n), in windows of at most T = `n_frames`; a shorter one as it is.
-
-    They lie as `fakespan.windows` lays them, so that every span is whole in one. The score of a video is the largest of
-    its windows'.
-
-    >>> [part.shape for part in map_windows(np.zeros((40, 1000), np.float32), 512)]
-    [(40, 512), (40, 512), (40, 512)]
-    """
-    longest, n = score_map.shape
-    return [score_map[:, w.begin : w.end] for w in windows(n, n_frames, overlap_frames(longest, n_frames))]
 
 
 class VerdictMLP(nn.Module):
@@ -161,7 +105,7 @@ class Calibration:
 
     def __call__(self, scores: ArrayLike) -> Float64Array:
         """Probabilities of scores in 0..1, of the same shape."""
-        logits = self.scale * _logit(np.asarray(scores, np.float64), CALIBRATION_FLOOR) + self.offset
+        logits = self.scale * logit(np.asarray(scores, np.float64), CALIBRATION_FLOOR) + self.offset
         return 0.5 * (1 + np.tanh(logits / 2))  # the sigmoid, without an overflow
 
 
@@ -249,8 +193,8 @@ class Head:
     def features(self, score_map: Float32Array) -> Float32Array:
         """What the network sees of each window of a map (D, n): (windows, F)."""
         self._check(score_map)
-        windows = map_windows(score_map, self.model.n_frames)
-        return np.stack([map_features(part, self.config.rows, self.config.columns) for part in windows])
+        parts = map_windows(score_map, self.model.n_frames)
+        return np.stack([map_features(part, self.config.rows, self.config.columns) for part in parts])
 
     @torch.inference_mode()
     def score(self, score_map: Float32Array, way: Way | None = None) -> float:
@@ -278,27 +222,3 @@ class Head:
         if score_map.ndim != 2 or score_map.shape[0] != self.model.max_duration:
             wanted, got = f"({self.model.max_duration}, n)", f"{score_map.shape}"
             raise UsageError("map", expected=f"shape {wanted}", got=got, remedy="take maps of the head's own model")
-
-
-def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256, in hex, of a network's weights: names, types, shapes and bytes, whatever the device or the order."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        value = state[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _largest(scores: Float32Array, n_groups: int, axis: int) -> Float32Array:
-    """The largest of each of so many groups along an axis; groups share neighbours where there are too few."""
-    n = scores.shape[axis]
-    k = np.arange(n_groups)
-    borders = np.stack([k * n // n_groups, -(-(k + 1) * n // n_groups)], axis=1).ravel()
-    padded = np.pad(scores, [(0, int(a == axis)) for a in range(2)])  # the end of the last group must be a place
-    return np.maximum.reduceat(padded, borders, axis=axis).take(np.arange(0, 2 * n_groups, 2), axis=axis)
-
-
-def _logit(scores: AnyArray, floor: float) -> AnyArray:
-    held = np.clip(scores, floor, 1 - floor)
-    return np.asarray(np.log(held / (1 - held)))

@@ -1,9 +1,9 @@
-"""Clips ready for a network: `Example` (one clip and its truth) and `Batch` (tensors, padded, with targets)."""
+"""`Batch`: clips ready for a network, as padded tensors with their targets."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,46 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.arrays import UInt8Array
 from fakespan.boundary_map import boundary_targets, frame_target, iou_map_target
 from fakespan.config import FPS, SAMPLES_PER_FRAME
+from fakespan.data.example import Example, Span
 from fakespan.media.features import sound_input
 
-__all__ = ["Batch", "Example", "collate"]
+__all__ = ["Batch", "collate"]
 
-Span = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Example:
-    """One clip at the model's clock and its truth; spans in seconds from its begin."""
-
-    name: str
-    faces: UInt8Array  # (n, 96, 96, 3)
-    sound: Float32Array  # (640 n,)
-    audio_spans: tuple[Span, ...] = ()
-    visual_spans: tuple[Span, ...] = ()
-    method: str = ""  # how it was forged, to break results down
-    has_picture: bool = True  # false: the faces are zeros, as long as the sound
-    has_sound: bool = True  # false: the sound is zeros
-    start_s: float = 0.0  # where it begins in its file, when it is a face track's stretch of it
-
-    @property
-    def spans(self) -> tuple[Span, ...]:
-        """All forged spans, those that both modalities share once."""
-        return tuple(sorted({*self.audio_spans, *self.visual_spans}))
-
-    @property
-    def present(self) -> tuple[UInt8Array | None, Float32Array | None]:
-        """Faces and sound, None in the place of what it lacks."""
-        return self.faces if self.has_picture else None, self.sound if self.has_sound else None
-
-    @property
-    def kind(self) -> str:
-        """real, audio, visual or both."""
-        return {(0, 0): "real", (1, 0): "audio", (0, 1): "visual", (1, 1): "both"}[
-            bool(self.audio_spans), bool(self.visual_spans)
-        ]
+Spans = tuple[Span, ...]
 
 
 @dataclass(frozen=True)
@@ -106,27 +75,9 @@ def collate(
         ValueError: a clip is longer than n_padded frames, or its sound is longer than its picture.
     """
     lengths = [len(e.faces) for e in examples]
-    if max(lengths) > n_padded:
-        raise ValueError(f"a clip of {max(lengths)} frames does not fit into {n_padded}")
-    for e, n in zip(examples, lengths, strict=True):
-        if len(e.sound) > n * SAMPLES_PER_FRAME:
-            raise ValueError(f"{e.name}: {len(e.sound)} samples of sound do not fit {n} frames")
+    _check_lengths(examples, lengths, n_padded)
     sound = np.stack([np.pad(e.sound, (0, n_padded * SAMPLES_PER_FRAME - len(e.sound))) for e in examples])
-
-    def maps(spans: list[tuple[Span, ...]]) -> Tensor:
-        targets = [iou_map_target(s, n, n_padded, max_duration) for s, n in zip(spans, lengths, strict=True)]
-        return torch.from_numpy(np.stack(targets))
-
-    def frames(spans: list[tuple[Span, ...]]) -> Tensor:
-        ends = [_to_the_end(s, n) for s, n in zip(spans, lengths, strict=True)]
-        return torch.from_numpy(np.stack([frame_target(s, n_padded, FPS) for s in ends]))
-
-    def starts_and_ends(spans: list[tuple[Span, ...]]) -> Tensor | None:
-        if not boundaries:
-            return None
-        pairs = [boundary_targets(s, n, n_padded, max_duration) for s, n in zip(spans, lengths, strict=True)]
-        return torch.from_numpy(np.array(pairs))
-
+    targets = _Targets(lengths, n_padded, max_duration)
     fused, audio = [e.spans for e in examples], [e.audio_spans for e in examples]
     visual = [e.visual_spans for e in examples]
     return Batch(
@@ -135,18 +86,53 @@ def collate(
         audio=sound_input(audio_encoder, sound),
         n_frames=torch.tensor(lengths),
         is_untouched=torch.tensor([not e.spans for e in examples]),
-        fused_map=maps(fused),
-        visual_map=maps(visual),
-        audio_map=maps(audio),
-        visual_frames=frames(visual),
-        audio_frames=frames(audio),
-        fused_boundaries=starts_and_ends(fused),
-        visual_boundaries=starts_and_ends(visual),
-        audio_boundaries=starts_and_ends(audio),
+        fused_map=targets.maps(fused),
+        visual_map=targets.maps(visual),
+        audio_map=targets.maps(audio),
+        visual_frames=targets.frames(visual),
+        audio_frames=targets.frames(audio),
+        fused_boundaries=targets.boundaries(fused) if boundaries else None,
+        visual_boundaries=targets.boundaries(visual) if boundaries else None,
+        audio_boundaries=targets.boundaries(audio) if boundaries else None,
     )
 
 
-def _to_the_end(spans: tuple[Span, ...], n_frames: int) -> tuple[Span, ...]:
+def _check_lengths(examples: Sequence[Example], lengths: Sequence[int], n_padded: int) -> None:
+    if max(lengths) > n_padded:
+        raise ValueError(f"a clip of {max(lengths)} frames does not fit into {n_padded}")
+    for e, n in zip(examples, lengths, strict=True):
+        if len(e.sound) > n * SAMPLES_PER_FRAME:
+            raise ValueError(f"{e.name}: {len(e.sound)} samples of sound do not fit {n} frames")
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """What a perfect network would say of clips of these lengths; each method takes the spans of every clip."""
+
+    lengths: Sequence[int]  # frames of each clip
+    n_padded: int
+    max_duration: int
+
+    def maps(self, spans: Sequence[Spans]) -> Tensor:
+        """(B, D, T)."""
+        sizes = self.n_padded, self.max_duration
+        return torch.from_numpy(np.stack([iou_map_target(s, n, *sizes) for s, n in self._pairs(spans)]))
+
+    def frames(self, spans: Sequence[Spans]) -> Tensor:
+        """(B, T)."""
+        ends = [_to_the_end(s, n) for s, n in self._pairs(spans)]
+        return torch.from_numpy(np.stack([frame_target(s, self.n_padded, FPS) for s in ends]))
+
+    def boundaries(self, spans: Sequence[Spans]) -> Tensor:
+        """(B, 2, T)."""
+        sizes = self.n_padded, self.max_duration
+        return torch.from_numpy(np.array([boundary_targets(s, n, *sizes) for s, n in self._pairs(spans)]))
+
+    def _pairs(self, spans: Sequence[Spans]) -> Iterator[tuple[Spans, int]]:
+        return zip(spans, self.lengths, strict=True)
+
+
+def _to_the_end(spans: Spans, n_frames: int) -> Spans:
     """The spans; one that ends with the clip surely holds its last frame: in floats 29 / 25 * 25 is less than 29.
 
     >>> _to_the_end(((0.0, 29 / 25), (0.2, 0.4)), 29)

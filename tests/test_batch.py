@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakespan.boundary_map import boundary_targets, frame_target, iou_map_target
+from fakespan.data.batch import collate
 from fakespan.data.clock import fit_clock
-from fakespan.data.dataset import Example, collate
+from fakespan.data.example import Example
 from fakespan.media.features import log_mel
 
 T, D = 30, 10

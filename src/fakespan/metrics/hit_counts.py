@@ -14,16 +14,16 @@ from numpy.typing import ArrayLike
 from fakespan.arrays import Int32Array, Int64Array
 from fakespan.metrics.precision import Matches
 
-__all__ = ["Cuts"]
+__all__ = ["HitCounts"]
 
 
-class Cuts:
+class HitCounts:
     """Where the right proposals of some matches of the same pairs stand among all, best first.
 
     >>> from fakespan.metrics import match_proposals
     >>> found = {"a": [[0.9, 1, 2], [0.8, 5, 6]], "b": [[0.7, 3, 4]]}
-    >>> cuts = Cuts([match_proposals(found, {"a": [[1, 2]], "b": [[3, 4]]}, [0.5])])
-    >>> [(found.tolist(), seen.tolist()) for _, _, found, seen in cuts.steps([1, 2])]
+    >>> counts = HitCounts([match_proposals(found, {"a": [[1, 2]], "b": [[3, 4]]}, [0.5])])
+    >>> [(found.tolist(), seen.tolist()) for _, _, found, seen in counts.steps([1, 2])]
     [([1, 3], [1, 4])]
     """
 

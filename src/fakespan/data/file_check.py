@@ -1,4 +1,4 @@
-"""A short look at one media file: what its header says, and whether the end is there. Nothing is decoded."""
+"""A short check of one media file: what its header says, and whether the end is there. Nothing is decoded."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from av.container import InputContainer
 from fakespan.errors import MediaError
 from fakespan.media.container import duration_s, open_media, picture_stream, sound_stream, zero_s
 
-__all__ = ["Look", "look"]
+__all__ = ["FileCheck", "check_file"]
 
 _END_SLACK_S = 0.25  # the last packets may end so much before the stated length
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FileCheck:
     """What was seen of a file."""
 
     error_kind: str = ""  # missing or unreadable; then nothing else is known
@@ -29,30 +29,30 @@ class Look:
     missing_s: float = 0.0  # seconds of the stated length that are not in the file
 
 
-def look(path: Path) -> Look:
+def check_file(path: Path) -> FileCheck:
     """What a file says about itself; a file that cannot be read is told, not raised."""
     try:
         if not path.exists():
-            return Look("missing", "there is no such file")
+            return FileCheck("missing", "there is no such file")
         with open_media(path) as container:
-            return _look_into(container)
+            return _check_streams(container)
     except MediaError as error:
-        return Look("unreadable", f"{error.got}; expected {error.expected}")
+        return FileCheck("unreadable", f"{error.got}; expected {error.expected}")
     except (OSError, ValueError) as error:
-        return Look("unreadable", f"it cannot be read: {error}")
+        return FileCheck("unreadable", f"it cannot be read: {error}")
 
 
-def _look_into(container: InputContainer) -> Look:
+def _check_streams(container: InputContainer) -> FileCheck:
     video, sound = picture_stream(container), sound_stream(container)
     if video is None and sound is None:
-        return Look("unreadable", "there is neither picture nor sound in it")
+        return FileCheck("unreadable", "there is neither picture nor sound in it")
     length_s = duration_s(container)
     n_frames = 0
     if video is not None:
         rate = video.average_rate or video.guessed_rate
         n_frames = video.frames or (round(length_s * float(rate)) if rate else 0)
     missing_s = length_s - _end_s(container, length_s)
-    return Look(
+    return FileCheck(
         has_picture=video is not None,
         has_sound=sound is not None,
         n_frames=n_frames,
