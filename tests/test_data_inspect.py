@@ -239,7 +239,7 @@ def test_the_command_prints_json_with_every_problem(root, monkeypatch, capsys):
     record = json.loads(call(monkeypatch, capsys, *words, "--json")[1])
     assert (record["n_clips"], record["n_opened"], len(record["problems"])) == (4, 4, 4)
     assert record["counts"]["train"]["audio"] == 1
-    assert "and 3 more, which --json lists" in call(monkeypatch, capsys, *words)[1]
+    assert "and 3 more; --json lists all" in call(monkeypatch, capsys, *words)[1]
 
 
 def test_the_command_opens_no_file_when_it_shall_be_quick(root, monkeypatch, capsys):

@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_one_line_and_the_exit_code(evaluate, tmp_path):
     code, out, err = evaluate("--data", f"lavdf:{root}", "--out", tmp_path / "out", "--workers", 0)
     assert code == 1
     (line,) = err.splitlines()
-    assert line.startswith("fakespan: test/000003.mp4: expected a clip that can be read, got ")
+    assert line.startswith("fakespan: test/000003.mp4: expected a readable clip, got ")
     assert "1 clip not readable" in out
     assert "AP@0.5" in out
 
@@ -101,8 +101,8 @@ def test_without_labels_there_is_no_table(evaluate, tmp_path):
         (["--data", "lavdf:{set}", "--limit", "0"], 2, "--limit"),
         (["--data", "lavdf:{set}", "--model", "nothing"], 2, "expected"),
         (["--data", "lavdf:{set}", "--out", "{set}/metadata.json"], 2, "expected a folder to write to"),
-        (["--data", "practice:nowhere"], 2, "expected practice:FOLDER of real clips"),
-        (["--data", "practice:{set}"], 2, "--config: expected the config of a training, got none in tiny"),
+        (["--data", "practice:nowhere"], 2, "expected practice:FOLDER of genuine clips"),
+        (["--data", "practice:{set}"], 2, "--config: expected a training config, got none in tiny"),
         (["--data", "practice:{set}", "--config", "none.toml"], 2, "expected a TOML file"),
         (["--data", "practice:{set}", "--split", "train"], 2, "--split: expected validation or test"),
     ],

@@ -85,7 +85,7 @@ def test_without_a_real_validation_clip_the_threshold_stays(call, config, tmp_pa
     make_lavdf(tmp_path / "set", n_train=2, n_validation=0, n_test=0, seconds=0.4)
     code, out, _ = call("train", config, "--data", f"lavdf:{tmp_path / 'set'}", "--device", "cpu")
     assert code == 0
-    assert "threshold 0.5, not fitted: no real clip to validate on" in out
+    assert "threshold 0.5, not fitted: there are no real validation clips" in out
 
 
 @pytest.mark.parametrize(

@@ -556,7 +556,7 @@ def test_the_command_names_what_cannot_be_read(make, dfdc, tmp_path):
     code, out, err = make("--data", f"dfdc:{root}")
     assert code == 1
     (line,) = err.splitlines()
-    assert line.startswith("fakespan: fake000.mp4: expected a clip that can be read, got ")
+    assert line.startswith("fakespan: fake000.mp4: expected a readable clip, got ")
     assert out.startswith("3 clips, 1 of them fake")
 
 

@@ -246,12 +246,12 @@ def test_a_head_is_fitted_and_rated_from_the_command_line(run, tmp_path):
 def test_nothing_is_overwritten_unasked(run, tmp_path):
     save = tmp_path / "head.safetensors"
     save.write_text("precious")
-    with pytest.raises(UsageError, match="got one that exists; change --out, or give --overwrite"):
+    with pytest.raises(UsageError, match="got an existing file; change --out, or use --overwrite"):
         run(*FIT)
     assert save.read_text() == "precious"
     assert run(*FIT, "--overwrite").exit_code == 0
     (tmp_path / "numbers.json").write_text("precious")
-    with pytest.raises(UsageError, match="give --overwrite"):
+    with pytest.raises(UsageError, match="use --overwrite"):
         run(*TEST, "--out", "numbers.json")
     assert (tmp_path / "numbers.json").read_text() == "precious"
 
@@ -261,7 +261,7 @@ def test_nothing_is_overwritten_unasked(run, tmp_path):
     [
         (("--train", "nowhere"), DataError, "a folder of maps, got no such folder"),
         (("--val", "train"), DataError, "no original, nor its fakes, in both"),
-        (("--out", "nowhere/head"), UsageError, "a folder that exists"),
+        (("--out", "nowhere/head"), UsageError, "an existing folder"),
         (("--out", "."), UsageError, "got a folder"),
         (("--config", "typo.toml"), ConfigError, "typo.toml.verdict: .* the key 'row'; did you mean rows"),
         (("--config", "other.toml"), ConfigError, "the key 'model'"),

@@ -128,7 +128,7 @@ def test_a_file_that_is_there_is_replaced_only_when_asked_for(call, tiny_path, h
     join = ("verdict", "join", head_path, "--model", tiny_path, "--out", out)
     code, _, err = call(*join)
     assert (code, out.read_text()) == (2, "precious")
-    assert "give --overwrite" in err
+    assert "use --overwrite" in err
     assert call(*join, "--overwrite")[0] == 0
     assert load_checkpoint(out).head is not None
 

@@ -1,15 +1,15 @@
-"""What can go wrong, for a person to read: what was expected, what came, what to do.
+"""Exceptions with messages for users: what was expected, what was found, and the remedy.
 
     FakespanError
     ├── UsageError             the call itself is wrong (exit code 2)
     │   ├── ConfigError        a config file or value
     │   └── MissingExtraError  an optional dependency is not installed
-    └── InputError             one input cannot be used (exit code 1, the other inputs are still done)
+    └── InputError             one input cannot be used (exit code 1, the other inputs are still processed)
         ├── MediaError         a media file
         ├── CheckpointError    a model file
-        └── DataError          a data set, a label file or a proposals file
+        └── DataError          a data set, label file or proposals file
 
-Each class takes its facts and builds the sentence, so that every message has the same three parts on one line.
+Each class builds its message from these parts, so that every message has the same form on one line.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = [
 
 
 class FakespanError(Exception):
-    """Base of all errors that fakespan raises on purpose.
+    """Base class of all errors that fakespan raises deliberately.
 
     Args:
-        subject: what it is about, for instance a path or a key.
-        expected: what was wanted.
-        got: what came instead.
+        subject: what the error is about, for instance a path or a key.
+        expected: what was expected.
+        got: what was found instead.
         remedy: what the user can do.
     """
 
@@ -45,17 +45,17 @@ class FakespanError(Exception):
 
 
 class UsageError(FakespanError):
-    """The call is wrong, whatever the input."""
+    """The call itself is wrong, independent of the input."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A config file, key or value that does not fit."""
+    """An invalid config file, key or value."""
 
 
 class MissingExtraError(UsageError):
-    """A library that belongs to one of the extras is not installed."""
+    """A library of an optional extra is not installed."""
 
     def __init__(self, library: str, extra: str) -> None:
         super().__init__(
@@ -67,16 +67,16 @@ class MissingExtraError(UsageError):
 
 
 class InputError(FakespanError):
-    """One input cannot be used; others may."""
+    """One input cannot be used; others may still be processed."""
 
 
 class MediaError(InputError):
-    """A media file that cannot be read, or in which there is nothing to look at."""
+    """A media file that cannot be read or has nothing to scan."""
 
 
 class CheckpointError(InputError):
-    """A model file that is damaged, unsafe or of another kind."""
+    """A model file that is damaged, unsafe or of the wrong kind."""
 
 
 class DataError(InputError):
-    """A data set, label file or proposals file that does not fit."""
+    """An invalid data set, label file or proposals file."""

@@ -1,6 +1,6 @@
-"""The command line: reads options, calls the library, prints. Heavy imports wait until a command needs them.
+"""The command line: parses options, calls the library, prints. Heavy imports are deferred until a command needs them.
 
-One module for each command; `shared` holds what they have in common.
+One module per command; `shared` holds the common parts.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # importing rich takes longer than all else that --help does
+    rich_markup_mode=None,  # importing rich takes longer than the rest of --help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def main() -> None:
-    """The `fakespan` command: exit code 0 done, 1 some input failed, 2 wrong usage, 130 stopped."""
+    """The `fakespan` command. Exit codes: 0 done, 1 some input failed, 2 wrong usage, 130 interrupted."""
     try:
         app(args=[a for a in sys.argv[1:] if a != "--debug"], prog_name="fakespan")
     except FakespanError as error:
@@ -53,8 +53,8 @@ app.add_typer(verdict.app, name="verdict")
 
 @app.callback(invoke_without_command=True)
 def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
 ) -> None:
     """Finds the forged seconds of a video."""
     if version:

@@ -23,35 +23,35 @@ def evaluate(
     model: Model = "small",
     split: Annotated[str, typer.Option(help="train, validation (or dev, val) or test.")] = "test",
     subset: Annotated[
-        Literal["full", "visual", "audio"], typer.Option(help="Which clips are rated; full is rated on all three.")
+        Literal["full", "visual", "audio"], typer.Option(help="Clips to evaluate; full reports all three subsets.")
     ] = "full",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many clips.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the results; runs/eval-MODEL-SET-SPLIT unless given.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder; default: runs/eval-MODEL-SET-SPLIT.")] = None,
     decoding: Annotated[
         Literal["aligned", "published"] | None,
-        typer.Option(help="How a map is read; published reproduces published tables. The model's own unless given."),
+        typer.Option(help="How maps are decoded; published reproduces published tables. Default: the model's."),
     ] = None,
     faces: Annotated[
-        Literal["auto", "whole"] | None, typer.Option(help="How faces are found; as the set needs it unless given.")
+        Literal["auto", "whole"] | None, typer.Option(help="How faces are detected; default: what the data set needs.")
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Clips judged at once; more on an accelerator.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Clips per batch; more on an accelerator.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that decode ahead.")] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Draws for 95 % intervals, for instance 1000.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Forget what --out holds of an earlier run.")] = False,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Number of resamples for 95 % intervals, for instance 1000.")
+    ] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard an earlier run in --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
     config: Annotated[
-        Path | None, typer.Option(help="practice: names the splits; the config in the model file unless given.")
+        Path | None, typer.Option(help="practice: config that defines the splits; default: the one in the model file.")
     ] = None,
-    n_examples: Annotated[int, typer.Option("--count", min=2, help="practice: how many clips are forged.")] = 400,
+    n_examples: Annotated[int, typer.Option("--count", min=2, help="practice: number of clips to forge.")] = 400,
     cache: Annotated[Path, typer.Option(help="practice: folder of decoded clips.")] = Path("runs"),
     device: Device = "auto",
 ) -> None:
-    """Rate a model on a data set: its proposals, and the published table.
+    """Evaluate a model on a data set: write its proposals and the published table.
 
-    A run that was stopped goes on where it was. With practice:FOLDER of real clips it is rated on practice forgeries of
-    held-out clips and on false alarms in the untouched ones; --out is then a JSON file.
+    An interrupted run is resumed by the same command. With practice:FOLDER of genuine clips the model is evaluated on
+    practice forgeries of held-out clips and on false alarms in the untouched ones; --out is then a JSON file.
     """
     from fakespan.localizer import load_model
 
@@ -64,17 +64,17 @@ def evaluate(
     folder = out or Path("runs") / f"eval-{localizer.name}-{data.partition(':')[0]}-{split}"
     options = SetOptions(split, subset, limit, faces, decoding, batch, workers, bootstrap, overwrite)
     with bar("predicting") as progress:
-        said = evaluate_set(localizer, data, folder, options, progress)
-    for name, message in said.unreadable.items():
-        remedy = "run again to try once more, or leave the clip out of the set"
-        complain(DataError(name, expected="a clip that can be read", got=message, remedy=remedy), wants_debug())
+        outcome = evaluate_set(localizer, data, folder, options, progress)
+    for name, message in outcome.unreadable.items():
+        remedy = "repeat the command to try again, or remove the clip from the set"
+        complain(DataError(name, expected="a readable clip", got=message, remedy=remedy), wants_debug())
     if as_json:
-        print(json.dumps(said.result, indent=1))
+        print(json.dumps(outcome.result, indent=1))
     else:
         from rich.console import Console
 
-        Console().print(said.render())
-    if said.unreadable:
+        Console().print(outcome.render())
+    if outcome.unreadable:
         raise typer.Exit(1)
 
 
@@ -93,12 +93,12 @@ def _practice(
 
     folder = Path(data.partition(":")[2])
     if not folder.is_dir():
-        raise UsageError("--data", expected="practice:FOLDER of real clips", got=repr(data), remedy="change --data")
+        raise UsageError("--data", expected="practice:FOLDER of genuine clips", got=repr(data), remedy="change --data")
     if split not in ("validation", "test"):
         raise UsageError("--split", expected="validation or test", got=repr(split), remedy="change --split")
     if config is None and "config" not in localizer.notes:
         got = f"none in {localizer.name}"
-        raise UsageError("--config", expected="the config of a training", got=got, remedy="give --config")
+        raise UsageError("--config", expected="a training config", got=got, remedy="give --config")
     run = (
         training.load_run_config(config)
         if config is not None

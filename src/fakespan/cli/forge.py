@@ -1,4 +1,4 @@
-"""`fakespan forge`: real clips in, a data set of content-driven forgeries out."""
+"""`fakespan forge`: make a data set of content-driven forgeries from genuine clips."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from fakespan.cli.shared import bar, printable
 
 
 def forge(
-    source: Annotated[Path, typer.Argument(help="Folder of real clips of people talking; it is only read.")],
-    out: Annotated[Path, typer.Argument(help="Folder of the set, new, or begun before.")],
-    count: Annotated[int, typer.Option(min=1, help="How many clips, real and forged.")] = 500,
+    source: Annotated[Path, typer.Argument(help="Folder of genuine clips of people talking; it is only read.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the data set; created if missing, resumed if incomplete.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of clips, real and forged.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same set.")] = 1,
     config: Annotated[
         Path | None,
         typer.Option(help="A TOML file with a table [forge]: kinds, methods, lengths, see configs/forge/seen.toml."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one for each core.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what came out as JSON.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per core.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
-    """Make a LAV-DF-shaped data set: words of real clips swapped in the sound, in the lips, or in both.
+    """Make a data set in LAV-DF's layout: words of genuine clips replaced in the audio, in the lips, or in both.
 
-    Exit code 1 when some clips could not be made; stopped and started again it goes on.
+    An interrupted run is resumed by the same command. Exit code 1: some clips could not be made.
     """
     from fakespan.config import from_mapping, load_toml
     from fakespan.forge.studio import ForgeConfig, forge_set
@@ -41,7 +41,7 @@ def forge(
     else:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(result.n_clips.items()))
         print(f"{out}: {sum(result.n_clips.values())} clips ({kinds}) from {result.n_files} files")
-        for title, problems in (("passed over", result.passed_over), ("not made", result.failed)):
+        for title, problems in (("skipped", result.passed_over), ("failed", result.failed)):
             for name, why in problems.items():
                 print(f"{title}: {printable(name)}: {printable(why)}")
     if result.failed:

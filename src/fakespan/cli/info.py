@@ -1,4 +1,4 @@
-"""`fakespan info`: facts of a media file, of a model file or of a data set."""
+"""`fakespan info`: properties of a media file, a model file or a data set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fakespan.data.inspect import Report, Summary
 
 MODEL_SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth"})
-SHOWN = 20  # problems of a kind that people are shown
+SHOWN = 20  # problems printed per kind
 
 
 def info(
@@ -31,21 +31,19 @@ def info(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="KIND:ROOT", help="Or a data set: lavdf, avdeepfake1m, dfdc or forgerynet, and its folder."
+            metavar="KIND:ROOT", help="A data set instead: lavdf, avdeepfake1m, dfdc or forgerynet, and its folder."
         ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Of the data set: train, validation (dev, val) or test.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Of the data set: the first so many clips.")] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Of the data set: look at the metadata, open no file.")
-    ] = False,
-    workers: Annotated[int, typer.Option(help="Processes that open files; 0 takes one per processor.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it on one line, with every problem.")] = False,
+    split: Annotated[str | None, typer.Option(help="Data set: train, validation (dev, val) or test.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Data set: only the first N clips.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Data set: check the metadata only, open no files.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes that open files; 0: one per core.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on one line, with every problem.")] = False,
 ) -> None:
-    """Facts of a media file, a model file or a verdict head, as JSON; of a data set, counts, statistics and problems.
+    """Show the properties of a media file, model file or verdict head, or the statistics and problems of a data set.
 
-    Problems of a data set are its report, not a failure: the exit code is 0 whatever they are, and 1 only when the set
-    cannot be loaded at all.
+    Problems of a data set do not change the exit code: it is 0 whatever they are, and 1 only if the set cannot be
+    loaded at all.
     """
     if (target is None) == (data is None):
         got = "neither" if target is None else "both"
@@ -103,7 +101,7 @@ def _show(report: Report) -> None:
 
 
 def _counts(counts: dict[str, dict[str, int]]) -> Table:
-    """Splits down, kinds across; what no clip has is left out."""
+    """Table of splits by kind; empty rows and columns are omitted."""
     from fakespan.data.inspect import COLUMNS
 
     columns = [c for c in COLUMNS if c != "unlabelled" or any(row[c] for row in counts.values())]
@@ -138,7 +136,7 @@ def _table(name: str, columns: Iterable[str]) -> Table:
 
 
 def _problem_lines(report: Report) -> Iterable[str]:
-    """By kind: how many, and the first of them."""
+    """Per kind, the number of problems and the first few of them."""
     if not report.problems:
         yield "no problems found"
         return
@@ -148,4 +146,4 @@ def _problem_lines(report: Report) -> Iterable[str]:
         shown = [p for p in report.problems if p.kind == kind][:SHOWN]
         yield from (printable(f"  {p.subject}: {p.message}") for p in shown)
         if n > len(shown):
-            yield f"  and {n - len(shown):,} more, which --json lists"
+            yield f"  and {n - len(shown):,} more; --json lists all"

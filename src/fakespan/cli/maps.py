@@ -1,4 +1,4 @@
-"""`fakespan maps`: the boundary maps of a split, stored for a whole-video head to learn from or to be tested on."""
+"""`fakespan maps`: store the boundary maps of a split, to fit or test a verdict head on."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 def maps(
     data: Annotated[str, typer.Option(help="KIND:ROOT, for instance dfdc:/data/DFDC, or store:FOLDER.")],
     split: Annotated[str, typer.Option(help="train, validation (or dev, val) or test.")],
-    out: Annotated[Path, typer.Option(help="Folder of the maps; made, or gone on with where it stopped.")],
+    out: Annotated[Path, typer.Option(help="Folder of the maps; created if missing, resumed if incomplete.")],
     model: Model = "small",
     subset: Annotated[
         Literal["full", "visual", "audio"],
-        typer.Option(help="visual leaves out fakes of the sound alone, audio those of the picture alone."),
+        typer.Option(help="visual: no audio-only fakes; audio: no visual-only fakes."),
     ] = "full",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many clips.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
     faces: Annotated[
-        Literal["auto", "whole"] | None, typer.Option(help="How faces are found; as the set needs it unless given.")
+        Literal["auto", "whole"] | None, typer.Option(help="How faces are detected; default: what the data set needs.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Clips judged at once; more on an accelerator.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Clips per batch; more on an accelerator.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that decode ahead.")] = None,
     device: Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
-    """Store the boundary maps of a split: what `fakespan verdict` learns from, and is tested on.
+    """Store the boundary maps of a split, as input of `fakespan verdict`.
 
-    Stopped at any moment, the same command goes on where it stopped. Exit code 1: some clips could not be read.
+    An interrupted run is resumed by the same command. Exit code 1: some clips could not be read.
     """
     from fakespan.localizer import load_model
     from fakespan.verdict.maps import make_split_maps
@@ -53,15 +53,15 @@ def maps(
             n_workers=workers,
             progress=show,
         )
-    _tell(made, as_json)
+    _summarise(made, as_json)
     if made.unreadable:
         raise typer.Exit(1)
 
 
-def _tell(made: Made, as_json: bool) -> None:
+def _summarise(made: Made, as_json: bool) -> None:
     for name, message in made.unreadable.items():
-        remedy = "run again to try once more, or leave the clip out of the set"
-        complain(DataError(name, expected="a clip that can be read", got=message, remedy=remedy), wants_debug())
+        remedy = "repeat the command to try again, or remove the clip from the set"
+        complain(DataError(name, expected="a readable clip", got=message, remedy=remedy), wants_debug())
     if as_json:
         numbers = {"clips": made.n_clips, "fake": made.n_fake, "new": made.n_new, "unlabelled": made.n_unlabelled}
         sizes = {"frames": made.n_frames, "bytes": made.n_bytes}
@@ -72,4 +72,4 @@ def _tell(made: Made, as_json: bool) -> None:
         size += f" ({made.n_bytes / 1e3 / made.n_clips:.1f} MB for 1,000 of them)"
     print(f"{made.n_clips} clips, {made.n_fake} of them fake, in {printable(made.folder)} ({made.n_new} new), {size}")
     if made.n_unlabelled:
-        print(f"{made.n_unlabelled} clips are left out: the set does not say whether they are fake")
+        print(f"{made.n_unlabelled} clips are left out: the data set has no label for them")

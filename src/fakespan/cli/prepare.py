@@ -1,4 +1,4 @@
-"""`fakespan prepare`: a data set, decoded once, for training that reads it again and again."""
+"""`fakespan prepare`: decode a data set once, into a store for training."""
 
 from __future__ import annotations
 
@@ -22,27 +22,31 @@ if TYPE_CHECKING:
 
 __all__ = ["prepare"]
 
-_MOST_TOLD = 20  # problems; the store's problems.json has them all
+_MAX_PRINTED = 20  # problems; problems.json in the store has all of them
 
 
 def prepare(
-    out: Annotated[Path, typer.Option(help="Folder of the store; made, or gone on with where it stopped.")],
+    out: Annotated[Path, typer.Option(help="Folder of the store; created if missing, resumed if incomplete.")],
     data: Annotated[str | None, typer.Option(help="KIND:ROOT, for instance lavdf:/data/LAV-DF.")] = None,
-    split: Annotated[str | None, typer.Option(help="train, validation or test; all unless given.")] = None,
-    subset: Annotated[str, typer.Option(help="full, visual (no fakes of the sound alone) or audio.")] = "full",
-    limit: Annotated[int | None, typer.Option(help="Only the first so many clips.")] = None,
-    faces: Annotated[str | None, typer.Option(help="whole or auto; what the set needs unless given.")] = None,
-    framing: Annotated[str, typer.Option(help="What the models it is for see: face, or mouth (small).")] = "face",
-    pack: Annotated[str, typer.Option(help="fast to read, or small: two thirds of the size.")] = "fast",
-    workers: Annotated[int | None, typer.Option(help="Processes; one for each processor unless given.")] = None,
-    redo: Annotated[list[str], typer.Option(help="A shard to make anew, or 'damaged'; may be repeated.")] = [],
-    check: Annotated[bool, typer.Option("--check", help="Only compare the store with its checksums.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON.")] = False,
+    split: Annotated[str | None, typer.Option(help="train, validation or test; default: all.")] = None,
+    subset: Annotated[
+        str, typer.Option(help="full, visual (no audio-only fakes) or audio (no visual-only fakes).")
+    ] = "full",
+    limit: Annotated[int | None, typer.Option(help="Only the first N clips.")] = None,
+    faces: Annotated[str | None, typer.Option(help="whole or auto; default: what the data set needs.")] = None,
+    framing: Annotated[
+        str, typer.Option(help="Input of the models that the store is for: face, or mouth (small).")
+    ] = "face",
+    pack: Annotated[str, typer.Option(help="fast to read, or small (two thirds of the size).")] = "fast",
+    workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
+    redo: Annotated[list[str], typer.Option(help="A shard to write again, or 'damaged'; may be repeated.")] = [],
+    check: Annotated[bool, typer.Option("--check", help="Only verify the checksums of the store.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Decode a data set once into a compact store that training reads many times faster.
 
-    Stopped at any moment, the same command goes on where it stopped. Exit code 1: some clips could not be read, or
-    --check found damage.
+    An interrupted run is resumed by the same command. Exit code 1: some clips could not be read, or --check found
+    damage.
     """
     if check:
         _check(out, as_json)
@@ -68,21 +72,21 @@ def prepare(
             redo=redo,
             progress=show,
         )
-    _tell(made, time.monotonic() - start_s, as_json)
+    _summarise(made, time.monotonic() - start_s, as_json)
     if made.problems:
         raise typer.Exit(1)
 
 
-def _tell(made: Prepared, seconds: float, as_json: bool) -> None:
+def _summarise(made: Prepared, seconds: float, as_json: bool) -> None:
     n_bytes = sum(path.stat().st_size for path in made.folder.iterdir() if path.is_file())
     if as_json:
         numbers = {"clips": made.n_clips, "new": made.n_new, "seconds": round(seconds, 1), "bytes": n_bytes}
         print(json.dumps({"store": str(made.folder), **numbers, "problems": list(made.problems)}))
         return
-    for problem in made.problems[:_MOST_TOLD]:
+    for problem in made.problems[:_MAX_PRINTED]:
         typer.echo(f"fakespan: {printable(problem['name'])}: {printable(problem['message'])}", err=True)
-    if len(made.problems) > _MOST_TOLD:
-        typer.echo(f"fakespan: and {len(made.problems) - _MOST_TOLD} more; see problems.json", err=True)
+    if len(made.problems) > _MAX_PRINTED:
+        typer.echo(f"fakespan: and {len(made.problems) - _MAX_PRINTED} more; see problems.json", err=True)
     rate = f", {60 * made.n_new / max(1e-3, seconds):.0f} a minute" if made.n_new else ""
     print(f"{made.n_clips} clips in {printable(made.folder)} ({made.n_new} new{rate}), {n_bytes / 1e6:.1f} MB")
     print(f"train with --data store:{printable(made.folder)}")

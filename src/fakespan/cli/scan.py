@@ -1,4 +1,4 @@
-"""`fakespan scan` and `fakespan report`: media files in, findings out."""
+"""`fakespan scan` and `fakespan report`: scan media files, render results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fakespan.cli.shared import Device, Model, each, made, printable, told
+from fakespan.cli.shared import Device, Model, each, output_folder, printable, reported
 from fakespan.errors import FakespanError, MediaError
 from fakespan.types import Progress
 
@@ -24,11 +24,11 @@ MEDIA_SUFFIXES = frozenset({
     ".mpg", ".mts", ".mxf", ".oga", ".ogg", ".ogv", ".opus", ".ts", ".vob", ".wav", ".webm", ".wma", ".wmv",
 })
 # fmt: on
-"""What is taken out of a folder; a file that is named is read whatever its ending."""
+"""Files that are scanned in a folder; a file named explicitly is read whatever its suffix."""
 
 
 class Faces(enum.StrEnum):
-    """How faces are found."""
+    """How faces are detected."""
 
     auto = "auto"
     whole = "whole"
@@ -36,14 +36,14 @@ class Faces(enum.StrEnum):
 
 
 class Decoding(enum.StrEnum):
-    """How a cell of the boundary map is read."""
+    """How a cell of the boundary map is decoded."""
 
     aligned = "aligned"
     published = "published"
 
 
 class Format(enum.StrEnum):
-    """What --out writes."""
+    """Output formats of --out."""
 
     html = "html"
     json = "json"
@@ -52,7 +52,9 @@ class Format(enum.StrEnum):
 
 
 Embed = Annotated[bool, typer.Option("--embed", help="Put the video inside the HTML page.")]
-FaceChoice = Annotated[Faces, typer.Option(help="Follow faces, take the whole picture as one, or use the sound alone.")]
+FaceChoice = Annotated[
+    Faces, typer.Option(help="auto: track faces; whole: use the whole frame as a face; none: audio only.")
+]
 
 
 def scan(
@@ -61,25 +63,28 @@ def scan(
     faces: FaceChoice = Faces.auto,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Score from which something counts as forged; default: the model's."),
+        typer.Option(min=0, max=1, help="Score from which a segment counts as forged; default: the model's."),
     ] = None,
     decoding: Annotated[
-        Decoding | None, typer.Option(help="Default: the model's. published: for published tables.")
+        Decoding | None,
+        typer.Option(help="How maps are decoded; default: the model's. published: as in published tables."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results, made if missing.")] = None,
-    formats: Annotated[list[Format], typer.Option("--format", "-f", help="What --out writes; may be repeated.")] = [
+    out: Annotated[Path | None, typer.Option(help="Output folder, created if missing.")] = None,
+    formats: Annotated[
+        list[Format], typer.Option("--format", "-f", help="Output format of --out; may be repeated.")
+    ] = [
         Format.html,
         Format.json,
     ],
     embed: Embed = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON record a line, and nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON record per line and nothing else.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Find the forged segments of media files and show them."""
+    """Find and show the forged segments of media files."""
     from fakespan.localizer import load_model
 
     media, failures = _expand(files)
-    output = _Output(made(out), [str(path) for path in media], formats, embed) if out else None
+    output = _Output(output_folder(out), [str(path) for path in media], formats, embed) if out else None
     if not media:
         raise typer.Exit(1)
     localizer = load_model(model, device)
@@ -99,7 +104,7 @@ def scan(
         results.append(result)
         show(result)
         if output is not None:
-            with told(media[number], failures):
+            with reported(media[number], failures):
                 written = output.write(number, results)
                 if not as_json:
                     print("written: " + ", ".join(map(printable, written)))
@@ -108,29 +113,29 @@ def scan(
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="JSON files that `fakespan scan` wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder for the reports, made if missing.")] = Path(),
-    formats: Annotated[list[Format], typer.Option("--format", "-f", help="What to write; may be repeated.")] = [
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="JSON files written by `fakespan scan`.")],
+    out: Annotated[Path, typer.Option(help="Output folder, created if missing.")] = Path(),
+    formats: Annotated[list[Format], typer.Option("--format", "-f", help="Output format; may be repeated.")] = [
         Format.html
     ],
     embed: Embed = False,
 ) -> None:
-    """Show saved results again, in any format, without the model."""
+    """Render saved results again, in any format, without the model."""
     from fakespan.report.export import read_json
 
     failures: list[FakespanError] = []
     scans = [result for _, result in each(results, lambda path, _: read_json(path), failures)]
-    output, show = _Output(made(out), [result.file for result in scans], formats, embed), _printer()
+    output, show = _Output(output_folder(out), [result.file for result in scans], formats, embed), _printer()
     for number, result in enumerate(scans):
         show(result)
-        with told(Path(result.file), failures):
+        with reported(Path(result.file), failures):
             print("written: " + ", ".join(map(printable, output.write(number, scans[: number + 1]))))
     if failures:
         raise typer.Exit(1)
 
 
 def _expand(paths: Iterable[Path]) -> tuple[list[Path], list[FakespanError]]:
-    """Folders become the media files in them; those without any are named on stderr and returned."""
+    """Replace folders by the media files in them; folders without any are reported on stderr and returned."""
     media: list[Path] = []
     failures: list[FakespanError] = []
     for path in paths:
@@ -140,14 +145,14 @@ def _expand(paths: Iterable[Path]) -> tuple[list[Path], list[FakespanError]]:
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES and p.is_file())
         media += inside
         if not inside:
-            with told(path, failures):
+            with reported(path, failures):
                 remedy = "name the files themselves"
                 raise MediaError(path, expected="a folder with media files", got="none in it", remedy=remedy)
     return media, failures
 
 
 class _Output:
-    """Where --out writes, and what. A file's results are there as soon as it is scanned."""
+    """The files that --out writes. The results of a file are written as soon as it is scanned."""
 
     def __init__(self, folder: Path, files: Sequence[str], formats: Iterable[Format], embed: bool) -> None:
         from fakespan.report.export import output_paths
@@ -156,7 +161,7 @@ class _Output:
         self.paths = {f: output_paths(files, folder, f.value) for f in dict.fromkeys(formats)}
 
     def write(self, number: int, results: Sequence[Scan]) -> list[Path]:
-        """Write the last of the results, that of file `number`; the paths. The CSV holds all of them."""
+        """Write the latest result, that of file `number`, and return the paths. The CSV holds all results."""
         from fakespan.report.export import WRITERS, write_csv
         from fakespan.report.html import write_html
 
@@ -180,7 +185,7 @@ def _print_json(result: Scan) -> None:
 
 
 def _printer() -> Callable[[Scan], None]:
-    """Shows results on the terminal."""
+    """A function that prints a result to the terminal."""
     from rich.console import Console
 
     from fakespan.report.terminal import render

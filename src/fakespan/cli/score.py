@@ -17,26 +17,26 @@ def score(
     proposals: Annotated[Path, typer.Argument(help="{file: [[score, begin, end], ...]} as .json, or .parquet.")],
     metadata: Annotated[Path, typer.Argument(help="The metadata file of LAV-DF or AV-Deepfake1M.")],
     fps: Annotated[
-        float, typer.Option(help="Begin and end in a JSON file: 25 for frames, 1 for seconds. Parquet holds seconds.")
+        float, typer.Option(help="Unit of begin and end in JSON: 25 for frames, 1 for seconds. Parquet is in seconds.")
     ] = 25.0,
     split: Annotated[
-        str | None, typer.Option(help="train, validation or test; the splits that the proposals are of, if not given.")
+        str | None, typer.Option(help="train, validation or test; default: the splits that occur in the proposals.")
     ] = None,
     bootstrap: Annotated[
-        int, typer.Option(min=0, help="Resample the videos so often for 95 % intervals, for instance 1000.")
+        int, typer.Option(min=0, help="Number of resamples for 95 % intervals, for instance 1000.")
     ] = 0,
     missing: Annotated[
         Missing, typer.Option(help="A video without proposals: error, or zero (nothing found).")
     ] = "error",
     preset: Annotated[
-        str | None, typer.Option(help="lavdf or avdeepfake1m: whose IoUs and counts; the metadata's own by default.")
+        str | None, typer.Option(help="lavdf or avdeepfake1m: which IoU thresholds and N; default: by the metadata.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file too.")] = None,
-    plots: Annotated[Path | None, typer.Option(help="Draw precision, recall and scores into this folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the numbers to this JSON file.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for plots of precision, recall and scores.")] = None,
 ) -> None:
-    """Rate a proposals file: AP, AR and AUC as published, per subset and per length of the forged spans."""
+    """Score a proposals file: AP, AR and AUC as published, per subset and per length of the forged spans."""
     from fakespan.scoring.score import ScoreOptions, read_both
     from fakespan.scoring.score import score as rate
     from fakespan.scoring.score_table import draw, render

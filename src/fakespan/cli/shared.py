@@ -1,4 +1,4 @@
-"""What every command needs: progress bars, failures told in one line, folders, the options they share."""
+"""Parts that all commands share: progress bars, one-line error messages, output folders, common options."""
 
 from __future__ import annotations
 
@@ -14,48 +14,61 @@ import typer
 from fakespan.errors import FakespanError, InputError, UsageError
 from fakespan.types import Progress, no_progress
 
-__all__ = ["Device", "Model", "bar", "complain", "each", "made", "printable", "told", "tracked", "wants_debug"]
+__all__ = [
+    "Device",
+    "Model",
+    "bar",
+    "complain",
+    "each",
+    "output_folder",
+    "printable",
+    "reported",
+    "tracked",
+    "wants_debug",
+]
 
 R = TypeVar("R")
 T = TypeVar("T")
 
-Model = Annotated[str, typer.Option(help="A shipped name, a .safetensors of fakespan, or a published .ckpt.")]
+Model = Annotated[
+    str, typer.Option(help="Name of a shipped model, a .safetensors file of fakespan, or a published .ckpt file.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda ...")]
 
 
 def each(
     paths: Sequence[Path], work: Callable[[Path, Progress], R], failures: list[FakespanError]
 ) -> Iterator[tuple[int, R]]:
-    """What the work makes of each path, with the path's number; those that fail are told and added to the failures."""
+    """Yield (index, result) of the work on each path; a path that fails is reported and added to `failures`."""
     for number, path in enumerate(paths):
         title = f"{path.name} ({number + 1} of {len(paths)})" if len(paths) > 1 else path.name
         done: list[R] = []
-        with told(path, failures), bar(title) as progress:
+        with reported(path, failures), bar(title) as progress:
             done.append(work(path, progress))
         for result in done:
             yield number, result
 
 
 @contextmanager
-def told(path: Path, failures: list[FakespanError]) -> Iterator[None]:
-    """An error that concerns one file is told and noted, and the others go on."""
+def reported(path: Path, failures: list[FakespanError]) -> Iterator[None]:
+    """Report an error that concerns one file, add it to `failures`, and continue with the others."""
     try:
         yield
     except BrokenPipeError:
-        raise  # nobody reads on
+        raise  # the reader closed the pipe
     except Exception as error:
         if isinstance(error, FakespanError):
-            told = error
+            failure = error
         else:
-            remedy = "please report this with what --debug shows"
-            told = InputError(path, expected="a usable file", got=f"{type(error).__name__}: {error}", remedy=remedy)
-            told.__cause__ = error
-        failures.append(told)
-        complain(told, wants_debug())
+            remedy = "please report this with the output of --debug"
+            failure = InputError(path, expected="a usable file", got=f"{type(error).__name__}: {error}", remedy=remedy)
+            failure.__cause__ = error
+        failures.append(failure)
+        complain(failure, wants_debug())
 
 
-def made(folder: Path) -> Path:
-    """The folder for results, made if missing."""
+def output_folder(folder: Path) -> Path:
+    """The output folder, created if missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -66,7 +79,7 @@ def made(folder: Path) -> Path:
 
 @contextmanager
 def bar(title: str) -> Iterator[Progress]:
-    """A progress bar with time left on a terminal's stderr, nothing elsewhere; gives f(done, total)."""
+    """A progress bar with the remaining time on stderr if that is a terminal; yields f(done, total)."""
     if not sys.stderr.isatty():
         yield no_progress
         return
@@ -87,7 +100,7 @@ def bar(title: str) -> Iterator[Progress]:
 
 
 def tracked(items: Iterable[T], title: str) -> Iterator[T]:
-    """The items, one by one, with a progress bar."""
+    """Yield the items with a progress bar."""
     everything = list(items)
     with bar(title) as show:
         for k, item in enumerate(everything):
@@ -96,17 +109,17 @@ def tracked(items: Iterable[T], title: str) -> Iterator[T]:
 
 
 def wants_debug() -> bool:
-    """Whether the user asked where errors come from."""
+    """Whether the user asked for tracebacks."""
     return "--debug" in sys.argv
 
 
 def complain(error: FakespanError, debug: bool = False) -> None:
-    """One line on stderr; before it, if wanted, where it came from."""
+    """Print an error as one line on stderr, with `debug` after its traceback."""
     if debug:
         traceback.print_exception(error)
     print(f"fakespan: {printable(error)}", file=sys.stderr)
 
 
 def printable(text: object) -> str:
-    """The text without what would move a terminal's cursor or change its colours."""
+    """The text without control characters, which could move a terminal's cursor or change its colours."""
     return "".join(c if c.isprintable() else "?" for c in str(text))

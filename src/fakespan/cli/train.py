@@ -15,27 +15,29 @@ Data = Annotated[
     str,
     typer.Option(help="lavdf:, avdeepfake1m:, dfdc: or forgerynet:FOLDER, store:FOLDER, or practice:FOLDER of clips."),
 ]
-Changes = Annotated[list[str], typer.Option("--set", help="Change a key: table.key=value, again and again.")]
+Changes = Annotated[
+    list[str], typer.Option("--set", help="Override a key of the config: table.key=value; may be repeated.")
+]
 Subset = Annotated[
-    Literal["full", "visual", "audio"], typer.Option(help="visual: no fakes of the sound alone; audio: of the picture.")
+    Literal["full", "visual", "audio"], typer.Option(help="visual: no audio-only fakes; audio: no visual-only fakes.")
 ]
 Faces = Annotated[
-    Literal["auto", "whole"] | None, typer.Option(help="How faces are found; as the set needs it unless given.")
+    Literal["auto", "whole"] | None, typer.Option(help="How faces are detected; default: what the data set needs.")
 ]
-Precision = Annotated[Literal["32", "bf16", "16"] | None, typer.Option(help="The config's unless given.")]
+Precision = Annotated[Literal["32", "bf16", "16"] | None, typer.Option(help="Default: the config's.")]
 
 
 def train(
     config: Annotated[Path, typer.Argument(help="A TOML file, see configs/.")],
     data: Data,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME of the config unless given.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in this folder was.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME of the config.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in this folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in this folder.")] = False,
     changes: Changes = [],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="How many devices train together.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="Number of devices to train on.")] = 1,
     precision: Precision = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="The first so many clips of each split.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips of each split.")] = None,
     subset: Subset = "full",
     faces: Faces = None,
 ) -> None:
@@ -55,7 +57,7 @@ def train(
     if not is_first:
         return
     if not len(clips.threshold):
-        print(f"{path}: threshold {run.post.threshold}, not fitted: no real clip to validate on")
+        print(f"{path}: threshold {run.post.threshold}, not fitted: there are no real validation clips")
         return
     with bar("fitting the threshold") as progress:
         checkpoint = training.fit_threshold(path, run, clips.threshold, device, progress)
@@ -63,5 +65,5 @@ def train(
 
 
 def _bar(title: str, is_first: bool) -> AbstractContextManager[Progress | None]:
-    """Of several processes that train together one shows its progress."""
+    """A progress bar in the first of several training processes, none in the others."""
     return bar(title) if is_first else nullcontext()

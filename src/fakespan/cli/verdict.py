@@ -1,4 +1,4 @@
-"""`fakespan verdict`: one label for a whole video; a head is fitted on maps, tested, and joined to its model."""
+"""`fakespan verdict`: fit a video-level head on stored maps, test it, and join it to its model."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from fakespan.cli.shared import Model, bar, printable
 from fakespan.errors import UsageError
 
 app = typer.Typer(
-    help="One label for a whole video, from its boundary map.",
+    help="Video-level labels from boundary maps.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-Anew = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
 def fit(
-    train: Annotated[Path, typer.Option(help="Maps to learn from: a folder that `fakespan maps` wrote.")],
-    val: Annotated[Path, typer.Option(help="Maps of other clips, which choose network, thresholds and calibration.")],
+    train: Annotated[Path, typer.Option(help="Training maps: a folder written by `fakespan maps`.")],
+    val: Annotated[Path, typer.Option(help="Validation maps, for early stopping, thresholds and calibration.")],
     out: Annotated[Path, typer.Option(help="The head to write, *.safetensors.")],
     config: Annotated[Path | None, typer.Option(help="TOML with a table [verdict]; see configs/verdict.toml.")] = None,
     way: Annotated[
         Literal["maximum", "mlp"] | None,
-        typer.Option(help="What a scan tells of; unless given whichever orders the validation videos better."),
+        typer.Option(help="The method that decides; default: the one that ranks the validation videos better."),
     ] = None,
     allow_shared_originals: Annotated[
-        bool, typer.Option("--allow-shared-originals", help="Let an original or its fakes stand in both.")
+        bool, typer.Option("--allow-shared-originals", help="Permit an original or its fakes in both.")
     ] = False,
-    overwrite: Anew = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fit both ways to a verdict: the threshold of the map's maximum, and a network of three layers over the map.
+    """Fit both verdict methods: the threshold of the map's maximum, and a 3-layer network over the map.
 
-    The localizer that made the maps stays as it is. Thresholds and calibrations come from the validation maps alone.
+    The localizer is not changed. Thresholds and calibrations are fitted on the validation maps only.
     """
     from fakespan.checkpoint import save_head
     from fakespan.checkpoint.head import head_entry
@@ -49,13 +49,13 @@ def fit(
     from fakespan.verdict.maps import open_maps
     from fakespan.verdict.table import render_fit
 
-    _refuse_old(out, overwrite)
+    _check_output(out, overwrite)
     options = None if config is None else load_verdict_config(config)
-    learned_from, judged_by = open_maps(train), open_maps(val)
+    train_maps, validation_maps = open_maps(train), open_maps(val)
     with bar("fitting") as progress:
         head = fit_head(
-            learned_from,
-            judged_by,
+            train_maps,
+            validation_maps,
             options,
             way=way,
             allow_shared_originals=allow_shared_originals,
@@ -73,19 +73,17 @@ def fit(
 @app.command("test")
 def rate(
     maps: Annotated[Path, typer.Option(help="Maps of clips that the head was not fitted on.")],
-    head: Annotated[Path, typer.Option(help="A head that `fakespan verdict fit` wrote.")],
-    bootstrap: Annotated[
-        int, typer.Option(min=0, help="Resample the videos so often for 95 % intervals; 0 for none.")
-    ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    head: Annotated[Path, typer.Option(help="A head written by `fakespan verdict fit`.")],
+    bootstrap: Annotated[int, typer.Option(min=0, help="Number of resamples for 95 % intervals; 0 for none.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
     plots: Annotated[
-        Path | None, typer.Option(help="Draw ROC curves, reliability and histograms into this folder.")
+        Path | None, typer.Option(help="Folder for ROC curves, reliability diagrams and histograms.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file too.")] = None,
-    overwrite: Anew = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the numbers to this JSON file.")] = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rate every way to a verdict side by side: its order, its decisions, its probabilities."""
+    """Evaluate all verdict methods side by side: ranking, decisions and probabilities."""
     from fakespan.checkpoint import load_head
     from fakespan.report.files import write_text
     from fakespan.verdict.maps import open_maps
@@ -93,7 +91,7 @@ def rate(
     from fakespan.verdict.table import draw, render
 
     if out is not None:
-        _refuse_old(out, overwrite)
+        _check_output(out, overwrite)
     fitted, stored = load_head(head), open_maps(maps)
     with bar("rating") as progress:
         rating = rate_maps(stored, fitted, n_bootstrap=bootstrap, seed=seed, progress=progress)
@@ -112,21 +110,21 @@ def rate(
 
 @app.command()
 def join(
-    head: Annotated[Path, typer.Argument(help="A head that `fakespan verdict fit` wrote.")],
+    head: Annotated[Path, typer.Argument(help="A head written by `fakespan verdict fit`.")],
     out: Annotated[Path, typer.Option(help="The model file to write, *.safetensors.")],
     model: Model = "small",
-    overwrite: Anew = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Put a head and the model whose maps it was fitted on into one file, which `fakespan scan --model` takes.
+    """Write a head and the model whose maps it was fitted on to one file, for `fakespan scan --model`.
 
-    A head that was fitted on the maps of another model is refused.
+    A head fitted on the maps of another model is refused.
     """
     from fakespan.checkpoint import load_head, save_checkpoint
     from fakespan.localizer import load_model
 
     if head.exists() and out.exists() and head.samefile(out):
         raise UsageError("--out", expected="a new file", got="the head itself", remedy="choose another name")
-    _refuse_old(out, overwrite)
+    _check_output(out, overwrite)
     fitted, localizer = load_head(head), load_model(model, "cpu")
     save_checkpoint(
         out,
@@ -140,12 +138,14 @@ def join(
     print(f"written: {printable(out)}")
 
 
-def _refuse_old(out: Path, overwrite: bool) -> None:
-    """Before the work is done, not after it."""
+def _check_output(out: Path, overwrite: bool) -> None:
+    """Validate the output path before the work starts."""
     if out.is_dir():
         raise UsageError(out, expected="a file to write", got="a folder", remedy="change --out")
     if out.exists() and not overwrite:
-        raise UsageError(out, expected="a new file", got="one that exists", remedy="change --out, or give --overwrite")
+        raise UsageError(out, expected="a new file", got="an existing file", remedy="change --out, or use --overwrite")
     if not out.parent.is_dir():
         got = f"no folder {out.parent}"
-        raise UsageError(out, expected="a file in a folder that exists", got=got, remedy="make it, or change --out")
+        raise UsageError(
+            out, expected="a file in an existing folder", got=got, remedy="create the folder, or change --out"
+        )
