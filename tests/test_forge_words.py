@@ -260,3 +260,13 @@ def test_words_are_recognised_without_a_text(listener, speech):
     words = listener.recognise(speech)
     assert {"prime", "minister"} <= {w.text for w in words}
     assert all(0.9 < w.start_s < w.end_s <= len(speech) / 16000 for w in words)
+
+
+def test_a_synthesiser_says_some_word_of_that_length_where_no_better_one_is_known():
+    words = [Word("telephone", 0.5, 1.1)]
+    swap = choose_swap(words, {}, SwapConfig(), np.random.default_rng(0), source="synthesis")
+    assert swap is not None
+    assert swap.rule == "other"
+    assert swap.donor is None
+    assert swap.after != "telephone"
+    assert 8 <= len(swap.after) <= 10

@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fakespan.cli.shared import bar, printable
+
+if TYPE_CHECKING:
+    from fakespan.forge.studio import Result
 
 
 def forge(
@@ -41,8 +45,18 @@ def forge(
     else:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(result.n_clips.items()))
         print(f"{out}: {sum(result.n_clips.values())} clips ({kinds}) from {result.n_files} files")
-        for title, problems in (("skipped", result.passed_over), ("failed", result.failed)):
-            for name, why in problems.items():
-                print(f"{title}: {printable(name)}: {printable(why)}")
+        _tell(result)
     if result.failed:
         raise typer.Exit(1)
+
+
+def _tell(result: Result) -> None:
+    """What did not go as planned; each reason for a replacement once."""
+    for title, problems in (("skipped", result.passed_over), ("failed", result.failed)):
+        for name, why in problems.items():
+            print(f"{title}: {printable(name)}: {printable(why)}")
+    reasons = Counter(why for reasons in result.fell_back.values() for why in reasons)
+    for why, n_clips in reasons.most_common(5):
+        print(f"replaced in {n_clips} clips: {printable(why)}")
+    if len(reasons) > 5:
+        print(f"replaced: {len(reasons) - 5} more reasons in forge.json")

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["opposites", "same_kind"]
+__all__ = ["of_about_its_length", "opposites", "same_kind"]
 
 FOLDER = Path(__file__).parent
 WORDNET_FOLDERS = ("/usr/share/wordnet", "/usr/local/share/wordnet", "/usr/local/WordNet-3.0/dict")
@@ -34,6 +34,20 @@ def same_kind(word: str) -> tuple[str, ...]:
     ('friday', 'saturday')
     """
     return _kinds().get(word, ())
+
+
+def of_about_its_length(word: str) -> tuple[str, ...]:
+    """Words of the lists that are written with about as many letters, sorted; they have nothing else in common.
+
+    >>> len(of_about_its_length("telephone")) > 20
+    True
+    """
+    return tuple(other for other in _all_words() if abs(len(other) - len(word)) <= 1 and other != word)
+
+
+@functools.cache
+def _all_words() -> tuple[str, ...]:
+    return tuple(sorted({*_opposites(), *_kinds()}))
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from typing import IO
 
 from fakespan.errors import DataError, UsageError
 
-__all__ = ["fill_template", "program_failed", "run_program", "split_template"]
+__all__ = ["fill_template", "last_line", "program_failed", "run_program", "split_template"]
 
 
 def split_template(command: str, needed: Sequence[Sequence[str]]) -> list[str]:
@@ -78,7 +78,7 @@ def run_program(command: Sequence[str], name: str, timeout_s: float) -> None:
                 os.killpg(running.pid, signal.SIGKILL)
                 running.wait()
         if code:
-            raise program_failed(name, f"exit code {code} ({_last_line(stderr)})")
+            raise program_failed(name, f"exit code {code} ({last_line(stderr)})")
 
 
 def program_failed(name: str, got: str) -> DataError:
@@ -86,7 +86,8 @@ def program_failed(name: str, got: str) -> DataError:
     return DataError(name, expected="a result", got=got, remedy="try the command by hand")
 
 
-def _last_line(stderr: IO[bytes]) -> str:
+def last_line(stderr: IO[bytes]) -> str:
+    """The last line of what a program told on stderr, that says something."""
     stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - 4000))
     lines = stderr.read().decode(errors="replace").split("\n")
     return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "no message")

@@ -6,21 +6,25 @@ user's program, for instance a neural voice, is a command line with places to fi
     {text}       what to say, as one argument        {text_file}  the same in a UTF-8 file
     {reference}  a wav of the speaker to imitate     {out}        where to write a wav, any rate
     {seed}       a whole number: equal seeds should give equal sound (optional)
+    {length_s}   how long the words should last, in seconds; 0 for as long as they take (optional)
 
 for instance `my-tts --say {text_file} --like {reference} --to {out}`. A program that takes `{text}` must beware of
-texts that begin with a dash.
+texts that begin with a dash. A command without any place stays alive (see `forge.serving`): it reads a line of JSON
+with the keys text, length_s, reference, seed and out for each text, and answers `{"wav": PATH}` or `{"error": WHY}`.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+import re
 import shutil
 import tempfile
 import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +33,7 @@ from fakespan.config import SAMPLE_RATE
 from fakespan.errors import DataError, FakespanError, UsageError
 from fakespan.forge.pitch import track_pitch
 from fakespan.forge.programs import fill_template, program_failed, run_program, split_template
+from fakespan.forge.serving import LineProgram
 from fakespan.media.decode import read_sound
 
 __all__ = ["Engine", "PluginEngine", "choose_voice", "engine_named", "engines", "trim", "write_wav"]
@@ -107,33 +112,60 @@ class Engine:
         return self._speak(SENTENCE, voice, 1.0, 1.0)
 
 
-@dataclass(frozen=True)
 class PluginEngine:
-    """A user's own program that speaks like a reference (see the top of this file)."""
+    """A user's own program that speaks like a reference (see the top of this file).
 
-    command: str
-    timeout_s: float = 120.0
+    Args:
+        command: with places, it is run for each text; without any, it is started once and asked by lines of JSON.
+        timeout_s: the most that one text may take.
 
-    def __post_init__(self) -> None:
-        split_template(self.command, PLACES)
+    Raises:
+        UsageError: some of its places are missing.
+    """
 
-    def speak(self, text: str, reference: Float32Array, rng: np.random.Generator) -> Float32Array:
+    def __init__(self, command: str, timeout_s: float = 120.0) -> None:
+        self.timeout_s = timeout_s
+        stays = bool(command.strip()) and not re.search(r"\{\w+\}", command)
+        self._words = split_template(command, () if stays else PLACES)
+        self.name = f"voice program {self._words[0]}"
+        self._program = LineProgram(self._words, self.name, timeout_s) if stays else None
+
+    def speak(
+        self, text: str, reference: Float32Array, rng: np.random.Generator, *, length_s: float | None = None
+    ) -> Float32Array:
         """The text in the voice of the reference, (n,), as the program gives it but for silence before and after.
+
+        Args:
+            text: what to say.
+            reference: (n,) speech of the speaker to imitate.
+            rng: draws the seed that the program is given.
+            length_s: how long the words should last; a program may heed it.
 
         Raises:
             DataError: the program is not there, failed, took too long, or gave no sound.
         """
-        words = split_template(self.command, PLACES)
-        name = f"voice program {words[0]}"
-        _check_text(text, name)
+        _check_text(text, self.name)
         with tempfile.TemporaryDirectory(prefix="fakespan-") as folder:
-            places = {"text": text, "seed": str(int(rng.integers(2**31)))}
-            places |= {p: str(Path(folder, f"{p}.wav")) for p in ("reference", "out")}
-            places["text_file"] = str(Path(folder, "text.txt"))
-            Path(places["text_file"]).write_text(text, encoding="utf-8")
-            write_wav(Path(places["reference"]), reference)
-            run_program(fill_template(words, places), name, self.timeout_s)
-            return _read_wav(Path(places["out"]), name)
+            heard, out = Path(folder, "reference.wav"), Path(folder, "out.wav")
+            write_wav(heard, reference)
+            wish = {"text": text, "length_s": length_s, "reference": str(heard), "seed": int(rng.integers(2**31))}
+            return _read_wav(self._ask(wish, out), self.name)
+
+    def _ask(self, wish: dict[str, Any], out: Path) -> Path:
+        if self._program is not None:
+            answer = self._program.ask({**wish, "out": str(out)})
+            return Path(str(answer.get("wav", "")))
+        text_file = out.with_name("text.txt")
+        text_file.write_text(wish["text"], encoding="utf-8")
+        places = {**wish, "length_s": f"{wish['length_s'] or 0:.3f}", "out": out, "text_file": text_file}
+        command = fill_template(self._words, {place: str(value) for place, value in places.items()})
+        run_program(command, self.name, self.timeout_s)
+        return out
+
+    def close(self) -> None:
+        """Ends a program that stays alive."""
+        if self._program is not None:
+            self._program.close()
 
 
 def engines() -> tuple[Engine, ...]:

@@ -1,7 +1,8 @@
 """What to swap: which words of a clip, for which others, and where the same speaker says those.
 
 As LAV-DF did (2204.06228, section 3) a word is best replaced by its opposite; where the speaker offers none, by a word
-of the same kind (a colour for a colour), else by anything else that the speaker says in about the same time. Short
+of the same kind (a colour for a colour), else by anything else that the speaker says in about the same time, or, where
+a synthesiser says it, by a word of about as many letters. Short
 words are swapped together with their neighbours, so that spans get LAV-DF's lengths (0.16 to 1.6 s, mean 0.65 s).
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from fakespan.errors import ConfigError
 from fakespan.forge.labels import Word
-from fakespan.forge.lexicon import opposites, same_kind
+from fakespan.forge.lexicon import of_about_its_length, opposites, same_kind
 
 __all__ = ["Donor", "Rule", "Swap", "SwapConfig", "choose_swap"]
 
@@ -183,4 +184,4 @@ def _is_swap(before: Sequence[str], after: Sequence[str], rule: Rule) -> bool:
 
 
 def _others(text: str, rule: Rule) -> tuple[str, ...]:
-    return opposites(text) if rule == "opposite" else same_kind(text) if rule == "kind" else ()
+    return {"opposite": opposites, "kind": same_kind, "other": of_about_its_length}[rule](text)

@@ -32,6 +32,9 @@ __all__ = ["Forged", "Span", "Stage", "make_clip"]
 N_TRIES = 30  # to find words for a span
 UNHEARD = {"donor": "donor-clean", "redraw": "resynthesis-mel"}  # family of lips -> a voice that offers such words
 N_FILMED = 5  # clips whose mouths are looked through
+N_FAILURES = 2  # after which a method is not tried again for a clip
+FALLBACKS: dict[Kind, tuple[Kind, ...]] = {"audio": ("visual",), "visual": ("audio",), "both": ("audio", "visual")}
+TEMPO_SPREAD = 0.12  # of the length that a voice program is asked for, about that of the old words (log)
 
 
 @dataclass(frozen=True)
@@ -67,25 +70,42 @@ class Forged:
     faces: UInt8Array
     sound: Float32Array
     spans: tuple[Span, ...] = field(default=())
+    kind: Kind = "real"
+    fallbacks: tuple[str, ...] = ()  # what was to be done otherwise, and why it could not be; a line each
 
 
 def make_clip(stage: Stage, kind: Kind, config: ForgeConfig, tools: Tools, rng: np.random.Generator) -> Forged:
     """One version of a scene.
 
+    A method that fails is replaced by another of the config. Where none is left the clip becomes one of another kind,
+    sound or picture alone: a set that has one broken program is smaller by no clip, and its records say what was done.
+
     Raises:
         DataError: no words in it can be swapped by any of the config's methods.
     """
-    clip = Forged(stage.faces, stage.sound)
     if kind == "real":
-        return clip
-    forger = _Forger(stage, kind, config, tools, rng)
+        return Forged(stage.faces, stage.sound)
+    failed: dict[str, list[str]] = {}
+    lost: list[FakespanError] = []
+    for tried in (kind, *FALLBACKS[kind]):
+        try:
+            made = _make_kind(_Forger(stage, tried, config, tools, rng, failed))
+        except FakespanError as error:
+            lost.append(error)
+            continue
+        of_kind = [f"{kind}: {lost[0]}"] if tried != kind else []
+        return replace(made, kind=tried, fallbacks=(*of_kind, *(f"{m}: {why[0]}" for m, why in failed.items())))
+    raise lost[0]
+
+
+def _make_kind(forger: _Forger) -> Forged:
+    clip, rng, config = Forged(forger.stage.faces, forger.stage.sound), forger.rng, forger.config
     jobs: list[_Job] = []
     for _ in range(1 + int(rng.random() < config.two_spans)):
         job = forger.find_job([(j.swap.start_s, j.swap.end_s) for j in jobs])
         jobs += [job] if job is not None else []
     if not jobs:
-        got = "no words that a method could swap"
-        raise DataError("clip", expected="something to forge", got=got, remedy="allow more methods")
+        raise _nothing_to_forge()
     for job in sorted(jobs, key=lambda j: -j.swap.start_s):  # from the back: what comes before keeps its place
         clip = forger.forge(clip, job)
     return clip
@@ -110,6 +130,7 @@ class _Forger:
     config: ForgeConfig
     tools: Tools
     rng: np.random.Generator
+    failed: dict[str, list[str]]  # method ("voice plugin") -> what it said; grows
 
     def find_job(self, taken: list[tuple[float, float]]) -> _Job | None:
         """Methods and words for one span; None after some tries in vain."""
@@ -120,11 +141,13 @@ class _Forger:
         return None
 
     def _try_job(self, taken: list[tuple[float, float]]) -> _Job | None:
-        voice = str(self.rng.choice(self.tools.voice_methods(self.config)))
-        fitting = [m for m in self.config.lips if self.kind != "both" or _go_together(_source(voice), m)]
-        if not fitting:
+        voices = self._working("voice", self.tools.voice_methods(self.config))
+        voice = str(self.rng.choice(voices)) if voices else ""
+        together = [m for m in self.config.lips if self.kind != "both" or _go_together(_source(voice), m)]
+        fitting = self._working("lips", together) if self.kind != "audio" else together
+        if not voice or (not fitting and self.kind != "audio"):
             return None
-        lips = str(self.rng.choice(fitting))
+        lips = str(self.rng.choice(fitting)) if fitting else ""
         if self.kind == "visual":
             voice = UNHEARD.get(_family(lips), voice)
         words, elsewhere = self.stage.words, self.stage.elsewhere
@@ -133,8 +156,16 @@ class _Forger:
             return None
         try:
             return self._with_donor(_Job(swap, voice, lips))
-        except FakespanError:  # a synthesiser that fails, a donor that cannot be read: other words may do
+        except FakespanError as error:  # a synthesiser that fails, a donor that cannot be read: other words may do
+            self._note("voice", voice, error)
             return None
+
+    def _working(self, what: str, methods: Sequence[str]) -> list[str]:
+        """The methods that did not fail again and again."""
+        return [m for m in methods if len(self.failed.get(f"{what} {m}", ())) < N_FAILURES]
+
+    def _note(self, what: str, method: str, error: FakespanError) -> None:
+        self.failed.setdefault(f"{what} {method}", []).append(str(error))
 
     def _with_donor(self, job: _Job) -> _Job:
         lent = job.swap.donor
@@ -143,8 +174,10 @@ class _Forger:
             return replace(job, donor=Donor(track.sound, lent.start_s, lent.end_s), source=lent.clip, track=track)
         if _source(job.voice) == "same":
             return job
-        by_plugin = job.voice == "plugin"
-        engine, spoken = self.tools.speak(job.swap.after, self.stage.sound, by_plugin, self.rng)
+        length_s = None
+        if job.voice == "plugin":
+            length_s = (job.swap.end_s - job.swap.start_s) * float(np.exp(self.rng.normal(0, TEMPO_SPREAD)))
+        engine, spoken = self.tools.speak(job.swap.after, self.stage.sound, self.rng, plugin_length_s=length_s)
         return replace(job, donor=spoken, source=engine)
 
     def forge(self, clip: Forged, job: _Job) -> Forged:
@@ -161,11 +194,30 @@ class _Forger:
         if self.kind != "audio":
             heard = sound if self.kind == "both" else _imagined(clip.sound, job)
             spoken = heard[first * SAMPLES_PER_FRAME :][: len(own) * SAMPLES_PER_FRAME]
-            own, look = self._new_faces(own, spoken, job, (first, stop))
+            own, look, job = self._some_new_faces(own, spoken, job, (first, stop))
         swap, voice, lips = job.swap, job.voice * (self.kind != "visual"), job.lips * (self.kind != "audio")
         done = Span(start_s, end_s, swap.before, swap.after, swap.rule, voice, lips, look, job.source)
         moved = tuple(replace(s, start_s=s.start_s + longer / FPS, end_s=s.end_s + longer / FPS) for s in clip.spans)
         return Forged(np.concatenate([clip.faces[:first], own, clip.faces[stop:]]), sound, (done, *moved))
+
+    def _some_new_faces(
+        self, own: UInt8Array, spoken: Float32Array, job: _Job, span: tuple[int, int]
+    ) -> tuple[UInt8Array, str, _Job]:
+        """By the job's method or, when that fails, by another that suits its words; and the job as it was done.
+
+        Raises:
+            DataError: all of them failed.
+        """
+        others = [m for m in self.config.lips if m != job.lips and _can_follow(job, m)]
+        errors: list[FakespanError] = []
+        for method in self._working("lips", [job.lips, *others]):
+            tried = replace(job, lips=method)
+            try:
+                return (*self._new_faces(own, spoken, tried, span), tried)
+            except FakespanError as error:
+                errors.append(error)
+                self._note("lips", method, error)
+        raise errors[0] if errors else _nothing_to_forge()
 
     def _new_faces(
         self, own: UInt8Array, spoken: Float32Array, job: _Job, span: tuple[int, int]
@@ -189,6 +241,16 @@ class _Forger:
     def _some_clips(self) -> list[str]:
         names = sorted(self.stage.elsewhere)
         return [names[k] for k in self.rng.permutation(len(names))[:N_FILMED]]
+
+
+def _nothing_to_forge() -> DataError:
+    got = "no words that a method could swap"
+    return DataError("clip", expected="something to forge", got=got, remedy="allow more methods")
+
+
+def _can_follow(job: _Job, lips: str) -> bool:
+    """Whether lips of this method can say a job's words, in whose place they were not chosen."""
+    return _go_together(_source(job.voice), lips) and (_family(lips) != "donor" or job.track is not None)
 
 
 def _family(method: str) -> str:

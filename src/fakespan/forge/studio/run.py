@@ -60,6 +60,7 @@ class Result:
     n_files: int  # source files used
     passed_over: dict[str, str]  # source file -> why
     failed: dict[str, str]  # clip -> why it could not be made
+    fell_back: dict[str, list[str]]  # clip -> what could not be done as planned, and why; it was done in another way
 
 
 def forge_set(
@@ -96,7 +97,8 @@ def forge_set(
     _write_json(out / "metadata.min.json", short)
     used = {scene.take.file for scene in scenes}
     passed_over = {take.file: take.problem for take in takes if take.problem}
-    result = Result(dict(Counter(str(r["kind"]) for r in records)), len(used), passed_over, failed)
+    fell_back = {str(r["file"]): r["fallbacks"] for r in records if r.get("fallbacks")}
+    result = Result(dict(Counter(str(r["kind"]) for r in records)), len(used), passed_over, failed, fell_back)
     _write_json(out / "forge.json", {**json.loads((out / "forge.json").read_text()), **dataclasses.asdict(result)})
     return result
 
@@ -142,7 +144,7 @@ def _make_all(  # noqa: PLR0917
 def _make_scene(scene: Scene, lenders: Sequence[Take], source: Path, out: Path, config: ForgeConfig) -> dict[str, str]:
     """Makes the clips of one scene; those that failed, and why."""
     shelf = _Shelf(source)
-    tools, failed = Tools(config), {}
+    tools, failed = _tools(config), {}
     for entry in scene.entries:
         if _record(out, entry) is not None:
             continue
@@ -153,6 +155,12 @@ def _make_scene(scene: Scene, lenders: Sequence[Take], source: Path, out: Path, 
         except FakespanError as error:
             failed[entry.file] = str(error)
     return failed
+
+
+@functools.lru_cache(maxsize=1)
+def _tools(config: ForgeConfig) -> Tools:
+    """A worker's tools: a voice program that stays alive is started once, and ends with the worker."""
+    return Tools(config)
 
 
 class _Shelf:
@@ -202,14 +210,15 @@ def _write_clip(made: Forged, scene: Scene, entry: Entry, out: Path, config: For
         "n_fakes": len(made.spans),
         "fake_periods": [[round(s.start_s, 4), round(s.end_s, 4)] for s in made.spans],
         "duration": len(made.faces) / FPS,
-        "original": None if entry.kind == "real" else scene.original,
-        "modify_video": entry.kind in ("visual", "both"),
-        "modify_audio": entry.kind in ("audio", "both"),
+        "original": None if made.kind == "real" else scene.original,
+        "modify_video": made.kind in ("visual", "both"),
+        "modify_audio": made.kind in ("audio", "both"),
         "split": scene.split,
         "video_frames": len(made.faces),
         "audio_channels": 1,
         "audio_frames": len(made.sound),
-        "kind": entry.kind,
+        "kind": made.kind,
+        "fallbacks": list(made.fallbacks),
         "source": {"file": scene.take.file, "frames": [scene.first, scene.stop], "speaker": scene.take.speaker},
         "forged": [dataclasses.asdict(s) for s in made.spans],
         "method": " ".join(sorted({m for s in made.spans for m in (s.voice, s.lips) if m})),

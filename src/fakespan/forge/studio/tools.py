@@ -31,6 +31,10 @@ class Tools:
     config: ForgeConfig
     detector: FaceDetector = field(default_factory=FaceDetector)
     engines: tuple[Engine, ...] = field(default_factory=engines)
+    plugin: PluginEngine | None = field(init=False)  # may stay alive from clip to clip
+
+    def __post_init__(self) -> None:
+        self.plugin = PluginEngine(self.config.voice_plugin) if "plugin" in self.config.voice else None
 
     def voice_methods(self, config: ForgeConfig) -> list[str]:
         """The config's methods that this machine has the programs for.
@@ -44,14 +48,23 @@ class Tools:
             raise DataError("forge.voice", expected="an installed speech synthesiser", got="none", remedy=remedy)
         return found
 
-    def speak(self, text: str, reference: Float32Array, by_plugin: bool, rng: np.random.Generator) -> tuple[str, Donor]:
-        """The text spoken, by the user's program or by an engine whose voice is near; who spoke, and the words.
+    def speak(
+        self, text: str, reference: Float32Array, rng: np.random.Generator, *, plugin_length_s: float | None = None
+    ) -> tuple[str, Donor]:
+        """The text spoken by an engine whose voice is near; who spoke, and the words.
+
+        Args:
+            text: what to say.
+            reference: the speaker's own sound.
+            rng: draws the voice and its manner.
+            plugin_length_s: by the user's program instead, in about this time.
 
         Raises:
             DataError: the program failed.
         """
-        if by_plugin:
-            spoken = PluginEngine(self.config.voice_plugin).speak(text, reference, rng)
+        if plugin_length_s is not None:
+            assert self.plugin is not None
+            spoken = self.plugin.speak(text, reference, rng, length_s=plugin_length_s)
             return "voice plug-in", Donor(spoken, 0.0, len(spoken) / SAMPLE_RATE)
         f0_hz = track_pitch(reference).median_hz()
         engine, voice = choose_voice(self.engines, f0_hz, rng)
