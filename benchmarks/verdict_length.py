@@ -29,9 +29,9 @@ import numpy as np
 from fakespan.boundary_map import iou_map_target, peak
 from fakespan.checkpoint import save_head
 from fakespan.data.prepare import prepare
+from fakespan.files import write_text
 from fakespan.localizer import load_model
 from fakespan.metrics.binary import balanced_accuracy
-from fakespan.report.files import write_text
 from fakespan.train import load_run_config, train
 from fakespan.train.data import set_data
 from fakespan.verdict.fit import fit_head

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from fakespan.errors import CheckpointError
+from fakespan.files import replacing
 
 __all__ = ["HEAD_KEY", "MODEL_KEY", "REMEDY", "bad_file", "check_weights", "read_tensors", "shapes", "write_tensors"]
 
@@ -45,14 +45,11 @@ def write_tensors(path: Path, key: str, header: str, tensors: Mapping[str, Tenso
 
     Raises CheckpointError when it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(save(dict(tensors), metadata={key: header}))  # save_file would hide it from others
-        os.replace(part, path)
+        with replacing(path) as part:
+            part.write_bytes(save(dict(tensors), metadata={key: header}))  # save_file would hide it from others
     except (OSError, SafetensorError) as error:
         raise bad_file(path, "a place to write to", str(error), "choose another folder") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -114,6 +114,6 @@ def _practice(
     text = json.dumps({"model": localizer.name, "split": split, **numbers}, indent=1)
     print(text)
     if out is not None:
-        from fakespan.report.files import write_text
+        from fakespan.files import write_text
 
         write_text(out, text + "\n")

@@ -54,7 +54,7 @@ def score(
 
         Console().print(render(result, proposals.name))
     if out is not None:
-        from fakespan.report.files import write_text
+        from fakespan.files import write_text
 
         write_text(out, text + "\n", sources=(str(proposals), str(metadata)))
     if plots is not None:

@@ -85,7 +85,7 @@ def rate(
 ) -> None:
     """Evaluate all verdict methods side by side: ranking, decisions and probabilities."""
     from fakespan.checkpoint import load_head
-    from fakespan.report.files import write_text
+    from fakespan.files import write_text
     from fakespan.verdict.maps import open_maps
     from fakespan.verdict.rate import rate_maps
     from fakespan.verdict.table import draw, render

@@ -28,6 +28,7 @@ from fakespan.data.sets import default_faces
 from fakespan.data.shards import ShardWriter, index_path, sample_record, shard_name, shard_numbers, tar_path
 from fakespan.data.store import Header, check_store, read_header, write_json
 from fakespan.errors import DataError, FakespanError, UsageError
+from fakespan.files import differences
 from fakespan.types import Progress, Sample, Subset
 
 __all__ = ["Prepared", "prepare"]
@@ -175,11 +176,11 @@ def _begin(folder: Path, header: Header) -> None:
     """Writes the header of a new store; raises DataError where there is a store of other clips or parameters."""
     if (folder / "store.json").is_file():
         given, found = asdict(header), asdict(read_header(folder))
-        for key, value in given.items():
-            if found[key] != value and key != "clips_per_shard":
-                words = {"digest": "the data set's metadata as it was", "n_clips": f"{found[key]} clips"}
-                expected = words.get(key, f"{key} {found[key]}, with which this store was begun")
-                got = "metadata that have changed" if key == "digest" else str(value)
+        for key, before, now in differences(found, given):
+            if key != "clips_per_shard":
+                words = {"digest": "the data set's metadata as it was", "n_clips": f"{before} clips"}
+                expected = words.get(key, f"{key} {before}, with which this store was begun")
+                got = "metadata that have changed" if key == "digest" else str(now)
                 raise DataError(folder, expected=expected, got=got, remedy="give another --out, or remove this store")
         return
     with _told_of_disk(folder):

@@ -24,6 +24,7 @@ from fakespan.data.entries import Unusable, count, number, segment, split_of, ti
 from fakespan.data.example import Example
 from fakespan.data.packing import MAX_FRAMES, SOUND_HEADER, SUFFIXES, Pack, pack_faces, pack_sound
 from fakespan.errors import DataError
+from fakespan.files import try_lock
 from fakespan.types import Modality, Sample
 
 __all__ = [
@@ -236,17 +237,11 @@ class ShardWriter:
         return rows, n_bytes
 
     def _lock(self) -> None:
-        try:
-            import fcntl  # noqa: PLC0415 - not on Windows
-        except ImportError:
-            return
-        try:
-            fcntl.flock(self._index, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not try_lock(self._index):
             self._index.close()
             got = "one that another process is writing"
             path = self._folder / shard_name(self._number)
-            raise DataError(path, expected="a free shard", got=got, remedy="wait until it is done") from error
+            raise DataError(path, expected="a free shard", got=got, remedy="wait until it is done")
 
 
 def sample_record(sample: Sample) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from fakespan.data.example import Example
 from fakespan.data.packing import PARAMETERS, Pack, need_codecs, unpack_faces, unpack_sound
 from fakespan.data.shards import Row, damaged, read_index, read_part, shard_name, shard_numbers, tar_path
 from fakespan.errors import DataError
+from fakespan.files import replacing
 from fakespan.media.features import FACE_SIZE
 from fakespan.types import Sample
 
@@ -158,15 +159,10 @@ def read_problems(folder: Path) -> list[dict[str, str]]:
 
 def write_json(path: Path, record: Any) -> None:
     """Writes it whole or not at all. Raises OSError."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(record, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("w", encoding="utf-8") as file:
+        json.dump(record, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _example(row: Row, sample: Sample, tar: Path) -> Example:

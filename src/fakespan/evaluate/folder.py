@@ -15,9 +15,9 @@ from typing import Any
 
 from fakespan.config import PostConfig, to_mapping
 from fakespan.errors import UsageError
+from fakespan.files import differences, write_text
 from fakespan.localizer import Localizer
 from fakespan.models.digest import weights_digest
-from fakespan.report.files import write_text
 from fakespan.types import Sample
 
 __all__ = ["MAPS", "RunFolder", "describe"]
@@ -79,11 +79,9 @@ class RunFolder:
         write_text(record, json.dumps(self.settings, indent=1) + "\n")
 
     def _compare(self, record: Path, before: Mapping[str, Any]) -> None:
-        for key in dict.fromkeys([*self.settings, *before]):
-            now, then = (json.loads(json.dumps(values.get(key))) for values in (self.settings, before))
-            if now != then:
-                what = f"a run with {key} {json.dumps(now)}"
-                raise UsageError(record, expected=what, got=f"one with {json.dumps(then)}", remedy=REMEDY)
+        for key, then, now in differences(before, self.settings):
+            what = f"a run with {key} {json.dumps(now)}"
+            raise UsageError(record, expected=what, got=f"one with {json.dumps(then)}", remedy=REMEDY)
 
     def _forget(self) -> None:
         names = [f"{name}{suffix}" for name in MAPS for suffix in (".json", ".parquet", ".part.jsonl")]

@@ -30,8 +30,8 @@ from fakespan.data.store import Store
 from fakespan.errors import DataError, MissingExtraError, UsageError
 from fakespan.evaluate.folder import MAPS, RunFolder, describe
 from fakespan.evaluate.predict import Judge, Predicted, judge_with, predict
+from fakespan.files import write_text
 from fakespan.localizer import Localizer
-from fakespan.report.files import write_text
 from fakespan.scoring.proposals import Proposals, read_proposals
 from fakespan.scoring.rating import Rated, columns_of, rate_kinds, rate_map
 from fakespan.scoring.score_table import draw

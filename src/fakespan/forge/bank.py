@@ -7,7 +7,6 @@ shared by forked workers), and in a cache folder for the next run. Clips without
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import SAMPLES_PER_FRAME
 from fakespan.errors import DataError, MediaError
+from fakespan.files import replacing
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
 
@@ -124,7 +124,5 @@ def _decode(path: Path) -> tuple[UInt8Array, Float32Array]:
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.save(file, array)
-    os.replace(part, path)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from operator import itemgetter
@@ -30,6 +28,7 @@ from av.video.stream import VideoStream
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import FPS, SAMPLE_RATE
+from fakespan.files import replacing
 from fakespan.media.picture import Picture, Source
 from fakespan.media.sound import to_mono
 
@@ -72,27 +71,20 @@ def write_video(
         OSError: the folder cannot be written.
     """
     target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".mp4")
-    os.close(handle)
-    try:
-        first, every = _first(frames)
-        rate = _rate(fps)
-        with av.open(name, "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            video = container.add_stream("libx264", rate=rate)
-            options = {"crf": str(crf), "preset": preset} | ({"x264-params": "mbtree=0"} if repeatable else {})
-            _set_up_video(video.codec_context, first, rate, options, threads=1 if repeatable else 0)
-            streams = [_video_packets(video, every, first.shape, rate)]
-            if sound is not None and len(sound):
-                audio = container.add_stream("aac", rate=sample_rate)
-                _set_up_sound(audio.codec_context, sample_rate, audio_bitrate)
-                streams.append(_sound_packets(audio, sound, sample_rate))
-            for _, packets in heapq.merge(*streams, key=itemgetter(0)):
-                container.mux(packets)
-        _give_usual_rights(name)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    first, every = _first(frames)
+    rate = _rate(fps)
+    options = {"movflags": "+faststart"}
+    with replacing(target) as part, av.open(str(part), "w", format="mp4", options=options) as container:
+        video = container.add_stream("libx264", rate=rate)
+        x264 = {"crf": str(crf), "preset": preset} | ({"x264-params": "mbtree=0"} if repeatable else {})
+        _set_up_video(video.codec_context, first, rate, x264, threads=1 if repeatable else 0)
+        streams = [_video_packets(video, every, first.shape, rate)]
+        if sound is not None and len(sound):
+            audio = container.add_stream("aac", rate=sample_rate)
+            _set_up_sound(audio.codec_context, sample_rate, audio_bitrate)
+            streams.append(_sound_packets(audio, sound, sample_rate))
+        for _, packets in heapq.merge(*streams, key=itemgetter(0)):
+            container.mux(packets)
 
 
 def roundtrip_video(
@@ -227,10 +219,3 @@ def _cut_rgb(frame: Any, width: int, height: int) -> UInt8Array:
 
 def _rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
-
-
-def _give_usual_rights(name: str) -> None:
-    """The permissions that a file made with open() has; a temporary file's are stricter."""
-    mask = os.umask(0)
-    os.umask(mask)
-    Path(name).chmod(0o666 & ~mask)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from fakespan.errors import DataError
-from fakespan.report.files import write_text
+from fakespan.files import write_text
 from fakespan.report.html import write_html
 from fakespan.report.words import in_order, printable
 from fakespan.types import FORMAT, Scan, Segment, Verdict

@@ -18,8 +18,8 @@ import jinja2
 from markupsafe import Markup
 
 from fakespan.errors import UsageError
+from fakespan.files import write_text
 from fakespan.report import timeline, words
-from fakespan.report.files import write_text
 from fakespan.types import FORMAT, FaceTrack, Scan, Segment
 
 __all__ = ["EMBED_LIMIT_MB", "render_html", "write_html"]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fakespan.errors import MissingExtraError, UsageError
+from fakespan.files import replacing
 
 __all__ = ["COLOURS", "panels", "plot_precision_recall", "plot_recall", "plot_scores", "saved"]
 
@@ -100,18 +99,14 @@ def _colours(n: int) -> list[str]:
     return [COLOURS[k % len(COLOURS)] for k in range(n)]
 
 
-def saved(figure: Any, path: Path) -> Path:
-    """Writes the picture beside its place, then moves it there; raises UsageError where that fails."""
+def saved(figure: Any, path: Path, dpi: float | Literal["figure"] = "figure") -> Path:
+    """Writes the picture, whole or not at all; raises UsageError where that fails."""
     path = Path(path)
-    part = path.with_name(f".fakespan-{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(part, format="png")
-        part.replace(path)
+        with replacing(path) as part:
+            figure.savefig(part, format="png", dpi=dpi)
     except OSError as error:
         got, remedy = str(error.strerror or error).lower(), "choose a folder that may be written to"
         raise UsageError(path, expected="a file that can be written", got=got, remedy=remedy) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
     return path

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from fakespan.files import write_text
 from fakespan.report import words
-from fakespan.report.files import write_text
 from fakespan.types import Curve, FaceTrack, Scan, Segment
 
 __all__ = ["MAX_POINTS", "ZOOMS", "gutter", "plot", "pool", "svg", "write_svg", "zooms"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fakespan.errors import MissingExtraError
+from fakespan.report.plots import saved
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ def plot_run(folder: Path) -> list[Path]:
     axes.legend()
     rate = _figure("learning rate")
     rate.axes[0].plot(*_thinned(steps["step"], steps["learning_rate"]))
-    return [_save(losses, folder / "loss.png"), _save(rate, folder / "learning_rate.png")]
+    return [saved(losses, folder / "loss.png"), saved(rate, folder / "learning_rate.png")]
 
 
 def _read(path: Path) -> Columns:
@@ -73,10 +73,3 @@ def _figure(title: str) -> Figure:
     axes.set_ylabel(title)
     axes.grid(visible=True, alpha=0.3)
     return figure
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    figure.savefig(part, format="png", dpi=120)
-    os.replace(part, path)
-    return path

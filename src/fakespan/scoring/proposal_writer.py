@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -20,6 +19,7 @@ from numpy.typing import ArrayLike
 from fakespan.arrays import Float64Array
 from fakespan.config import FPS
 from fakespan.errors import DataError, UsageError
+from fakespan.files import replacing
 from fakespan.metrics.flat import Proposals
 from fakespan.scoring.proposals_parquet import write_parquet
 
@@ -148,20 +148,16 @@ class ProposalWriter:
         return file
 
     def _write_json(self, entries: list[tuple[str, Float64Array]]) -> None:
-        path, part = self.stem.with_name(self.stem.name + ".json"), self.stem.with_name(self.stem.name + ".json.part")
+        path = self.stem.with_name(self.stem.name + ".json")
         try:
-            with part.open("w", encoding="utf-8", newline="\n") as file:
+            with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
                 file.write("{")
                 for k, (name, table) in enumerate(entries):
                     scaled = np.column_stack([table[:, 0], _snapped(table[:, 1:] * self.fps)])
                     file.write(f"{', ' if k else ''}{json.dumps(name)}: {json.dumps(scaled.tolist())}")
                 file.write("}\n")
-            part.replace(path)
         except OSError as error:
             raise self._failure(error) from error
-        finally:
-            with suppress(OSError):
-                part.unlink()
 
     def _failure(self, error: OSError) -> UsageError:
         got = str(error.strerror or error).lower()

@@ -7,13 +7,13 @@ others made are read as well, with any number type and a video's rows anywhere. 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fakespan.errors import DataError, MissingExtraError, UsageError
+from fakespan.files import replacing
 from fakespan.metrics.flat import Proposals
 
 __all__ = ["read_parquet", "write_parquet"]
@@ -87,21 +87,17 @@ def write_parquet(path: Path, proposals: Proposals) -> None:
         spread = np.zeros(len(rows), dtype=np.float32)
         spread[present] = values
         columns.append(pa.array(spread, mask=None if present.all() else ~present))
-    part = path.with_name(path.name + ".part")
     try:
         options: dict[str, Any] = {
             "use_dictionary": ["file"],
             "compression": "none",
             "row_group_size": max(len(rows), 1),
         }  # floats hardly shrink
-        pq.write_table(pa.table(columns, names=list(COLUMNS)), part, **options)
-        part.replace(path)
+        with replacing(path) as part:
+            pq.write_table(pa.table(columns, names=list(COLUMNS)), part, **options)
     except OSError as error:
         got, remedy = str(error.strerror or error).lower(), "choose a folder that may be written to"
         raise UsageError(path, expected="a file that can be written", got=got, remedy=remedy) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def _pyarrow() -> tuple[Any, Any]:

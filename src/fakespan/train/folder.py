@@ -12,7 +12,6 @@ Every file appears whole or not at all. States hold tensors and plain values; no
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import torch
 
 from fakespan.config import from_mapping, load_toml, to_mapping
 from fakespan.errors import CheckpointError, ConfigError, UsageError
+from fakespan.files import differences, replacing
 from fakespan.train.config import RunConfig, config_text
 
 __all__ = ["RunFolder"]
@@ -60,9 +60,8 @@ class RunFolder:
                 self._check_same(run)
             else:
                 self._make_room(self.model_path(run.name), overwrite or resume)
-            part = self.path / f".config.toml.{os.getpid()}.part"
-            part.write_text(config_text(run), encoding="utf-8")
-            os.replace(part, self.path / "config.toml")
+            with replacing(self.path / "config.toml") as part:
+                part.write_text(config_text(run), encoding="utf-8")
         except OSError as error:
             got = (error.strerror or str(error)).lower()
             raise UsageError(self.path, expected="a folder to write to", got=got, remedy="change --out") from error
@@ -78,15 +77,12 @@ class RunFolder:
     def save_state(self, name: str, state: dict[str, Any]) -> None:
         """Replace a state."""
         path = self.state_path(name)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            torch.save({"format": STATE_FORMAT, **state}, part)
-            os.replace(part, path)
+            with replacing(path) as part:
+                torch.save({"format": STATE_FORMAT, **state}, part)
         except OSError as error:
             got = (error.strerror or str(error)).lower()
             raise UsageError(path, expected="room for a training state", got=got, remedy="free some space") from error
-        finally:
-            part.unlink(missing_ok=True)
 
     def load_state(self, name: str = "last") -> dict[str, Any] | None:
         """A saved state, on the CPU; None when there is none. Raises CheckpointError when it is damaged or not ours."""
@@ -121,16 +117,9 @@ class RunFolder:
         for table in (before, now):
             for key in MAY_CHANGE:
                 table["train"].pop(key)
-        for where, here in _flat(now).items():
-            there = _flat(before).get(where)
-            if there != here:
-                remedy = "resume with the same config, or begin anew with --overwrite or another --out"
-                raise ConfigError(where, expected=f"{there!r}, as in {path}", got=repr(here), remedy=remedy)
-
-
-def _flat(tables: dict[str, Any]) -> dict[str, Any]:
-    rows = {f"{name}.{key}": v for name, t in tables.items() if isinstance(t, dict) for key, v in t.items()}
-    return rows | {name: value for name, value in tables.items() if not isinstance(value, dict)}
+        for where, there, here in differences(before, now):
+            remedy = "resume with the same config, or begin anew with --overwrite or another --out"
+            raise ConfigError(where, expected=f"{there!r}, as in {path}", got=repr(here), remedy=remedy)
 
 
 def _bad_state(path: Path, got: str) -> CheckpointError:

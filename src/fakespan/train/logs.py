@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from fakespan.errors import MissingExtraError, UsageError
+from fakespan.files import replacing
 
 __all__ = ["EPOCH_COLUMNS", "STEP_COLUMNS", "RunLog"]
 
@@ -62,10 +62,9 @@ def _open(path: Path, columns: Sequence[str], step: int) -> TextIO:
     rows = _rows_until(path, step) if step else []
     text = io.StringIO()
     csv.writer(text).writerows([columns, *rows])
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text.getvalue(), encoding="utf-8", newline="")
-        os.replace(part, path)
+        with replacing(path) as part:
+            part.write_text(text.getvalue(), encoding="utf-8", newline="")
         return path.open("a", newline="", encoding="utf-8")
     except OSError as error:
         got = (error.strerror or str(error)).lower()

@@ -24,6 +24,7 @@ from fakespan.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fakespan.config import to_mapping
 from fakespan.data.example import Example
 from fakespan.errors import ConfigError, DataError, FakespanError, MissingExtraError, UsageError
+from fakespan.files import replacing
 from fakespan.localizer import Localizer
 from fakespan.localizer.threshold import pick_threshold, top_score
 from fakespan.models import build_model
@@ -216,9 +217,8 @@ def _run(trainer: Any, module: TrainingModule) -> None:
 def _finish(run: RunConfig, folder: RunFolder, path: Path) -> None:
     """The model that came out, and the plots."""
     best, last = folder.model_path("best"), folder.model_path("last")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    shutil.copyfile(best if run.train.keep == "best" and best.is_file() else last, part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        shutil.copyfile(best if run.train.keep == "best" and best.is_file() else last, part)
     plot_run(folder.path)
 
 

@@ -23,7 +23,7 @@ from typing import Any, get_args
 
 from fakespan.config import Clock, Family
 from fakespan.errors import DataError
-from fakespan.report.files import write_text
+from fakespan.files import write_text
 
 __all__ = [
     "FORMAT",

@@ -23,6 +23,7 @@ import numpy as np
 from fakespan.arrays import Float32Array
 from fakespan.data.sets import named
 from fakespan.errors import DataError
+from fakespan.files import differences, try_lock
 from fakespan.localizer import ClipMaps, Localizer
 from fakespan.models.digest import weights_digest
 from fakespan.types import Sample
@@ -162,12 +163,10 @@ class MapWriter:
                 expected, got = "an empty folder, or one with maps.json", f"{there[0]} of unknown maps"
                 raise DataError(self.folder, expected=expected, got=got, remedy=_OTHER)
             return
-        before, now = _flat(read_header(self.folder).begun()), _flat(self.header.begun())
-        for key in sorted({**now, **before}, key=lambda key: key == "model.digest"):  # what a person understands first
-            if before.get(key) != now.get(key):
-                there_is, wanted = json.dumps(before.get(key)), json.dumps(now.get(key))
-                expected = f"maps with {key} {wanted}"
-                raise DataError(self.folder, expected=expected, got=f"maps with {there_is}", remedy=_OTHER)
+        different = differences(read_header(self.folder).begun(), self.header.begun())
+        for key, before, now in sorted(different, key=lambda item: item[0] == "model.digest"):  # last: nobody reads it
+            expected, got = f"maps with {key} {json.dumps(now)}", f"maps with {json.dumps(before)}"
+            raise DataError(self.folder, expected=expected, got=got, remedy=_OTHER)
 
     def _begin(self) -> None:
         """Takes what is whole, and cuts off what is not."""
@@ -218,15 +217,9 @@ class MapWriter:
         write_header(self.folder, header)
 
     def _lock(self) -> None:
-        try:
-            import fcntl  # noqa: PLC0415 - not on Windows
-        except ImportError:
-            return
-        try:
-            fcntl.flock(self._index, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not try_lock(self._index):
             expected, got = "a folder that nobody writes to", "one that another process is filling"
-            raise DataError(self.folder, expected=expected, got=got, remedy="wait until it is done") from error
+            raise DataError(self.folder, expected=expected, got=got, remedy="wait until it is done")
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -251,11 +244,3 @@ def _block(name: str, part: str, pieces: Sequence[Float32Array | None], shape: t
         remedy = "take other weights, or a wider number format"
         raise DataError(name, expected="numbers from the network", got=f"NaN or infinity ({part})", remedy=remedy)
     return block.tobytes()
-
-
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values by their whole names, as they are after a way through JSON."""
-    flat: dict[str, Any] = {}
-    for key, value in json.loads(json.dumps(record)).items():
-        flat |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
-    return flat

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
@@ -24,6 +23,7 @@ import numpy as np
 
 from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, to_mapping
 from fakespan.errors import DataError, FakespanError, MediaError
+from fakespan.files import differences, replacing
 from fakespan.forge.bank import Track, read_track
 from fakespan.forge.labels import Word
 from fakespan.forge.studio.config import ForgeConfig
@@ -112,9 +112,8 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     note = out / "forge.json"
     if note.is_file():
         known = json.loads(note.read_text(encoding="utf-8"))
-        differing = [key for key in settings if known.get(key) != json.loads(json.dumps(settings[key]))]
-        if differing:
-            got = f"one of another {differing[0]}"
+        for name, _, _ in differences({key: known.get(key) for key in settings}, settings):
+            got = f"one of another {name}"
             raise DataError(out, expected="a new folder or this set", got=got, remedy="choose another folder")
         return
     if out.is_dir() and any(out.iterdir()):
@@ -242,9 +241,8 @@ def _record(out: Path, entry: Entry) -> dict[str, Any] | None:
 
 
 def _write_json(path: Path, value: object) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def _titled(progress: Progress | None, title: str) -> Progress | None:

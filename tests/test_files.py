@@ -1,0 +1,61 @@
+"""Files are replaced whole or not at all, locked by one process, and compared by their settings."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from fakespan.files import differences, replacing, try_lock
+
+
+def test_a_file_is_replaced_when_the_block_ends(tmp_path):
+    path = tmp_path / "numbers.txt"
+    path.write_text("old")
+    with replacing(path) as part:
+        part.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "numbers.txt"
+    path.write_text("old")
+
+    def write_half() -> None:
+        with replacing(path) as part:
+            part.write_text("half of the n")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_missing_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "missing" / "a.txt") as part:
+        part.write_text("new")
+
+
+def locks(path: Path) -> bool:
+    with path.open("ab") as file:
+        return try_lock(file)
+
+
+def test_one_process_holds_a_lock_until_it_closes_the_file(tmp_path):
+    path = tmp_path / "index"
+    with multiprocessing.get_context("spawn").Pool(1) as other:
+        with path.open("ab") as file:
+            assert try_lock(file)
+            assert not other.apply(locks, [path])
+        assert other.apply(locks, [path])
+
+
+def test_differences_name_nested_settings_and_what_is_missing():
+    before = {"seed": 1, "model": {"name": "a", "widths": [1, 2]}, "gone": True}
+    now = {"new": 0.5, "seed": 1, "model": {"name": "b", "widths": (1, 2)}}
+    assert differences(before, now) == [("new", None, 0.5), ("model.name", "a", "b"), ("gone", True, None)]
+    assert differences(now, now) == []
