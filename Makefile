@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CLIPS ?= ../shared/clips
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-fast lint types docs no-cuda bench small verdict evaluate sample zoo voices clean
+.PHONY: help setup system demo test test-fast lint types docs no-cuda bench small verdict evaluate sample speech zoo voices clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -82,6 +82,11 @@ sample: setup system  ## make the bundled sample clip anew
 # A system takes its minutes of one core to train, then half as long to copy speech in all its ways.
 ZOO ?= runs/zoo
 ZOO_SPEECH ?= runs/speech
+SPEECH ?= runs/speech
+speech: export OMP_NUM_THREADS = 1
+speech: setup  ## hours of genuine speech from Debian packages, cut to utterances, with an index (needs apt)
+	$(BIN)/python examples/speech/fetch.py --out $(SPEECH)
+
 zoo: export OMP_NUM_THREADS = 1
 zoo: setup  ## train small neural vocoders and codecs on the speech in ZOO_SPEECH, and copy speech with each
 	$(BIN)/python examples/zoo/make_zoo.py --speech $(ZOO_SPEECH) --out $(ZOO)
