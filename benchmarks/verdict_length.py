@@ -35,7 +35,7 @@ from fakespan.metrics.binary import balanced_accuracy
 from fakespan.train import load_run_config, train
 from fakespan.train.data import set_data
 from fakespan.verdict.fit import fit_head
-from fakespan.verdict.maps import make_split_maps, open_maps
+from fakespan.verdict.maps import MapOptions, make_split_maps, open_maps
 from fakespan.verdict.rate import rate_maps
 
 ROOT = Path(__file__).parents[1]
@@ -114,7 +114,7 @@ def measured(name: str, seed: int, source: str, options: argparse.Namespace) -> 
     training_s = time.monotonic() - begin
     localizer = load_model(str(model), options.device)
     for split in SPLITS:
-        make_split_maps(localizer, source, split, folder / split, n_workers=options.workers)
+        make_split_maps(localizer, source, split, folder / split, MapOptions(n_workers=options.workers))
     maps_s = time.monotonic() - begin - training_s
     head = fit_head(open_maps(folder / "train"), open_maps(folder / "validation"))
     save_head(folder / "head.safetensors", head)

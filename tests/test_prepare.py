@@ -23,7 +23,7 @@ from fakespan.data import shards
 from fakespan.data.packing import MAX_ERROR
 from fakespan.data.prepare import prepare
 from fakespan.data.sets import open_set
-from fakespan.data.store import check_store
+from fakespan.data.store import StoreOptions, check_store
 from fakespan.errors import DataError, UsageError
 
 N = 12
@@ -73,7 +73,7 @@ def test_a_store_gives_what_the_set_gives(lavdf, whole):
 
 
 def test_a_store_of_mouths_gives_the_mouths_of_the_set(lavdf, tmp_path):
-    prepare(f"lavdf:{lavdf}", tmp_path / "store", limit=2, framing="mouth")
+    prepare(f"lavdf:{lavdf}", tmp_path / "store", StoreOptions(limit=2, framing="mouth"))
     direct, stored = (open_set(s, framing="mouth") for s in (f"lavdf:{lavdf}", f"store:{tmp_path / 'store'}"))
     assert np.abs(stored[1].faces.astype(int) - direct[1].faces).max() <= MAX_ERROR
     assert not np.array_equal(direct[1].faces, open_set(f"lavdf:{lavdf}")[1].faces)
@@ -90,7 +90,7 @@ def test_a_store_has_the_whole_truth(lavdf, whole):
 def test_a_stored_fake_of_dfdc_is_forged_throughout(tmp_path):
     """Its metadata says 10 s of every clip."""
     root = make_dfdc(tmp_path / "DFDC", 1, 1, 1, n_test=0, seconds=1.16)
-    prepare(f"dfdc:{root}", tmp_path / "store", faces="whole")
+    prepare(f"dfdc:{root}", tmp_path / "store", StoreOptions(faces="whole"))
     real, fake = (open_set(f"store:{tmp_path / 'store'}")[k] for k in range(2))
     assert (len(fake.faces), fake.audio_spans, fake.visual_spans) == (29, ((0.0, 1.16),), ((0.0, 1.16),))
     assert real.spans == ()
@@ -237,7 +237,7 @@ def test_a_lost_shard_is_named(whole, tmp_path):
 def test_other_parameters_are_refused(lavdf, whole, options, word):
     before = contents(whole)
     with pytest.raises(DataError, match=f"{word}.*was begun.*give another --out"):
-        prepare(f"lavdf:{lavdf}", whole, **options)
+        prepare(f"lavdf:{lavdf}", whole, StoreOptions(**options))
     assert contents(whole) == before
 
 
@@ -328,7 +328,7 @@ def test_wrong_calls(lavdf, whole, tmp_path):
     with pytest.raises(UsageError, match="--workers"):
         prepare(f"lavdf:{lavdf}", tmp_path / "store", workers=0)
     with pytest.raises(UsageError, match="--framing"):
-        prepare(f"lavdf:{lavdf}", tmp_path / "store", framing="nose")
+        prepare(f"lavdf:{lavdf}", tmp_path / "store", StoreOptions(framing="nose"))
     with pytest.raises(UsageError, match=r"framed as 'mouth'.*got a store of 'face'.*--framing mouth"):
         open_set(f"store:{whole}", framing="mouth")
     with pytest.raises(UsageError, match="whole, as in the store"):

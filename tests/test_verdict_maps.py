@@ -28,7 +28,7 @@ from fakespan.models import build_model
 from fakespan.models.digest import weights_digest
 from fakespan.types import Sample, Segment
 from fakespan.verdict import maps as maps_module
-from fakespan.verdict.maps import Made, make_maps, make_split_maps, open_maps
+from fakespan.verdict.maps import Made, MapOptions, make_maps, make_split_maps, open_maps
 from fakespan.verdict.maps_format import PARTS, Damage, MapEntry, entry_of, line_of
 from fakespan.verdict.maps_writer import MapWriter, header_for
 
@@ -495,7 +495,9 @@ def test_a_line_that_makes_no_sense_is_damage(change):
 
 def test_a_set_in_dfdcs_layout_keeps_its_originals(tiny_path, dfdc, tmp_path):
     localizer = load_model(tiny_path, "cpu")
-    made = make_split_maps(localizer, f"dfdc:{dfdc}", "train", tmp_path / "maps", faces="whole", n_workers=0)
+    made = make_split_maps(
+        localizer, f"dfdc:{dfdc}", "train", tmp_path / "maps", MapOptions(faces="whole", n_workers=0)
+    )
     maps = open_maps(made.folder)
     samples = open_set(f"dfdc:{dfdc}", "train").samples
     assert [(e.name, e.original, e.label) for e in maps.entries] == [(s.name, s.original, s.is_fake) for s in samples]
@@ -514,7 +516,7 @@ def test_a_network_of_mouths_is_shown_mouths(dfdc, tmp_path, monkeypatch):
     monkeypatch.setattr(maps_module, "judge_clips", watched)
     localizer = localizer_of(dataclasses.replace(TINY, framing="mouth"))
     source = f"dfdc:{dfdc}"
-    make_split_maps(localizer, source, "train", tmp_path / "maps", limit=1, faces="whole", n_workers=0)
+    make_split_maps(localizer, source, "train", tmp_path / "maps", MapOptions(limit=1, faces="whole", n_workers=0))
     face, mouth = (open_set(source, "train", faces="whole", framing=framing)[0] for framing in ("face", "mouth"))
     assert (face.faces != mouth.faces).any()
     np.testing.assert_array_equal(shown[0].faces, mouth.faces)

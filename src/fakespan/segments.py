@@ -6,7 +6,8 @@ gives `Segment`s in seconds. Nothing here knows about maps, files or networks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -72,9 +73,6 @@ def soft_nms(
     is above t1 + (t2 - t1) * (length of the taken one in seconds); and so on, until `max_proposals` are taken or one is
     left. Equal scores are taken by earlier begin, then in the order given.
 
-    Each take touches only the spans within reach of the taken one, so the time grows with the candidates about as fast
-    as reading them does: input sorted by begin (as `boundary_map.decode` gives it) is not even sorted again.
-
     Args:
         proposals: (n, 3) score, begin, end in frames.
         alpha: how gently an overlap is punished.
@@ -97,22 +95,34 @@ def soft_nms(
     """
     table = _table(proposals, 3, "proposals")
     worthy = table[table[:, 0] >= floor]
-    n_takes = min(max_proposals, len(worthy), len(table) if keep_last else len(table) - 1)
-    pool = _Pool(worthy)
-    taken: list[tuple[float, float, float]] = []
-    while len(taken) < n_takes:
+    n_takes = max(0, min(max_proposals, len(worthy), len(table) - (not keep_last)))
+    taken = _takes(_Pool(worthy), floor, alpha, lambda length: t1 + (t2 - t1) * length / fps)
+    return np.array(list(itertools.islice(taken, n_takes)), dtype=np.float64).reshape(-1, 3)
+
+
+def _takes(
+    pool: _Pool, floor: float, alpha: float, reach: Callable[[float], float]
+) -> Iterator[tuple[float, float, float]]:
+    """The best candidate of the pool, again and again, each after the former one has decayed its neighbours.
+
+    `reach` gives the IoU above which a taken span of some length does so.
+    """
+    while True:
         best = pool.best()
         score, begin, end = pool.proposal(best)
         if score < floor:
-            break
-        taken.append((score, begin, end))
+            return
+        yield score, begin, end
         pool.remove(best)
-        pool.decay(begin, end, threshold=t1 + (t2 - t1) * (end - begin) / fps, alpha=alpha)
-    return np.array(taken, dtype=np.float64).reshape(-1, 3)
+        pool.decay(begin, end, threshold=reach(end - begin), alpha=alpha)
 
 
 class _Pool:
-    """Candidates sorted by begin, with the best score of each block, so that neither reach nor rank is searched."""
+    """Candidates sorted by begin, with the best score of each block, so that neither reach nor rank is searched.
+
+    Each take touches only the spans within reach of the taken one, so the time grows with the candidates about as fast
+    as reading them does: input sorted by begin (as `boundary_map.decode` gives it) is not even sorted again.
+    """
 
     def __init__(self, table: Float64Array) -> None:
         begins = table[:, 1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import Device, Model, bar, complain, tracked, wants_debug
+from fakespan.cli.shared import Device, Model, bar, complain, show, tracked, wants_debug
 from fakespan.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -68,12 +68,7 @@ def evaluate(
     for name, message in outcome.unreadable.items():
         remedy = "repeat the command to try again, or remove the clip from the set"
         complain(DataError(name, expected="a readable clip", got=message, remedy=remedy), wants_debug())
-    if as_json:
-        print(json.dumps(outcome.result, indent=1))
-    else:
-        from rich.console import Console
-
-        Console().print(outcome.render())
+    show(json.dumps(outcome.result, indent=1) if as_json else outcome.render())
     if outcome.unreadable:
         raise typer.Exit(1)
 

@@ -38,21 +38,11 @@ def maps(
     An interrupted run is resumed by the same command. Exit code 1: some clips could not be read.
     """
     from fakespan.localizer import load_model
-    from fakespan.verdict.maps import make_split_maps
+    from fakespan.verdict.maps import MapOptions, make_split_maps
 
     with bar("maps") as show:
-        made = make_split_maps(
-            load_model(model, device),
-            data,
-            split,
-            out,
-            subset=subset,
-            limit=limit,
-            faces=faces,
-            batch_size=batch_size,
-            n_workers=workers,
-            progress=show,
-        )
+        options = MapOptions(subset, limit, faces, batch_size, workers)
+        made = make_split_maps(load_model(model, device), data, split, out, options, progress=show)
     _summarise(made, as_json)
     if made.unreadable:
         raise typer.Exit(1)

@@ -6,21 +6,22 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fakespan.cli.shared import bar, printable
+from fakespan.config import Framing
 from fakespan.errors import UsageError
+from fakespan.types import Subset
 
 if TYPE_CHECKING:
-    from fakespan.config import Framing
-    from fakespan.data.clip import Faces
-    from fakespan.data.packing import Pack
     from fakespan.data.prepare import Prepared
-    from fakespan.types import Subset
 
 __all__ = ["prepare"]
+
+Faces = Literal["auto", "whole"]  # as in data.clip, which is slow to import
+Pack = Literal["fast", "small"]  # as in data.packing
 
 _MAX_PRINTED = 20  # problems; problems.json in the store has all of them
 
@@ -29,15 +30,15 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder of the store; created if missing, resumed if incomplete.")],
     data: Annotated[str | None, typer.Option(help="KIND:ROOT, for instance lavdf:/data/LAV-DF.")] = None,
     split: Annotated[str | None, typer.Option(help="train, validation or test; default: all.")] = None,
-    subset: Annotated[
-        str, typer.Option(help="full, visual (no audio-only fakes) or audio (no visual-only fakes).")
-    ] = "full",
+    subset: Annotated[Subset, typer.Option(help="visual: no audio-only fakes; audio: no visual-only fakes.")] = "full",
     limit: Annotated[int | None, typer.Option(help="Only the first N clips.")] = None,
-    faces: Annotated[str | None, typer.Option(help="whole or auto; default: what the data set needs.")] = None,
+    faces: Annotated[
+        Faces | None, typer.Option(help="How faces are detected; default: what the data set needs.")
+    ] = None,
     framing: Annotated[
-        str, typer.Option(help="Input of the models that the store is for: face, or mouth (small).")
+        Framing, typer.Option(help="Input of the models that the store is for: face, or mouth (small).")
     ] = "face",
-    pack: Annotated[str, typer.Option(help="fast to read, or small (two thirds of the size).")] = "fast",
+    pack: Annotated[Pack, typer.Option(help="fast to read, or small (two thirds of the size).")] = "fast",
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
     redo: Annotated[list[str], typer.Option(help="A shard to write again, or 'damaged'; may be repeated.")] = [],
     check: Annotated[bool, typer.Option("--check", help="Only verify the checksums of the store.")] = False,
@@ -53,25 +54,14 @@ def prepare(
         return
     if data is None:
         raise UsageError("--data", expected="KIND:ROOT", got="nothing", remedy="name the data set to prepare")
-    from typing import cast
-
     from fakespan.data.prepare import prepare as make
+    from fakespan.data.store import StoreOptions
 
     start_s = time.monotonic()
+    options = StoreOptions(split, subset, limit, faces, framing, pack)
+    n_workers = workers if workers is not None else os.cpu_count() or 1
     with bar("preparing") as show:
-        made = make(
-            data,
-            out,
-            split=split,
-            subset=cast("Subset", subset),
-            limit=limit,
-            faces=cast("Faces | None", faces),
-            framing=cast("Framing", framing),
-            pack=cast("Pack", pack),
-            workers=workers if workers is not None else os.cpu_count() or 1,
-            redo=redo,
-            progress=show,
-        )
+        made = make(data, out, options, workers=n_workers, redo=redo, progress=show)
     _summarise(made, time.monotonic() - start_s, as_json)
     if made.problems:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import bar
+from fakespan.cli.shared import bar, show
 
 Missing = Literal["error", "zero"]
 
@@ -47,12 +47,7 @@ def score(
         options = ScoreOptions(n_bootstrap=bootstrap, missing=missing, seed=seed)
         result = rate(found, truth, options, progress)
     text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
-    if as_json:
-        print(text)
-    else:
-        from rich.console import Console
-
-        Console().print(render(result, proposals.name))
+    show(text if as_json else render(result, proposals.name))
     if out is not None:
         from fakespan.files import write_text
 

@@ -23,6 +23,7 @@ __all__ = [
     "output_folder",
     "printable",
     "reported",
+    "show",
     "tracked",
     "wants_debug",
 ]
@@ -118,6 +119,16 @@ def complain(error: FakespanError, debug: bool = False) -> None:
     if debug:
         traceback.print_exception(error)
     print(f"fakespan: {printable(error)}", file=sys.stderr)
+
+
+def show(result: object) -> None:
+    """Prints a result: a text (JSON) as it is, anything else as rich renders it."""
+    if isinstance(result, str):
+        print(result)
+        return
+    from rich.console import Console
+
+    Console().print(result)
 
 
 def printable(text: object) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import Model, bar, printable
+from fakespan.cli.shared import Model, bar, printable, show
 from fakespan.errors import UsageError
 
 app = typer.Typer(
@@ -62,12 +62,7 @@ def fit(
             progress=progress,
         )
     save_head(out, head)
-    if as_json:
-        print(json.dumps(head_entry(head), indent=1, allow_nan=False))
-    else:
-        from rich.console import Console
-
-        Console().print(render_fit(head, out.name))
+    show(json.dumps(head_entry(head), indent=1, allow_nan=False) if as_json else render_fit(head, out.name))
 
 
 @app.command("test")
@@ -96,12 +91,7 @@ def rate(
     with bar("rating") as progress:
         rating = rate_maps(stored, fitted, n_bootstrap=bootstrap, seed=seed, progress=progress)
     text = json.dumps(rating.to_dict(), indent=1, allow_nan=False)
-    if as_json:
-        print(text)
-    else:
-        from rich.console import Console
-
-        Console().print(render(rating, head.name))
+    show(text if as_json else render(rating, head.name))
     if out is not None:
         write_text(out, text + "\n")
     if plots is not None:

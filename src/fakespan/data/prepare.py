@@ -18,18 +18,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from fakespan.config import Framing
 from fakespan.data.clip import Faces, read_example
 from fakespan.data.manifest import load_manifest
-from fakespan.data.packing import MAX_FRAMES, SUFFIXES, Pack, need_codecs
+from fakespan.data.packing import MAX_FRAMES, Pack, need_codecs
 from fakespan.data.sets import default_faces
-from fakespan.data.shards import ShardWriter, index_path, sample_record, shard_name, shard_numbers, tar_path
-from fakespan.data.store import Header, check_store, read_header, write_json
+from fakespan.data.shard_index import index_path, sample_record, shard_name, shard_numbers, tar_path
+from fakespan.data.shards import ShardWriter
+from fakespan.data.store import Header, StoreOptions, check_store, read_header, write_json
 from fakespan.errors import DataError, FakespanError, UsageError
 from fakespan.files import differences
-from fakespan.types import Progress, Sample, Subset
+from fakespan.types import Progress, Sample
 
 __all__ = ["Prepared", "prepare"]
 
@@ -74,13 +75,8 @@ class _Event:
 def prepare(
     source: str,
     folder: Path,
+    options: StoreOptions | None = None,
     *,
-    split: str | None = None,
-    subset: Subset = "full",
-    limit: int | None = None,
-    faces: Faces | None = None,
-    framing: Framing = "face",
-    pack: Pack = "fast",
     workers: int = 1,
     redo: Sequence[str] = (),
     progress: Progress | None = None,
@@ -90,12 +86,7 @@ def prepare(
     Args:
         source: KIND:ROOT of a data set.
         folder: of the store; made if missing.
-        split: train, validation or test; None for all, as in `Manifest.choose`.
-        subset: full, visual or audio.
-        limit: the first so many clips.
-        faces: how faces are found; None for what the set needs.
-        framing: what of a face the models that it is for see (`ModelConfig.framing`).
-        pack: "fast" to read, or "small": two thirds of the size.
+        options: which clips, and how; all of them unless given.
         workers: processes; with 1 it is done in this one.
         redo: names of shards to make anew, as errors and `check_store` name them; "damaged" finds them itself.
         progress: called after every clip with the clips done, all clips, and the speed in words.
@@ -107,38 +98,38 @@ def prepare(
         MissingExtraError: pyarrow is not installed.
     """
     need_codecs()
-    if pack not in SUFFIXES:
-        raise UsageError("--pack", expected="fast or small", got=repr(pack), remedy="choose one of them")
-    if framing not in get_args(Framing):
-        raise UsageError("--framing", expected="face or mouth", got=repr(framing), remedy="choose one of them")
     if workers < 1:
         raise UsageError("--workers", expected="at least 1", got=str(workers), remedy="leave it out")
-    manifest = load_manifest(source)
-    samples = manifest.choose(split, subset, limit)
+    options, manifest = options or StoreOptions(), load_manifest(source)
+    samples = manifest.choose(options.split, options.subset, options.limit)
     if not samples:
         raise DataError(source, expected="clips to prepare", got="none of that split", remedy="choose another split")
-    header = Header(
-        kind=manifest.kind,
-        split=samples[0].split if split is not None else None,
-        subset=subset,
-        limit=limit,
-        faces=faces or default_faces(manifest.kind),
-        framing=framing,
-        pack=pack,
-        n_clips=len(samples),
-        clips_per_shard=max(1, min(MAX_PER_SHARD, -(-len(samples) // N_SHARDS))),
-        digest=_digest(samples),
-    )
+    header = _header(manifest.kind, samples, options)
     _begin(folder, header)
     _remove(folder, header, redo)
     size = header.clips_per_shard
     tasks = [
-        _Task(folder, k, k * size, samples[k * size : (k + 1) * size], header.faces, framing, pack)
+        _Task(folder, k, k * size, samples[k * size : (k + 1) * size], header.faces, header.framing, header.pack)
         for k in range(header.n_shards)
     ]
     events = _write_all(tasks) if workers == 1 else _in_processes(tasks, min(workers, len(tasks)))
     with _told_of_disk(folder):
         return _followed(events, folder, len(samples), progress)
+
+
+def _header(kind: str, samples: Sequence[Sample], options: StoreOptions) -> Header:
+    return Header(
+        kind=kind,
+        split=samples[0].split if options.split is not None else None,
+        subset=options.subset,
+        limit=options.limit,
+        faces=options.faces or default_faces(kind),
+        framing=options.framing,
+        pack=options.pack,
+        n_clips=len(samples),
+        clips_per_shard=max(1, min(MAX_PER_SHARD, -(-len(samples) // N_SHARDS))),
+        digest=_digest(samples),
+    )
 
 
 def _followed(events: Iterator[_Event], folder: Path, n_clips: int, progress: Progress | None) -> Prepared:

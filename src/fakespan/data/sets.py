@@ -88,22 +88,27 @@ def open_set(
     if faces is not None and faces not in get_args(Faces):
         raise UsageError("--faces", expected="auto or whole", got=repr(faces), remedy="choose one of them")
     if kind == "store":
-        store = Store(Path(place))
-        if faces not in {None, store.header.faces}:
-            remedy = "leave --faces out, or prepare another store"
-            raise UsageError("--faces", expected=f"{store.header.faces}, as in the store", got=faces, remedy=remedy)
-        if framing != store.header.framing:
-            expected, remedy = (
-                f"faces framed as {framing!r}, as the model sees them",
-                f"prepare it with --framing {framing}",
-            )
-            raise UsageError(place, expected=expected, got=f"a store of {store.header.framing!r}", remedy=remedy)
+        store = _open_store(place, faces, framing)
         manifest = Manifest(source, kind, Path(place), store.samples)
         return ClipSet(source, manifest.choose(split, subset, limit), store.read)
     samples = load_manifest(source).choose(split, subset, limit)
-    return ClipSet(
-        source, samples, functools.partial(read_example, faces=faces or default_faces(kind), framing=framing)
-    )
+    read = functools.partial(read_example, faces=faces or default_faces(kind), framing=framing)
+    return ClipSet(source, samples, read)
+
+
+def _open_store(folder: str, faces: Faces | None, framing: Framing) -> Store:
+    """The store, if its faces are as they are wanted."""
+    store = Store(Path(folder))
+    if faces not in {None, store.header.faces}:
+        expected, remedy = f"{store.header.faces}, as in the store", "leave --faces out, or prepare another store"
+        raise UsageError("--faces", expected=expected, got=str(faces), remedy=remedy)
+    if framing != store.header.framing:
+        expected, remedy = (
+            f"faces framed as {framing!r}, as the model sees them",
+            f"prepare it with --framing {framing}",
+        )
+        raise UsageError(folder, expected=expected, got=f"a store of {store.header.framing!r}", remedy=remedy)
+    return store
 
 
 def named(source: str) -> str:

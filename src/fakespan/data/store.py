@@ -20,17 +20,36 @@ from fakespan.config import FPS, SAMPLES_PER_FRAME, Framing
 from fakespan.data.clip import Faces, true_spans
 from fakespan.data.entries import Unusable, read_json
 from fakespan.data.example import Example
-from fakespan.data.packing import PARAMETERS, Pack, need_codecs, unpack_faces, unpack_sound
-from fakespan.data.shards import Row, damaged, read_index, read_part, shard_name, shard_numbers, tar_path
-from fakespan.errors import DataError
+from fakespan.data.packing import PARAMETERS, SUFFIXES, Pack, need_codecs, unpack_faces, unpack_sound
+from fakespan.data.shard_index import Row, damaged, read_index, shard_name, shard_numbers, tar_path
+from fakespan.data.shards import read_part
+from fakespan.errors import DataError, UsageError
 from fakespan.files import replacing
 from fakespan.media.features import FACE_SIZE
-from fakespan.types import Sample
+from fakespan.types import Sample, Subset
 
-__all__ = ["FORMAT", "Header", "Store", "check_store", "read_header", "read_problems", "write_json"]
+__all__ = ["FORMAT", "Header", "Store", "StoreOptions", "check_store", "read_header", "read_problems", "write_json"]
 
 FORMAT = "fakespan.store/2"
 """Name and version; the number grows when a reader of the former one would fail."""
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """Which clips go into a store, and how. Raises UsageError for an unknown way."""
+
+    split: str | None = None  # train, validation or test; None for all, as in `Manifest.choose`
+    subset: Subset = "full"
+    limit: int | None = None  # the first so many clips
+    faces: Faces | None = None  # how faces are found; None for what the set needs
+    framing: Framing = "face"  # what of a face the models that it is for see (`ModelConfig.framing`)
+    pack: Pack = "fast"  # to read; or "small", two thirds of the size
+
+    def __post_init__(self) -> None:
+        for name, known in (("pack", tuple(SUFFIXES)), ("framing", get_args(Framing))):
+            if getattr(self, name) not in known:
+                expected, got = " or ".join(known), repr(getattr(self, name))
+                raise UsageError(f"--{name}", expected=expected, got=got, remedy="choose one of them")
 
 
 @dataclass(frozen=True)
@@ -108,19 +127,26 @@ def check_store(folder: Path, progress: Callable[[int, int], None] | None = None
     """
     header, wrong = read_header(folder), {}
     for k in range(header.n_shards):
-        try:
-            rows = read_index(folder, k)
-            with tar_path(folder, k).open("rb") as file:
-                for row in rows:
-                    for part in row.parts:
-                        read_part(file, part)
-        except Unusable as reason:
-            wrong[shard_name(k)] = f"{row.sample.name}: {reason.message}"
-        except (DataError, OSError) as error:
-            wrong[shard_name(k)] = error.got if isinstance(error, DataError) else str(error.strerror).lower()
+        if what := _damage(folder, k):
+            wrong[shard_name(k)] = what
         if progress is not None:
             progress(k + 1, header.n_shards)
     return wrong
+
+
+def _damage(folder: Path, shard: int) -> str:
+    """What is wrong with a shard, all of which is read; nothing where it is whole."""
+    try:
+        rows = read_index(folder, shard)
+        with tar_path(folder, shard).open("rb") as file:
+            for row in rows:
+                for part in row.parts:
+                    read_part(file, part)
+    except Unusable as reason:
+        return f"{row.sample.name}: {reason.message}"
+    except (DataError, OSError) as error:
+        return error.got if isinstance(error, DataError) else str(error.strerror).lower()
+    return ""
 
 
 def read_header(folder: Path) -> Header:

@@ -90,9 +90,7 @@ def predict(
         writers = {name: stack.enter_context(_writer(folder, name)) for name in MAPS if not _is_finished(folder, name)}
         done = {s.name for s in clips.samples if all(s.name in writer for writer in writers.values())}
         said.n_before = len(done)
-        todo = [batch for batch in plan([s.duration_s for s in clips.samples], batch_size)
-                if any(clips.samples[k].name not in done for k in batch)]  # fmt: skip
-        watch = _Watch(said.seconds)
+        watch, todo = _Watch(said.seconds), _batches(clips, batch_size, done)
         _tell(progress, said, total)
         for batch in watch.each("reading", read_batches(clips, todo, n_workers)):
             examples = [e for e in batch if isinstance(e, Example)]
@@ -101,14 +99,18 @@ def predict(
                 answers = judge(examples)
             for example, maps in zip(examples, answers, strict=True):
                 if example.name not in done:
-                    with watch.on("proposals"):
-                        tables = map_proposals(maps, example, post)
-                    _write(writers, example.name, tables, watch)
+                    _add(writers, example, maps, post, watch)
                     said.n_clips += 1
             _tell(progress, said, total)
         if said.unreadable:
             _keep_parts(writers)
     return said
+
+
+def _batches(clips: ClipSet, batch_size: int, done: set[str]) -> list[list[int]]:
+    """Those in which anything is left to do; which clips go together does not depend on what is done."""
+    batches = plan([sample.duration_s for sample in clips.samples], batch_size)
+    return [batch for batch in batches if any(clips.samples[k].name not in done for k in batch)]
 
 
 def map_proposals(maps: ClipMaps | None, example: Example, post: PostConfig) -> dict[str, Float64Array]:
@@ -157,11 +159,16 @@ def _is_finished(folder: RunFolder, map_name: str) -> bool:
     return stem.with_suffix(".json").exists() and not stem.with_suffix(".part.jsonl").exists()
 
 
-def _write(writers: dict[str, ProposalWriter], name: str, tables: dict[str, Float64Array], watch: _Watch) -> None:
+def _add(
+    writers: dict[str, ProposalWriter], example: Example, maps: ClipMaps | None, post: PostConfig, watch: _Watch
+) -> None:
+    """Writes a clip's proposals."""
+    with watch.on("proposals"):
+        tables = map_proposals(maps, example, post)
     with watch.on("writing"):
         for map_name, writer in writers.items():
-            if name not in writer:  # a kill may have come between two files
-                writer.add(name, tables[map_name])
+            if example.name not in writer:  # a kill may have come between two files
+                writer.add(example.name, tables[map_name])
 
 
 def _tell(progress: Progress | None, said: Predicted, total: int) -> None:

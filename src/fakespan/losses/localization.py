@@ -23,7 +23,7 @@ __all__ = ["localization_loss"]
 
 
 def localization_loss(output: Prediction, targets: Targets, weights: LossWeights | None = None) -> LossTerms:
-    """The published training loss, of BA-TFD or BA-TFD+ by what the output holds.
+    """The published training loss, of BA-TFD or BA-TFD+ by what the output holds: its total and its terms.
 
     fused + maps * mean(visual, audio) + frames * mean(visual frames, audio frames) + contrastive / (C T) * contrast,
     and video * the whole clip's, where that weight is above 0 (ours).
@@ -37,9 +37,6 @@ def localization_loss(output: Prediction, targets: Targets, weights: LossWeights
 
     Raises:
         UsageError: the network has a boundary generator and the targets have no boundaries.
-
-    Returns:
-        The total, to call `backward` on, and its terms.
 
     >>> flat = torch.zeros(1, 2, 4)
     >>> truth = Targets(torch.tensor([4]), torch.tensor([True]), flat, flat, flat, flat[:, 0], flat[:, 0])

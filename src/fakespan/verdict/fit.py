@@ -78,10 +78,14 @@ def fit_head(
         scored = score_maps(validation, head, functools.partial(tell, note="thresholds"))
     fits = {name: fit_way(scores, scored.forged) for name, scores in scored.scores.items()}
     notes = _notes(train, validation, scored, learned, shared)
-    aucs = notes["validation_auc"]
-    decides = way or (None if aucs["mlp"] >= aucs["maximum"] else "maximum")
-    others = {name: fits[name] for name in CHEAP}
-    return Head(config, model, fits["maximum"], learned.network, fits["mlp"], decides, others, notes)
+    decides = way or _better_way(notes["validation_auc"])
+    cheap = {name: fits[name] for name in CHEAP}
+    return Head(config, model, fits["maximum"], learned.network, fits["mlp"], decides, cheap, notes)
+
+
+def _better_way(aucs: Mapping[str, float]) -> Way | None:
+    """The network (None: a head's own choice), or the maximum where that orders the validation clips better."""
+    return None if aucs["mlp"] >= aucs["maximum"] else "maximum"
 
 
 def load_verdict_config(path: Path) -> VerdictConfig:

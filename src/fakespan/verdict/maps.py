@@ -45,7 +45,17 @@ from fakespan.verdict.maps_format import (
 )
 from fakespan.verdict.maps_writer import MapWriter, header_for
 
-__all__ = ["Made", "MapEntry", "MapSet", "MapsHeader", "MapsModel", "make_maps", "make_split_maps", "open_maps"]
+__all__ = [
+    "Made",
+    "MapEntry",
+    "MapOptions",
+    "MapSet",
+    "MapsHeader",
+    "MapsModel",
+    "make_maps",
+    "make_split_maps",
+    "open_maps",
+]
 
 
 @dataclass(frozen=True)
@@ -165,45 +175,64 @@ def make_maps(
         out: the folder; made if missing.
         batch_size: clips that are judged together.
         n_workers: processes that decode ahead; 0 decodes in this one.
-        about: whatever decides what the maps are besides, as plain values (how faces are found ...): a folder begun
-            with other values is refused.
+        about: plain values of what else decides the maps (how faces are found ...); they must stay the same.
         progress: called after each batch.
 
     Raises:
-        DataError: no clip whose label is known, the folder holds maps of something else or is being written by another
-            process, the network gave NaN, or the disk is full.
+        DataError: no clip has a known label, the folder holds other maps or is being written, the network gave NaN.
         UsageError: the folder cannot be written to.
     """
-    wanted = [k for k, sample in enumerate(clips.samples) if is_labelled(sample)]
+    wanted, unreadable = _labelled(clips), dict[str, str]()
     samples = [clips.samples[k] for k in wanted]
-    if not samples:
-        remedy = "choose another split, or a set that gives its labels"
-        raise DataError(clips.source, expected="clips with labels", got="none", remedy=remedy)
-    header, unreadable = header_for(localizer, clips.source, samples, about or {}), dict[str, str]()
+    header = header_for(localizer, clips.source, samples, about or {})
     with MapWriter(Path(out), header) as writer, living_workers(clips.source, lambda: len(writer.entries)):
-        n_before, batches = len(writer.entries), plan([s.duration_s for s in samples], batch_size)
-        there = {entry.number for entry in writer.entries}
-        todo = [[wanted[i] for i in batch] for batch in batches if any(wanted[i] not in there for i in batch)]
+        n_before, there = len(writer.entries), {entry.number for entry in writer.entries}
+        batches = [[wanted[i] for i in batch] for batch in plan([s.duration_s for s in samples], batch_size)]
+        todo = [batch for batch in batches if not there.issuperset(batch)]
         _tell(progress, writer, unreadable, len(samples))
         for numbers, batch in zip(todo, read_batches(clips, todo, n_workers, "spawn"), strict=True):
-            for number, answer in zip(numbers, _judged(localizer, batch, batch_size), strict=True):
-                if isinstance(answer, Unreadable):
-                    unreadable[answer.name] = answer.message
-                elif number not in there:
-                    writer.add(number, clips.samples[number], answer)
+            answers = dict(zip(numbers, _judged(localizer, batch, batch_size), strict=True))
+            unreadable |= {a.name: a.message for a in answers.values() if isinstance(a, Unreadable)}
+            for number, maps in answers.items():
+                if not isinstance(maps, Unreadable) and number not in there:
+                    writer.add(number, clips.samples[number], maps)
             _tell(progress, writer, unreadable, len(samples))
         writer.finish(unreadable)
-        entries = writer.entries
-        return Made(
-            Path(out),
-            n_clips=len(entries),
-            n_fake=sum(entry.label for entry in entries),
-            n_new=len(entries) - n_before,
-            n_frames=writer.n_frames,
-            n_bytes=sum(path.stat().st_size for path in writer.paths),
-            n_unlabelled=len(clips) - len(samples),
-            unreadable=unreadable,
-        )
+        return _made(writer, n_before, len(clips) - len(samples), unreadable)
+
+
+def _labelled(clips: ClipSet) -> list[int]:
+    """Numbers of the clips of which the set says what they are; raises DataError where there is none."""
+    wanted = [k for k, sample in enumerate(clips.samples) if is_labelled(sample)]
+    if not wanted:
+        remedy = "choose another split, or a set that gives its labels"
+        raise DataError(clips.source, expected="clips with labels", got="none", remedy=remedy)
+    return wanted
+
+
+def _made(writer: MapWriter, n_before: int, n_unlabelled: int, unreadable: Mapping[str, str]) -> Made:
+    entries = writer.entries
+    return Made(
+        writer.folder,
+        n_clips=len(entries),
+        n_fake=sum(entry.label for entry in entries),
+        n_new=len(entries) - n_before,
+        n_frames=writer.n_frames,
+        n_bytes=sum(path.stat().st_size for path in writer.paths),
+        n_unlabelled=n_unlabelled,
+        unreadable=unreadable,
+    )
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """Which clips of a split are judged, and how."""
+
+    subset: Subset = "full"  # "visual" leaves out fakes of the sound alone, "audio" those of the picture alone
+    limit: int | None = None  # the first so many
+    faces: Faces | None = None  # how faces are found; None: as the set needs it
+    batch_size: int | None = None  # clips that are judged together; None: 8 on an accelerator, 1 on a processor
+    n_workers: int | None = None  # processes that decode ahead; None: one for each core but one
 
 
 def make_split_maps(
@@ -211,39 +240,32 @@ def make_split_maps(
     source: str,
     split: str | None,
     out: str | Path,
+    options: MapOptions | None = None,
     *,
-    subset: Subset = "full",
-    limit: int | None = None,
-    faces: Faces | None = None,
-    batch_size: int | None = None,
-    n_workers: int | None = None,
     progress: Progress | None = None,
 ) -> Made:
     """`make_maps` of a split of a data set.
 
     Args:
         localizer: the network.
-        source: KIND:ROOT, see `data.sets.open_set`, as are split, subset, limit and faces.
+        source: KIND:ROOT, see `data.sets.open_set`.
         split: train, validation or test; None for all clips.
         out: the folder.
-        subset: "visual" leaves out fakes of the sound alone, "audio" those of the picture alone.
-        limit: the first so many.
-        faces: how faces are found; None: as the set needs it.
-        batch_size: clips that are judged together; None: 8 on an accelerator, 1 on a processor.
-        n_workers: processes that decode ahead; None: one for each core but one.
+        options: which clips, and how.
         progress: called after each batch.
 
     Raises:
         UsageError, DataError: as `open_set` and `make_maps` do.
     """
-    framing, kind = localizer.model.framing, source.partition(":")[0]
-    clips = open_set(source, split, subset=subset, limit=limit, faces=faces, framing=framing)
+    options, kind = options or MapOptions(), source.partition(":")[0]
+    subset, faces = options.subset, options.faces
+    clips = open_set(source, split, subset=subset, limit=options.limit, faces=faces, framing=localizer.model.framing)
     return make_maps(
         clips,
         localizer,
         out,
-        batch_size=batch_size or (1 if localizer.device.type == "cpu" else 8),
-        n_workers=default_workers() if n_workers is None else n_workers,
+        batch_size=options.batch_size or (1 if localizer.device.type == "cpu" else 8),
+        n_workers=default_workers() if options.n_workers is None else options.n_workers,
         about={"subset": subset, "faces": faces or (None if kind == "store" else default_faces(kind))},
         progress=progress,
     )
@@ -253,17 +275,12 @@ def _judged(
     localizer: Localizer, batch: Sequence[Example | Unreadable], batch_size: int
 ) -> list[ClipMaps | Unreadable]:
     """What is said of each clip of a batch, in its order."""
-    clips = [Clip(0, None, None) if isinstance(e, Unreadable) else _clip(e) for e in batch]
+    clips = [Clip(0, None, None) if isinstance(e, Unreadable) else Clip(len(e.faces), *e.present) for e in batch]
     answers = judge_clips(localizer, clips, batch_size)
     return [
         e if isinstance(e, Unreadable) else maps or Unreadable(e.name, "neither a face nor sound in it")
         for e, maps in zip(batch, answers, strict=True)
     ]
-
-
-def _clip(example: Example) -> Clip:
-    faces = example.faces if example.has_picture else None
-    return Clip(len(example.faces), faces, example.sound if example.has_sound else None)
 
 
 def _tell(progress: Progress | None, writer: MapWriter, unreadable: Mapping[str, str], total: int) -> None:
