@@ -32,8 +32,9 @@ lint: setup  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: setup  ## mypy --strict on src
+types: setup  ## mypy: strict on src, names and calls in tests
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: setup  ## the documentation site in build/site; a broken link or unknown reference fails

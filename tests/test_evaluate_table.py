@@ -82,9 +82,10 @@ def test_the_table_of_the_terminal_is_80_columns_wide():
     columns = ("AP@0.5", "AP@0.75", "AP@0.95", "AR@100", "AR@50", "AR@20", "AR@10", "AUC")
     row = Row("visual", "visual", 26_100, 30_000, dict.fromkeys(columns, 1.0), dict.fromkeys(columns, (0.98, 1.0)))
     table = Table(columns, (row, row))
-    console = Console(width=80, file=io.StringIO())
+    text_file = io.StringIO()
+    console = Console(width=80, file=text_file)
     console.print(table.render())
-    text = console.file.getvalue()
+    text = text_file.getvalue()
     assert "…" not in text
     assert all(name in text.splitlines()[0] for name in columns)
     assert text.count("100.00") == 2 * 8 * 2
@@ -92,9 +93,10 @@ def test_the_table_of_the_terminal_is_80_columns_wide():
 
 
 def test_the_terminal_shows_what_is_known():
-    console = Console(width=80, file=io.StringIO())
+    text_file = io.StringIO()
+    console = Console(width=80, file=text_file)
     console.print(Table(COLUMNS, (FULL, VISUAL)).render())
-    lines = [line.split() for line in console.file.getvalue().splitlines()[2:]]
+    lines = [line.split() for line in text_file.getvalue().splitlines()[2:]]
     assert lines == [
         ["fused", "full", "79.15", "0.24", "-"],
         ["low", "71.00"],

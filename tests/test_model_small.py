@@ -38,6 +38,7 @@ def network() -> Small:
     """Random weights, and running statistics that are not those of a fresh norm."""
     torch.manual_seed(0)
     built = build_model(CONFIG).eval()
+    assert isinstance(built, Small)
     for module in built.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)

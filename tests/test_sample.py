@@ -68,7 +68,7 @@ def test_picture_and_sound_have_the_stated_length(name: str, truth: dict[str, An
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_face_is_found_in_the_picture(name: str) -> None:
-    detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    detector = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")  # type: ignore[attr-defined]
     found = [len(detector.detectMultiScale(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), 1.1, 5)) for p in _pictures(name)[::25]]
     assert min(found) >= 1
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from fakespan.types import Sample, Segment
 GOLDEN = Path(__file__).parent / "golden"
 PROPOSALS, METADATA = GOLDEN / "metrics_proposals.json", GOLDEN / "metrics_metadata.json"
 
-ENTRIES = [
+ENTRIES: list[dict[str, Any]] = [
     {"file": "test/a.mp4", "fake_periods": [[1.0, 1.3]], "modify_audio": True, "modify_video": False, "split": "test"},
     {"file": "test/b.mp4", "fake_periods": [[2.0, 3.0]], "modify_audio": False, "modify_video": True, "split": "test"},
     {"file": "test/c.mp4", "fake_periods": [[1.0, 1.5]], "modify_audio": True, "modify_video": True, "split": "test"},

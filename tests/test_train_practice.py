@@ -53,7 +53,7 @@ def test_folders_are_drawn_with_equal_chance(monkeypatch):
     monkeypatch.setattr(practice_module, "make_example", lambda clips, which, practice, rng, framing: clips[which].name)
     names = [Clip(f"many/{k}", "", np.zeros(0), np.zeros(0)) for k in range(9)]
     drawn = PracticeSet([*names, Clip("few/0", "", np.zeros(0), np.zeros(0))], RUN.practice, 0, 400)
-    share = np.mean([drawn[k].startswith("few") for k in range(400)])
+    share = np.mean([str(drawn[k]).startswith("few") for k in range(400)])
     assert 0.4 < share < 0.6
 
 
@@ -165,5 +165,7 @@ def test_the_folder_of_practice_clips_is_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(data_module, "load_clips", lambda *_: {"train": CLIPS, "validation": CLIPS[:1]})
     data = open_data(f"practice:{tmp_path}", RUN, tmp_path)
     assert data.source == f"practice:{tmp_path}"
+    assert isinstance(data.train, PracticeSet)
     assert data.train.clips == CLIPS
+    assert isinstance(data.validation, PracticeSet)
     assert data.validation.clips == CLIPS[:1]

@@ -165,12 +165,12 @@ def test_the_largest_window_counts_and_no_other():
 
 def test_the_best_restart_is_kept_and_training_stops_early(splits):
     generator = np.random.default_rng(0)
-    noise = [
+    train, validation = (
         Features.of([generator.normal(size=(1, 80)).astype(np.float32) for _ in range(30)], np.arange(30) < 15)
         for _ in range(2)
-    ]
+    )
     config = replace(SMALL, restarts=4, epochs=100, patience=3)
-    found = learn(*noise, config)
+    found = learn(train, validation, config)
     assert found.auc == max(found.aucs)
     assert found.seed == config.seed + found.aucs.index(found.auc)
     assert found.epoch < 100
