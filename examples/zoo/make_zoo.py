@@ -2,12 +2,14 @@
 
     python examples/zoo/make_zoo.py --speech runs/speech --out runs/zoo [--minutes 6] [--copy 12] [--only hifi codec]
 
-OUT/KIND holds the trained networks, OUT/twins/SYSTEM what each copied. Killed, it goes on where it was.
+OUT/KIND holds the trained networks, OUT/twins/SYSTEM what each copied, OUT/table.md what is there. Killed, it goes on
+where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +24,7 @@ from spectra import SAMPLE_RATE
 from train import Plan, train
 from utterances import Segments, find_utterances
 
-__all__ = ["Variant", "main", "variants"]
+__all__ = ["Variant", "main", "table", "variants"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,24 @@ def make(name: str, out: Path, speech: Path, minutes: float, copy_minutes: float
         print(index, flush=True)
 
 
+def table(out: Path) -> str:
+    """The trained networks that lie in OUT, and how far the copies of each of their systems are from the originals."""
+    lines = ["| network | kind | M parameters | minutes | log-spectral distance of each system, dB |", "|" + "---|" * 5]
+    for config in (json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob("*/config.json"))):
+        name = config["name"]
+        ways = variants(name) if name in PRESETS else [Variant("")]
+        said = [_distance(out / "twins" / (name + way.suffix), way.suffix) for way in ways]
+        size = f"{config['n_parameters'] / 1e6:.2f}"
+        facts = (name, config["kind"], size, str(config["minutes"]), ", ".join(filter(None, said)))
+        lines.append("| " + " | ".join(facts) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _distance(folder: Path, suffix: str) -> str:
+    path = folder / "summary.json"
+    return f"{suffix} {json.loads(path.read_text(encoding='utf-8'))['lsd_db_mean']}".strip() if path.is_file() else ""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
@@ -76,6 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for name in given.only:
             make(name, given.out, given.speech, given.minutes, given.copy)
+            (given.out / "table.md").write_text(table(given.out), encoding="utf-8")
     except FakespanError as error:
         print(error, file=sys.stderr)
         return error.exit_code
