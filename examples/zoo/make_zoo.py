@@ -40,7 +40,7 @@ class Variant:
 def variants(name: str) -> list[Variant]:
     """All ways to use the network of a preset; the plain one first."""
     preset = PRESETS[name]
-    ways = [Variant(""), Variant("-22k", clock_hz=22_000)]
+    ways = [Variant(""), Variant("-22k", clock_hz=22_000), Variant("-19k", clock_hz=19_000)]
     if preset.adversarial:
         ways.append(Variant("-early", "early"))
     if preset.kind == "codec" or preset.settings.get("n_codebooks"):

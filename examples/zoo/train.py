@@ -33,7 +33,7 @@ from utterances import Segments, find_utterances
 __all__ = ["Plan", "Trainer", "main", "train"]
 
 _KEEP_EVERY_S = 30.0
-_PENALTIES = {"commitment": 1.0, "flow": 4.0}
+_PENALTIES = {"commitment": 0.25, "flow": 4.0}
 
 
 @dataclass(frozen=True, slots=True)
