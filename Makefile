@@ -80,17 +80,16 @@ evaluate: setup  ## practice forgeries and false alarms of the shipped model on 
 sample: setup system  ## make the bundled sample clip anew
 	$(BIN)/python examples/make_sample.py --kind visual --out src/fakespan/samples
 
-# A system takes its minutes of one core to train, then half as long to copy speech in all its ways.
-ZOO ?= runs/zoo
-ZOO_SPEECH ?= runs/speech
 SPEECH ?= runs/speech
 speech: export OMP_NUM_THREADS = 1
 speech: setup  ## hours of genuine speech from Debian packages, cut to utterances, with an index (needs apt)
 	$(BIN)/python examples/speech/fetch.py --out $(SPEECH)
 
+# One system after the other: six minutes of one core to train it, two or three to copy speech in all its ways.
+ZOO ?= runs/zoo
 zoo: export OMP_NUM_THREADS = 1
-zoo: setup  ## train small neural vocoders and codecs on the speech in ZOO_SPEECH, and copy speech with each
-	$(BIN)/python examples/zoo/make_zoo.py --speech $(ZOO_SPEECH) --out $(ZOO)
+zoo: setup  ## train small neural vocoders and codecs on the speech in SPEECH, and copy speech with each
+	$(BIN)/python examples/zoo/make_zoo.py --speech $(SPEECH) --out $(ZOO)
 
 # piper is GPL-3: the voices live in an environment of their own, and are called as programs.
 VOICES ?= runs/voices

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import zlib
@@ -28,6 +27,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fakespan.errors import CheckpointError, FakespanError
+from fakespan.files import write_text
 from kinds import build, parse_settings, read_config
 from spectra import SAMPLE_RATE, log_spectral_distance_db
 from utterances import Sound, Utterance, find_utterances, mixed, read_level, resampled, write_flac
@@ -110,9 +110,9 @@ def copy_speech(
             break
         twin = _twin(system, one, out, f"{len(twins):05}.flac")
         twins += [twin] if twin else []
-    _write(index, "".join(json.dumps(asdict(twin)) + "\n" for twin in twins))
-    _write(out / "summary.json", json.dumps(summary(system, twins), indent=1) + "\n")
-    _write(out / "DONE", "")
+    write_text(index, "".join(json.dumps(asdict(twin)) + "\n" for twin in twins))
+    write_text(out / "summary.json", json.dumps(summary(system, twins), indent=1) + "\n")
+    write_text(out / "DONE", "")
     return index
 
 
@@ -143,12 +143,6 @@ def _twin(system: System, one: Utterance, out: Path, name: str) -> Twin | None:
     write_flac(out / name, copy / np.float32(gain))
     about = (system.name, system.kind, system.family, one.speaker)
     return Twin(str(one.path.resolve()), name, *about, round(seconds, 3), round(distance, 2))
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def main(arguments: list[str] | None = None) -> int:

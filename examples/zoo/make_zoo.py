@@ -19,6 +19,7 @@ import torch
 
 from copysyn import copy_speech, load_system
 from fakespan.errors import FakespanError
+from fakespan.files import write_text
 from kinds import PRESETS, find_preset
 from spectra import SAMPLE_RATE
 from train import Plan, train
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for name in given.only:
             make(name, given.out, given.speech, given.minutes, given.copy)
-            (given.out / "table.md").write_text(table(given.out), encoding="utf-8")
+            write_text(given.out / "table.md", table(given.out))
     except FakespanError as error:
         print(error, file=sys.stderr)
         return error.exit_code

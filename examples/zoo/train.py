@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 
 from discriminators import Discriminators, distance_of_features, fooling_loss, telling_loss
 from fakespan.errors import FakespanError
+from fakespan.files import replacing, write_text
 from kinds import KINDS, PRESETS, build, find_preset, parse_settings
 from losses import SpectralLoss
 from utterances import Segments, find_utterances
@@ -152,8 +152,8 @@ def train(plan: Plan, segments: Segments, out: Path, name: str) -> Path:
             _save(trainer.net, early)
         if trainer.spent_s - kept_s > _KEEP_EVERY_S or trainer.progress >= 1:
             kept_s = trainer.spent_s
-            torch.save(trainer.state(), out / "state.pt.part")
-            os.replace(out / "state.pt.part", state)
+            with replacing(state) as part:
+                torch.save(trainer.state(), part)
             _log(out, {"step": trainer.step, "spent_s": round(trainer.spent_s, 1)} | said)
     _save(trainer.net, out / "model.safetensors")
     return out / "model.safetensors"
@@ -164,8 +164,8 @@ def _halves(n: int) -> tuple[slice, slice]:
 
 
 def _save(net: nn.Module, path: Path) -> None:
-    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, f"{path}.part")
-    os.replace(f"{path}.part", path)
+    with replacing(path) as part:
+        save_file({name: value.contiguous() for name, value in net.state_dict().items()}, part)
 
 
 def _write_config(out: Path, plan: Plan, net: nn.Module, name: str) -> None:
@@ -178,7 +178,7 @@ def _write_config(out: Path, plan: Plan, net: nn.Module, name: str) -> None:
         "minutes": plan.minutes,
         "seed": plan.seed,
     }
-    (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    write_text(out / "config.json", json.dumps(config, indent=1) + "\n")
 
 
 def _log(out: Path, entry: dict[str, float]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ import torch
 from av.audio.frame import AudioFrame
 
 from fakespan.errors import DataError
+from fakespan.files import replacing
 from fakespan.media.decode import read_sound
 from spectra import SAMPLE_RATE
 
@@ -155,12 +155,10 @@ def write_flac(path: Path, sound: Sound) -> None:
     """Mono 16-bit FLAC at 16 kHz; what lies there is replaced when the new file is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = (np.clip(sound, -1, 1) * 32767).round().astype(np.int16)
-    part = path.with_name(path.name + ".part")
-    with av.open(str(part), "w", format="flac") as container:
+    with replacing(path) as part, av.open(str(part), "w", format="flac") as container:
         stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
         for start in range(0, len(whole), 4096):
             frame = AudioFrame.from_ndarray(whole[None, start : start + 4096], format="s16", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, start, Fraction(1, SAMPLE_RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    os.replace(part, path)
