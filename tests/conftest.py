@@ -1,4 +1,7 @@
-"""What several test files share: the command line, one thread, and a tiny network with random weights in a file."""
+"""What several test files share: the command line, one thread, and a tiny network with random weights in a file.
+
+torch is imported where it is needed: `make test-pythons` runs tests where it is not installed.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from fakespan import cli
-from fakespan.checkpoint import save_checkpoint
 from fakespan.config import ModelConfig, PostConfig
-from fakespan.models import build_model
 
 TINY = ModelConfig(
     family="small",
@@ -28,9 +28,22 @@ TINY = ModelConfig(
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the programs beside the library form a tier of their own."""
+    for item in items:
+        if hasattr(getattr(item, "module", None), "load_program"):
+            item.add_marker("programs")
+
+
 @pytest.fixture(scope="session")
 def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file; what it says is random, but always the same."""
+    import torch
+
+    from fakespan.checkpoint import save_checkpoint
+    from fakespan.models import build_model
+
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -56,6 +69,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Tiny networks and short spectra are slower on several threads."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

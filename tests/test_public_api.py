@@ -65,8 +65,11 @@ def test_the_package_is_typed():
 def test_the_version_is_that_of_the_project():
     import tomllib
 
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-    assert fakespan.__version__ == project["version"]
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    source = (root / project["tool"]["hatch"]["version"]["path"]).read_text(encoding="utf-8")
+    assert f'\n__version__ = "{fakespan.__version__}"\n' in source
 
 
 @pytest.mark.parametrize("scan", [forged(), clean(), audio_only()])

@@ -9,5 +9,6 @@ done
 command -v apt-get >/dev/null 2>&1 || { echo "expected the programs$missing; install them and try again" >&2; exit 1; }
 root=""
 [ "$(id -u)" = 0 ] || root="sudo"
+echo "system: installing with ${root:+$root }apt-get:$missing (the browser of the report's tests, the speech of the samples)"
 $root apt-get update -qq
 DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -17,10 +17,9 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper
+from piper import PiperVoice
 from piper.config import PiperConfig
 from service import Sound, serve, tempo_for, write_wav
-
-from piper import PiperVoice
 
 NOISES = {"/dp/RandomNormalLike": (2, 600), "/RandomNormalLike": (192, 3000)}  # channels, most steps
 
