@@ -135,8 +135,8 @@ def test_thresholds_by_hand():
 def test_calibration_by_hand():
     said, truth = [0.1, 0.1, 0.9, 0.9, 1.0], [False, True, True, True, True]
     bins = reliability(said, truth)
-    assert bins.said == pytest.approx([0.1, 0.9, 1.0])
-    assert bins.happened.tolist() == [0.5, 1.0, 1.0]
+    assert bins.predicted == pytest.approx([0.1, 0.9, 1.0])
+    assert bins.observed.tolist() == [0.5, 1.0, 1.0]
     assert bins.n_videos.tolist() == [2, 2, 1]
     assert expected_calibration_error(said, truth) == pytest.approx((2 * 0.4 + 2 * 0.1) / 5)
     assert brier(said, truth) == pytest.approx((0.01 + 0.81 + 0.01 + 0.01) / 5)

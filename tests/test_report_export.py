@@ -40,11 +40,11 @@ def test_json_is_versioned_and_states_the_verdict() -> None:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        ("", "no JSON"),
+        ("", "not JSON"),
         ("{}", "expected a record of format"),
-        ("[]", "without an object"),
+        ("[]", "not an object"),
         ("[" * 100_000, "nested"),
-        (b"\xff\xfe\x00", "no JSON"),
+        (b"\xff\xfe\x00", "not JSON"),
         ('{"format": "fakespan.scan/2"}', "fakespan.scan/2"),
         (f'{{"format": "{FORMAT}"}}', "without 'file'"),
     ],

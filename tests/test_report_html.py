@@ -118,7 +118,7 @@ def test_verdict_segments_and_limits_are_in_the_page() -> None:
 def test_a_clean_file_has_no_segments_and_is_not_called_genuine() -> None:
     seen = page(clean())
     assert "No forgery found" in seen.words
-    assert "No finding does not make a file genuine" in seen.words
+    assert "A file without findings is not necessarily genuine" in seen.words
     assert not seen.all("table")
 
 

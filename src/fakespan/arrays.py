@@ -1,4 +1,4 @@
-"""Types of arrays, named by what they hold; shapes and units are in the docstrings of those who take and give them."""
+"""Array types by dtype; shapes and units are in the docstrings of the functions that use them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boundary maps: what a network should predict, and what a predicted map says.
+"""Boundary maps: training targets, and decoding of predicted maps into proposals.
 
 Entry [d, t] of a map (D, T) is the IoU of the span [t, t + d + 1] frames with the best matching forged span. Frames
 stay in this module: targets take seconds, `decode` gives frames and `to_seconds` turns them into seconds. Networks,
@@ -36,7 +36,7 @@ Decoding = Literal["aligned", "published"]
 
 
 def to_frames(times_s: ArrayLike, fps: float = 25.0) -> Int64Array:
-    """The frame that each time falls into: time * fps, rounded down.
+    """Frame index of each time: time * fps, rounded down.
 
     >>> to_frames([0.0, 0.5, 1.99]).tolist()
     [0, 12, 49]
@@ -45,7 +45,7 @@ def to_frames(times_s: ArrayLike, fps: float = 25.0) -> Int64Array:
 
 
 def to_seconds(proposals: ArrayLike, fps: float = 25.0, start_s: float = 0.0) -> Float64Array:
-    """Proposals in frames as proposals in seconds.
+    """Convert proposals from frames to seconds.
 
     Args:
         proposals: (k, 3) score, begin, end in frames.
@@ -66,7 +66,7 @@ def to_seconds(proposals: ArrayLike, fps: float = 25.0, start_s: float = 0.0) ->
 def iou_map_target(
     periods_s: ArrayLike, n_frames: int, n_padded: int, max_duration: int, duration_s: float | None = None
 ) -> Float32Array:
-    """What a perfect network predicts: for every cell the largest IoU with a forged span.
+    """Target of the boundary map: for every cell the largest IoU with a forged span.
 
     Both are shares of the clip: [t, t + d + 1] / n_frames, and the forged span / duration_s clamped to 0..1. A cell
     with t + d > n_frames is 0; one with t + d = n_frames keeps its last frame beyond the clip's end (as published).
@@ -91,7 +91,7 @@ def iou_map_target(
     begins = _shares(np.arange(n_padded), n_frames)
     lengths = (np.arange(1, max_duration + 1, dtype=np.float32) * np.float32(1 / n_frames))[:, None]
     for begin, end in _clamped(periods_s, duration_s or n_frames / 25):
-        # only the columns from which a span of D frames can reach the forged one
+        # only columns from which a span of D frames can overlap the forged one
         first = max(0, int(begin * n_frames) - max_duration - 1)
         columns = slice(first, min(n_padded, int(end * n_frames) + 2))
         starts = begins[columns]
@@ -104,7 +104,7 @@ def iou_map_target(
 def boundary_targets(
     periods_s: ArrayLike, n_frames: int, n_padded: int, max_duration: int, duration_s: float | None = None
 ) -> tuple[Float32Array, Float32Array]:
-    """What a perfect complementary boundary generator predicts (BA-TFD+, arXiv 2305.01979, section 3.4).
+    """Targets of the complementary boundary generator (BA-TFD+, arXiv 2305.01979, section 3.4).
 
     Frame i owns an anchor of width 1/D centred on i/D (a quirk of the published code: 1/D, not 1/T); its target is the
     share of the anchor that lies within 3/n_frames around a boundary, both as shares of the clip.
@@ -158,16 +158,16 @@ def frame_target(periods_s: ArrayLike, n_padded: int, fps: float = 25.0) -> Floa
 
 
 def decode(map_: ArrayLike, n_frames: int, decoding: Decoding = "aligned", min_score: float = 0.0) -> Float64Array:
-    """Every cell of a map within the clip as a proposal.
+    """Convert every cell of a map within the clip to a proposal.
 
-    "aligned" reads cell [d, t] as the span that it was trained for, [t, t + d + 1]. "published" reads it as [t, t + d]
-    and passes over d = 0: every proposal ends one frame early, as in the published tables.
+    "aligned" decodes cell [d, t] as the span that it was trained for, [t, t + d + 1]. "published" decodes it as
+    [t, t + d] and skips d = 0: every proposal ends one frame early, as in the published tables.
 
     Args:
         map_: (D, T) scores.
         n_frames: frames of the clip, without padding.
-        decoding: how to read a cell.
-        min_score: cells below it are left out.
+        decoding: how to decode a cell.
+        min_score: cells below it are omitted.
 
     Returns:
         (k, 3) score, begin, end in frames, sorted by begin, then end.
@@ -184,8 +184,8 @@ def decode(map_: ArrayLike, n_frames: int, decoding: Decoding = "aligned", min_s
     if decoding not in ("aligned", "published"):
         raise UsageError("decoding", expected="aligned or published", got=decoding, remedy="choose one of them")
     extra = 1 if decoding == "aligned" else 0  # frames from t + d to the span's end
-    by_begin = scores[1 - extra :, : max(n_frames, 0)].T  # (t, d), so that the rows come out sorted by begin
-    lengths = np.arange(1, by_begin.shape[1] + 1)  # the shortest span kept is one frame, both ways
+    by_begin = scores[1 - extra :, : max(n_frames, 0)].T  # (t, d): rows are sorted by begin
+    lengths = np.arange(1, by_begin.shape[1] + 1)  # the shortest span is one frame with either decoding
     inside = np.arange(by_begin.shape[0])[:, None] + lengths <= n_frames
     begins, columns = np.nonzero(inside & (by_begin >= min_score))
     proposals = np.empty((len(begins), 3))
@@ -194,7 +194,7 @@ def decode(map_: ArrayLike, n_frames: int, decoding: Decoding = "aligned", min_s
 
 
 def peak(score_map: Float32Array) -> float:
-    """The largest score of a span that lies within the clip, of a map (D, n)."""
+    """The largest score of any span within the clip, of a map (D, n)."""
     longest, n = score_map.shape
     fits = np.arange(n)[None, :] + np.arange(longest)[:, None] < n
     return float(score_map[fits].max(initial=0.0))
@@ -221,12 +221,12 @@ def cover(score_map: Float32Array) -> Float32Array:
 
 
 def at_clock(score_map: Float32Array, n_frames: int) -> Float32Array:
-    """A map over a whole clip in T steps, told in another number of steps: (D, T) -> (D', n_frames).
+    """Resample the map of a whole clip from T steps to another number of steps: (D, T) -> (D', n_frames).
 
-    Every span that fits into the map gives its score to the span of n_frames steps that is nearest to it (both ends
-    rounded, at least one step long); of several the best counts, and what is nearest to none is 0. So no score changes
-    and no span moves by more than half a step at either end (a step, where it had to become longer). D' = ceil(D
-    n_frames / T) rows hold them all.
+    Every span within the map assigns its score to the nearest span of n_frames steps (both ends rounded, at least one
+    step long); of several the maximum is kept, and cells without a source are 0. So no score changes, and no span moves
+    by more than half a step at either end (one step if it had to become longer). There are D' = ceil(D n_frames / T)
+    rows.
 
     >>> at_clock(np.array([[0, 0.9, 0], [0.5, 0, 0]], np.float32), 6)[1:].astype(float).round(1).tolist()
     [[0.0, 0.0, 0.9, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0, 0.0, 0.0]]
@@ -254,7 +254,7 @@ def _shares(frames: Int64Array, n_frames: int) -> Float32Array:
 
 
 def _clamped(periods_s: ArrayLike, duration_s: float) -> Float32Array:
-    """Forged spans as shares of the clip, (m, 2) in 0..1; those beyond it are dropped."""
+    """Forged spans relative to the clip, (m, 2) in 0..1; spans beyond it are dropped."""
     shares = np.clip(_periods(periods_s) / duration_s, 0, 1).astype(np.float32)
     return shares[shares[:, 1] > shares[:, 0]]
 

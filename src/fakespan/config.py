@@ -1,6 +1,6 @@
-"""Typed options <-> TOML. An unknown key is an error that names the key and the nearest known one.
+"""Typed configuration to and from TOML. An unknown key is an error that suggests the most similar known key.
 
-Each table of a TOML file is one frozen dataclass here; values are checked in `__post_init__` with the key's own name.
+Each table of a TOML file is a frozen dataclass; values are validated in `__post_init__`, and errors name the key.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ __all__ = [
 ]
 
 FPS = 25.0
-"""The clock of the picture: every network sees 25 frames a second."""
+"""Video frame rate of all networks, in frames per second."""
 SAMPLE_RATE = 16_000
-"""The clock of the sound, in samples a second."""
+"""Audio sample rate of all networks, in samples per second."""
 SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
-"""Samples of sound that belong to one frame: 640."""
+"""Audio samples per video frame: 640."""
 
 Family = Literal["batfd", "batfd_plus", "small"]
 Sampling = Literal["bmn", "reference"]
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of a network. The defaults are those of the published BA-TFD (2204.06228, section 4)."""
+    """Architecture of a network. The defaults are those of the published BA-TFD (2204.06228, section 4)."""
 
     family: Family = "batfd"
     video_encoder: VideoEncoderName = "c3d"
@@ -60,8 +60,8 @@ class ModelConfig:
     n_samples: int = 10  # N, points sampled per proposal
     sampling: Sampling = "bmn"  # "reference" runs the published weights
     n_features: int = 256  # C_f, width of both encoders' outputs
-    video_widths: tuple[int, ...] = (64, 96, 128, 128)  # c3d: its blocks; frames: its stages; mvit: unused
-    audio_widths: tuple[int, ...] = (32, 64, 64)  # cnn: its blocks; mel, spectrum: their stages; vit: unused
+    video_widths: tuple[int, ...] = (64, 96, 128, 128)  # c3d: per block; frames: per stage; mvit: unused
+    audio_widths: tuple[int, ...] = (32, 64, 64)  # cnn: per block; mel, spectrum: per stage; vit: unused
     boundary_widths: tuple[int, int] = (512, 128)
     boundary_generator: bool = False  # BA-TFD+ only: the complementary start and end probabilities
 
@@ -80,7 +80,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class PostConfig:
-    """From the boundary map to what a user is shown."""
+    """Post-processing: from the boundary map to segments."""
 
     threshold: float = 0.5  # a segment, and a file, counts as forged from this score on
     decoding: Decoding = "aligned"  # "published" reproduces published tables
@@ -100,14 +100,14 @@ class PostConfig:
 
 @dataclass(frozen=True)
 class VerdictConfig:
-    """A head for the verdict on a whole video: what it sees of a map, its sizes, how it is fitted (table [verdict])."""
+    """A video-level head: its input, layer sizes and fitting (table [verdict])."""
 
-    rows: int = 20  # the lengths of spans, D rows of the map, in so many groups; of each the largest score
-    columns: int = 32  # the clip's own frames in so many groups
+    rows: int = 20  # groups of span lengths (the D rows of the map), max-pooled
+    columns: int = 32  # groups of the clip's frames, max-pooled
     widths: tuple[int, int] = (128, 32)  # of the two hidden layers; the third gives the logit
     dropout: float = 0.3
-    seed: int = 1  # of the first restart; each further one takes the next number
-    restarts: int = 5  # the best of them by the validation clips' AUC is kept
+    seed: int = 1  # of the first restart; incremented for each further one
+    restarts: int = 5  # the one with the best validation AUC is kept
     epochs: int = 200  # at most
     patience: int = 20  # epochs without a better validation AUC
     batch_size: int = 128
@@ -131,7 +131,7 @@ class VerdictConfig:
 
 
 def load_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises ConfigError when it is missing or is no TOML."""
+    """The tables of a TOML file. Raises ConfigError if it is missing or not valid TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -140,9 +140,9 @@ def load_toml(path: Path) -> dict[str, Any]:
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "config") -> T:
-    """A frozen dataclass from a TOML table; lists become tuples, tables become nested dataclasses.
+    """Build a frozen dataclass from a TOML table; lists become tuples, tables become nested dataclasses.
 
-    Raises ConfigError for an unknown key, a wrong type or a value that the class refuses.
+    Raises ConfigError for an unknown key, a wrong type or an invalid value.
 
     >>> from_mapping(PostConfig, {"threshold": 0.25}).threshold
     0.25
@@ -158,7 +158,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "config")
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """The inverse of `from_mapping`: plain values, nested tables as dicts, None left out."""
+    """The inverse of `from_mapping`: plain values, nested tables as dicts, None omitted."""
     plain: dict[str, Any] = {}
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
@@ -170,7 +170,7 @@ def to_mapping(config: Any) -> dict[str, Any]:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
-    """The value as the hint wants it; raises ConfigError when it cannot be that."""
+    """Convert a value to the hinted type; raises ConfigError if that is impossible."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return _convert(next(a for a in get_args(hint) if a is not type(None)), value, where)

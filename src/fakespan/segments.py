@@ -1,7 +1,7 @@
 """One-dimensional spans: overlap, soft-NMS, merging.
 
 Contract: `iou` and `soft_nms` take and give float arrays in any one unit of time (frames or seconds); `merge` takes and
-gives `Segment`s in seconds. Nothing here knows about maps, files or networks.
+gives `Segment`s in seconds. Independent of maps, files and networks.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def overlap(
     """IoU of spans whose begins and ends broadcast against each other, in their own precision."""
     shared = np.maximum(np.minimum(end_a, end_b) - np.maximum(begin_a, begin_b), 0)
     union = (end_a - begin_a) + (end_b - begin_b) - shared
-    # an empty span shares nothing, so any divisor will do where the union is empty
+    # if the union is empty the intersection is 0, so any divisor is correct
     shares: NDArray[F] = shared / np.where(union > 0, union, 1)
     return shares
 
@@ -69,23 +69,23 @@ def soft_nms(
 ) -> Float64Array:
     """Soft non-maximum suppression of BMN (arXiv 1907.09702, section 4.3), as BA-TFD publishes it.
 
-    The best proposal is taken; every other score is multiplied by exp(-IoU^2 / alpha) where the IoU with the taken one
-    is above t1 + (t2 - t1) * (length of the taken one in seconds); and so on, until `max_proposals` are taken or one is
-    left. Equal scores are taken by earlier begin, then in the order given.
+    The best proposal is selected; the score of every other one is multiplied by exp(-IoU^2 / alpha) if their IoU is
+    above t1 + (t2 - t1) * (length of the selected one in seconds). This repeats until `max_proposals` are selected or
+    one is left. Ties are broken by earlier begin, then by input order.
 
     Args:
         proposals: (n, 3) score, begin, end in frames.
-        alpha: how gently an overlap is punished.
-        t1: IoU above which a taken span of no length punishes its neighbours.
-        t2: the same for a taken span of one second.
-        fps: frames a second; 1 when begin and end are seconds.
-        max_proposals: how many to take at most.
-        floor: scores below it, given or decayed, are not taken.
-        keep_last: take the last one too. The published loop never does, which changes nothing while there are more
-            candidates than `max_proposals`, and loses the only candidate of a map that has one.
+        alpha: decay parameter; larger values penalise overlap less.
+        t1: IoU above which a selected span of zero length penalises its neighbours.
+        t2: the same for a selected span of one second.
+        fps: frames per second; 1 if begin and end are in seconds.
+        max_proposals: maximum number of proposals.
+        floor: proposals with a score below it, original or decayed, are not selected.
+        keep_last: select the last candidate too. The published loop never does, which has no effect while there are
+            more candidates than `max_proposals`, and loses the only candidate of a map that has one.
 
     Returns:
-        (k, 3) score after decay, begin, end, in the order they were taken, so scores never grow.
+        (k, 3) score after decay, begin, end, in order of selection, so scores never increase.
 
     Raises:
         UsageError: `proposals` is not of shape (n, 3) or holds NaN.
@@ -118,10 +118,10 @@ def _takes(
 
 
 class _Pool:
-    """Candidates sorted by begin, with the best score of each block, so that neither reach nor rank is searched.
+    """Candidates sorted by begin, with the best score per block, for fast lookup of overlaps and of the maximum.
 
-    Each take touches only the spans within reach of the taken one, so the time grows with the candidates about as fast
-    as reading them does: input sorted by begin (as `boundary_map.decode` gives it) is not even sorted again.
+    Each step only visits spans that can overlap the selected one, so the time grows about linearly with the number of
+    candidates. Input sorted by begin (as returned by `boundary_map.decode`) is not sorted again.
     """
 
     def __init__(self, table: Float64Array) -> None:
@@ -132,7 +132,7 @@ class _Pool:
         self.lengths = self.ends - self.begins
         self.longest = float(self.lengths.max(initial=0))
         n_blocks = max(1, -(-len(table) // BLOCK))
-        self.scores = np.full(n_blocks * BLOCK, -np.inf)  # the last block is filled up with what is never taken
+        self.scores = np.full(n_blocks * BLOCK, -np.inf)  # padding of the last block is never selected
         self.scores[: len(table)] = table[:, 0]
         self.blocks = self.scores.reshape(n_blocks, BLOCK)  # a view: writes to scores show here
         self.tops = self.blocks.max(axis=1)
@@ -147,18 +147,18 @@ class _Pool:
         return float(self.scores[index]), float(self.begins[index]), float(self.ends[index])
 
     def remove(self, index: int) -> None:
-        """Takes a candidate out; emptied, it overlaps nothing any more."""
+        """Remove a candidate; an empty span overlaps nothing."""
         self.scores[index], self.ends[index], self.lengths[index] = -np.inf, self.begins[index], 0
         self._refresh(index, index + 1)
 
     def decay(self, begin: float, end: float, threshold: float, alpha: float) -> None:
-        """Multiplies the score of every span whose IoU with [begin, end] is above the threshold."""
+        """Decay the score of every span whose IoU with [begin, end] is above the threshold."""
         if end <= begin:
             return
         low = int(self.begins.searchsorted(begin - self.longest, side="left"))
         high = int(self.begins.searchsorted(end, side="left"))
         near = slice(low, high)
-        # `overlap` without its care for empty pairs and disjoint ones, which give 0 or less here and are no hit
+        # as `overlap`, but without special cases: empty and disjoint pairs give 0 or less here
         shared = np.minimum(self.ends[near], end) - np.maximum(self.begins[near], begin)
         shares = shared / (self.lengths[near] + (end - begin) - shared)
         hit = np.flatnonzero(shares > max(threshold, 0.0))
@@ -171,13 +171,13 @@ class _Pool:
 
 
 def strongest(proposals: ArrayLike) -> Float64Array:
-    """The best proposal of each place: those that share no time with a better one that is kept.
+    """Hard NMS: keep the proposals that do not overlap a better one that is kept.
 
     Args:
         proposals: (n, 3) score, begin, end in any one unit.
 
     Returns:
-        (k, 3) best first; spans that only touch are both kept. Equal scores are taken in the order given.
+        (k, 3) best first; spans that only touch are both kept. Ties keep their input order.
 
     Raises:
         UsageError: `proposals` is not of shape (n, 3) or holds NaN.
@@ -197,15 +197,15 @@ def strongest(proposals: ArrayLike) -> Float64Array:
 
 
 def merge(segments: Sequence[Segment], gap_s: float = 0.04) -> list[Segment]:
-    """Joins segments of the same modality and track that overlap, touch, or lie less than `gap_s` apart.
+    """Merge segments of the same modality and track that overlap, touch, or are less than `gap_s` apart.
 
-    The joined segment reaches from the first start to the last end and has the highest score of its parts: what the
-    network was surest of. The order of the input does not matter, and merging again changes nothing.
+    A merged segment spans from the first start to the last end and has the maximum score of its parts. The order of the
+    input does not matter, and merging is idempotent.
 
     Args:
         segments: in any order.
-        gap_s: gaps shorter than this, in seconds, are closed; the default is one frame at 25 fps. 0 joins only what
-            overlaps or touches.
+        gap_s: gaps shorter than this, in seconds, are closed; the default is one frame at 25 fps. 0 merges only
+            segments that overlap or touch.
 
     Returns:
         New segments, sorted by start, then end, modality and track.

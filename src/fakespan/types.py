@@ -1,4 +1,4 @@
-"""The vocabulary that travels between modules. Times are seconds, shares are 0..1; frames stay inside modules."""
+"""Data types shared by all modules. Times are in seconds, shares in 0..1; frame indices stay inside modules."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ SUBSETS: Mapping[Subset, Modality | None] = {"full": None, "visual": "audio", "a
 """Subset of a data set -> the fakes that it leaves out: those in which only this was forged. Real clips are in all."""
 
 FORMAT = "fakespan.scan/1"
-"""Name and version of the JSON that `Scan.to_dict` gives; the number grows when a field changes its meaning."""
+"""Name and version of the JSON of `Scan.to_dict`; the version increases when a field changes its meaning."""
 
 
 class Progress(Protocol):
-    """What long work calls now and then: how much is done, how much there is and, where useful, a word about it."""
+    """Callback of long-running work: amount done, total amount and an optional note."""
 
     def __call__(self, done: float, total: float, note: str = "") -> None:
-        """Show it."""
+        """Report the progress."""
 
 
 def no_progress(done: float, total: float, note: str = "") -> None:
-    """A `Progress` that shows nothing."""
+    """A `Progress` that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of time in which something was forged.
+    """A span of time that is suspected (in a scan) or labelled (in a data set) as forged.
 
     >>> Segment(1.0, 1.5, 0.9, "audio").length_s
     0.5
@@ -57,7 +57,7 @@ class Segment:
     end_s: float
     score: float  # 0..1
     modality: Modality
-    track: int | None = None  # FaceTrack.id, or None when it concerns the sound alone or the file has no track
+    track: int | None = None  # FaceTrack.id; None for audio alone, or if the file has no track
 
     def __post_init__(self) -> None:
         if not self.start_s <= self.end_s:
@@ -71,7 +71,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """Facts of a media file, as its container states them. Width and height are after rotation."""
+    """Properties of a media file as stated by its container. Width and height are after rotation."""
 
     duration_s: float
     has_video: bool
@@ -79,7 +79,7 @@ class MediaInfo:
     container: str = ""
     width: int = 0
     height: int = 0
-    fps: float = 0.0  # average; 0 when unknown
+    fps: float = 0.0  # average; 0 if unknown
     rotation_deg: int = 0
     video_codec: str = ""
     audio_codec: str = ""
@@ -89,19 +89,19 @@ class MediaInfo:
 
 @dataclass(frozen=True, slots=True)
 class FaceTrack:
-    """One face followed through one shot, or (`is_whole`) the whole picture taken as a face crop."""
+    """One face tracked through one shot, or (`is_whole`) the whole frame used as a face crop."""
 
     id: int
     start_s: float
     end_s: float
-    box: tuple[float, float, float, float]  # x, y, width, height of its median crop, as shares of the picture
+    box: tuple[float, float, float, float]  # x, y, width, height of its median crop, relative to the frame
     is_whole: bool = False
-    is_scanned: bool = True  # False: too short to judge
+    is_scanned: bool = True  # False: too short to scan
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A score over time: `values[k]` (0..1) belongs to the instant `start_s + k / fps`."""
+    """A score over time: `values[k]` (0..1) is the score at `start_s + k / fps`."""
 
     modality: Literal["audio", "visual", "fused"]
     track: int | None
@@ -112,17 +112,17 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One label for the whole file, beside the segments: a statement of its own, which may differ from theirs.
+    """Video-level label of a file. It is independent of the segments and may differ from them.
 
     >>> Verdict("maximum", score=0.78, threshold=0.7).is_fake
     True
     """
 
-    way: Literal["maximum", "mlp"]  # of the boundary map, or a 3-layer network over it
-    score: float  # as that way gives it, 0..1
-    threshold: float  # of the probability, or of the score where there is none: from here on it counts as forged
-    probability: float | None = None  # calibrated, 0..1; None: the model has no head, and nobody calibrated the score
-    fake_share: float | None = None  # of the videos that it was calibrated on; where fewer are fake, it is too high
+    way: Literal["maximum", "mlp"]  # maximum of the boundary map, or a 3-layer network over it
+    score: float  # of that method, 0..1
+    threshold: float  # of the probability, or of the score if there is none; from here on it counts as forged
+    probability: float | None = None  # calibrated, 0..1; None: the model has no verdict head
+    fake_share: float | None = None  # in the calibration data; if fewer videos are fake, the probability is too high
 
     @property
     def is_fake(self) -> bool:
@@ -132,24 +132,24 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What one file was found to be."""
+    """The result for one file."""
 
     file: str
     duration_s: float
     score: float  # of the whole file, 0..1
-    threshold: float  # the score from which the file, and a segment, counts as forged
+    threshold: float  # score from which the file, or a segment, counts as forged
     segments: tuple[Segment, ...]
     model: str
     media: MediaInfo
     tracks: tuple[FaceTrack, ...] = ()
     curves: tuple[Curve, ...] = ()
-    notes: tuple[str, ...] = ()  # what the reader must know: no sound, no face, a track passed over ...
+    notes: tuple[str, ...] = ()  # caveats: no audio, no face, a skipped track ...
     fakespan_version: str = ""
-    verdict: Verdict | None = None  # None: a scan of an older version
+    verdict: Verdict | None = None  # None: written by an older version
 
     @property
     def is_fake(self) -> bool:
-        """Whether the score of the whole file reaches the threshold; the verdict has no say in it."""
+        """Whether the score of the whole file reaches the threshold, independent of the verdict."""
         return self.score >= self.threshold
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class Scan:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Scan:
-        """The inverse of `to_dict`; fields that it does not know are passed over.
+        """The inverse of `to_dict`; unknown fields are ignored.
 
         Raises:
             ValueError: another format.
@@ -186,20 +186,20 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One clip of a data set and its truth."""
+    """Metadata and labels of one clip of a data set."""
 
-    name: str  # as the data set's metadata names it, with forward slashes; unique in the set
+    name: str  # as in the metadata, with forward slashes; unique in the set
     path: Path
-    split: str  # train, validation or test, whatever the set calls it
+    split: str  # train, validation or test
     duration_s: float
     segments: tuple[Segment, ...] = ()  # forged spans in the order of the metadata, score 1
-    original: str | None = None  # name of the untouched clip that this one was made from
+    original: str | None = None  # name of the real clip that this one was made from
     n_frames: int | None = None  # of the picture, as the metadata says
-    facts: Mapping[str, Any] = field(default_factory=dict)  # anything else that the metadata says; plain values
+    facts: Mapping[str, Any] = field(default_factory=dict)  # other fields of the metadata; plain values
 
     @property
     def is_fake(self) -> bool:
-        """Whether it holds a forged span."""
+        """Whether the clip has a forged span."""
         return bool(self.segments)
 
     @property
@@ -209,17 +209,17 @@ class Sample:
 
     @property
     def audio_spans(self) -> tuple[tuple[float, float], ...]:
-        """Those in which the sound was forged."""
+        """Spans in which the audio was forged."""
         return tuple((s.start_s, s.end_s) for s in self.segments if s.modality != "visual")
 
     @property
     def visual_spans(self) -> tuple[tuple[float, float], ...]:
-        """Those in which the picture was forged."""
+        """Spans in which the video was forged."""
         return tuple((s.start_s, s.end_s) for s in self.segments if s.modality != "audio")
 
     @property
     def kind(self) -> Literal["real", "audio", "visual", "both"]:
-        """What was forged in it."""
+        """The forged modality, or "real"."""
         if not self.segments:
             return "real"
         kinds = {s.modality for s in self.segments}
@@ -227,7 +227,7 @@ class Sample:
 
 
 def _known(cls: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries that are fields of the class; raises KeyError for one that is missing."""
+    """The entries that are fields of the class; raises KeyError if a required one is missing."""
     return {
         f.name: record[f.name] for f in dataclasses.fields(cls) if f.name in record or f.default is dataclasses.MISSING
     }

@@ -1,8 +1,8 @@
-"""Long media in windows of the network's length, and the windows' maps stitched into one.
+"""Split long media into windows of the network's length, and stitch the windows' maps.
 
-Frames are counted at the model's clock. A stretch of n frames is covered by windows of at most T frames that overlap;
-each cell of the stitched map comes from the window in which its span lies deepest, so that a forgery on a window's
-border is judged by the window that holds it whole, and is there once.
+Frames are those of the model's clock. A stretch of n frames is covered by overlapping windows of at most T frames. Each
+cell of the stitched map comes from the window in which its span lies deepest, so that a forgery on a window's border is
+scored by the window that contains all of it, and only once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["MapStitcher", "Window", "WindowBuffer", "overlap_frames", "windows"]
 
 @dataclass(frozen=True)
 class Window:
-    """Frames [begin, end) of a stretch; the first and the last window know that nothing lies beyond."""
+    """Frames [begin, end) of a stretch, with flags for the first and the last window."""
 
     begin: int
     end: int
@@ -29,7 +29,7 @@ class Window:
 
 
 def overlap_frames(max_duration: int, size: int) -> int:
-    """How many frames neighbouring windows of `size` share: 2 D, so that every span is whole in one; at most half.
+    """Overlap of neighbouring windows of `size` frames: 2 D, so that one contains each span; at most half.
 
     >>> overlap_frames(40, 512), overlap_frames(40, 100)
     (80, 50)
@@ -38,9 +38,9 @@ def overlap_frames(max_duration: int, size: int) -> int:
 
 
 def windows(n_frames: int, size: int, overlap: int) -> Iterator[Window]:
-    """Windows of `size` frames that cover n frames, each sharing at least `overlap` with the next.
+    """Windows of `size` frames that cover n frames, each overlapping the next by at least `overlap` frames.
 
-    The last window is moved back so that it is full too, unless the stretch is shorter than one window.
+    The last window is shifted back to be full, unless the stretch is shorter than one window.
 
     >>> [(w.begin, w.end) for w in windows(1000, 512, 80)]
     [(0, 512), (432, 944), (488, 1000)]
@@ -58,18 +58,18 @@ def windows(n_frames: int, size: int, overlap: int) -> Iterator[Window]:
 
 
 class WindowBuffer:
-    """Frames that arrive one by one, given out in the windows that `windows` plans; holds one window at most."""
+    """Collects frames one by one into the windows of `windows`; holds at most one window."""
 
     def __init__(self, size: int, overlap: int) -> None:
         if not 0 <= overlap < size:
             raise ValueError(f"the overlap ({overlap}) must be shorter than the window ({size})")
         self.size, self.hop = size, size - overlap
         self._frames: deque[UInt8Array] = deque()
-        self._begin = 0  # frame number of the oldest that is held
+        self._begin = 0  # index of the oldest buffered frame
         self._next = 0  # first frame of the next window
 
     def push(self, frame: UInt8Array) -> Iterator[tuple[Window, UInt8Array]]:
-        """Take one more frame; give the window that ended before it, if one did."""
+        """Add a frame; return the window that ended before it, if any."""
         if len(self._frames) == self.size:
             if self._begin == self._next:
                 yield self._window(is_last=False)
@@ -79,7 +79,7 @@ class WindowBuffer:
         self._frames.append(frame)
 
     def finish(self) -> Iterator[tuple[Window, UInt8Array]]:
-        """Give the last window: the newest frames, as many as there are."""
+        """Return the last window: the newest frames."""
         if self._frames:
             yield self._window(is_last=True)
 
@@ -89,14 +89,14 @@ class WindowBuffer:
 
 
 class MapStitcher:
-    """One map (D, n) of a whole stretch from the maps of its windows."""
+    """Stitches the maps of windows into one map (D, n)."""
 
     def __init__(self, max_duration: int) -> None:
         self._map = np.zeros((max_duration, 0), np.float32)
         self._depth = np.zeros((max_duration, 0), np.float32)
 
     def add(self, window: Window, part: Float32Array) -> None:
-        """Take the map (D, window's frames) of one window."""
+        """Add the map (D, frames) of one window."""
         self._grow(window.end)
         depth = _depth(window, part.shape[0])
         here = np.s_[:, window.begin : window.end]
@@ -105,7 +105,7 @@ class MapStitcher:
         self._depth[here] = np.where(deeper, depth, self._depth[here])
 
     def result(self) -> Float32Array:
-        """The map (D, n) of all that was added."""
+        """The stitched map (D, n)."""
         return self._map
 
     def _grow(self, n_frames: int) -> None:
@@ -116,7 +116,7 @@ class MapStitcher:
 
 
 def _depth(window: Window, max_duration: int) -> Float32Array:
-    """How far each cell's span [t, t + d + 1) lies from the window's borders with the unknown; cells beyond get 0."""
+    """Distance of each cell's span [t, t + d + 1) to the window's inner borders; cells beyond get 0."""
     n = window.end - window.begin
     begin, last = np.arange(n)[None, :], np.arange(n)[None, :] + np.arange(max_duration)[:, None]
     left = np.full_like(last, 1 << 20) if window.is_first else begin + 1 + 0 * last

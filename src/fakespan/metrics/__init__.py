@@ -1,18 +1,18 @@
-"""How well proposals and scores match the truth: AP at an IoU, AR at a number of proposals, AUC.
+"""Metrics of proposals and scores: average precision, average recall, AUC, and binary classification.
 
 Proposals are a mapping from a video's name to (n, 3) score, begin, end in seconds; labels a mapping from its name to
-(m, 2) start and end of its forged spans, with m = 0 for a real one. The videos rated are those of `labels`: one without
-proposals counts as one in which nothing was found, and proposals of other videos are left out (so a subset is chosen by
-the labels alone). `Proposals` and `Labels` are such mappings laid out flat, for speed. Files are not known here.
+(m, 2) start and end of its forged spans, with m = 0 for a real one. The evaluated videos are those of `labels`: a video
+without proposals has an empty list, and proposals of other videos are ignored (so a subset is defined by its labels
+alone). `Proposals` and `Labels` are such mappings in a flat layout, for speed. Independent of file formats.
 
 Definitions: LAV-DF (arXiv 2204.06228, section 5.1), as the published evaluator computes them, in float32.
 
-    flat          Proposals and Labels of many videos, end to end
-    pairs         which proposals overlap which labels, once for all metrics
-    precision     AP, the published way and ActivityNet's      recall      AR      ranking    AUC
-    binary        what one score for a whole video is worth: ROC, EER, AP, decisions, calibration
-    places        where a score stands among all
-    hit_counts    AP of any draw of the videos, cheaply          bootstrap  intervals over videos
+    flat          Proposals and Labels of many videos, concatenated
+    pairs         overlapping pairs of proposals and labels, shared by all metrics
+    precision     AP, as published and as ActivityNet      recall      AR      ranking    AUC
+    binary        video-level scores: ROC, EER, AP, decisions, calibration
+    places        rank of a score among all
+    hit_counts    fast AP of resampled videos                bootstrap  intervals over videos
 """
 
 from fakespan.metrics.bootstrap import bootstrap_interval

@@ -1,13 +1,12 @@
-"""How good one score for each whole video is: its order (ROC, EER, AP), its decisions, and its probabilities.
+"""Metrics of video-level scores: ranking (ROC, EER, AP), decisions and calibration.
 
-Contract: scores or probabilities (n,) and what is true of each video (n,) in, numbers out; files, maps and the names of
-ways are unknown here. Every number can be had of a draw of the videos: `counts` (n,) says how often each was drawn, so
-that `bootstrap_interval` applies; NaN where a draw leaves a number undefined. A video is called forged when its score
-reaches the threshold, so equal scores are never parted.
+Contract: scores or probabilities (n,) and labels (n,) in, numbers out; independent of files, maps and methods. Every
+metric accepts `counts` (n,), how often each video was drawn, for use with `bootstrap_interval`; it is NaN if undefined
+for a draw. A video is classified as forged if its score reaches the threshold, so equal scores get the same decision.
 
-Definitions: AP is the area of steps under precision over recall (no interpolation); EER is where the straight lines
-between the points of the ROC curve meet the line of equal errors; ECE (arXiv 1706.04599, section 3) has 15 bins of
-equal width over the probability of "forged", not over the confidence of the decision as there.
+Definitions: AP is the step-wise area under precision over recall (no interpolation); EER is the intersection of the
+linearly interpolated ROC curve with the line of equal errors; ECE (arXiv 1706.04599, section 3) uses 15 bins of equal
+width over the probability of "forged", not over the confidence of the decision as in the paper.
 """
 
 from __future__ import annotations
@@ -43,15 +42,15 @@ NAN = float("nan")
 
 @dataclass(frozen=True, eq=False)
 class BinaryScores:
-    """Scores sorted once, for the many draws of a bootstrap."""
+    """Scores sorted once, for the many resamples of a bootstrap."""
 
-    values: Float64Array  # (m,) the different scores, ascending
-    places: Int64Array  # (n,) which of them each video has
+    values: Float64Array  # (m,) the distinct scores, ascending
+    places: Int64Array  # (n,) index into values
     forged: BoolArray  # (n,)
 
     @classmethod
     def of(cls, scores: ArrayLike, truth: ArrayLike) -> BinaryScores:
-        """Scores (n,) of videos and which of them are forged (n,).
+        """Build from scores (n,) and labels (n,), true for forged.
 
         Raises:
             DataError: the lengths differ, a score is NaN, or only one of the two kinds is present.
@@ -59,7 +58,9 @@ class BinaryScores:
         numbers, forged = _checked(scores, truth)
         if forged.all() or not forged.any():
             got = f"{int(forged.sum())} forged and {int((~forged).sum())} real"
-            raise DataError("scores", expected="forged and real videos", got=got, remedy="rate a set with both kinds")
+            raise DataError(
+                "scores", expected="forged and real videos", got=got, remedy="evaluate a set with both classes"
+            )
         values, places = np.unique(numbers, return_inverse=True)
         return cls(values, places.reshape(-1).astype(np.int64), forged)
 
@@ -67,8 +68,8 @@ class BinaryScores:
         """Share of real (false alarms) and of forged videos (hits) at or above each threshold.
 
         Returns:
-            Two arrays (m + 1,): nothing, then all from the highest score on, from the second highest on, and so forth;
-            all NaN where the draw holds one kind only.
+            Two arrays (m + 1,): for an infinite threshold, then for each distinct score from the highest on; all NaN if
+            the draw has only one class.
         """
         real, forged = self._from_the_top(counts)
         if not real[-1] or not forged[-1]:
@@ -81,7 +82,7 @@ class BinaryScores:
         return float((np.diff(false_alarms) * (hits[1:] + hits[:-1])).sum() / 2)
 
     def eer(self, counts: ArrayLike | None = None) -> float:
-        """The error at which as large a share of the real is called forged as of the forged is missed."""
+        """Equal error rate: where the false-alarm rate equals the miss rate."""
         false_alarms, hits = self.roc(counts)
         if np.isnan(hits[-1]):
             return NAN
@@ -91,7 +92,7 @@ class BinaryScores:
         return float(false_alarms[k - 1] + share * (false_alarms[k] - false_alarms[k - 1]))
 
     def precision(self, counts: ArrayLike | None = None) -> float:
-        """Average precision of finding the forged: the precision at each of them, in order of the scores."""
+        """Average precision with forged as the positive class."""
         real, forged = self._from_the_top(counts)
         if not forged[-1]:
             return NAN
@@ -99,15 +100,15 @@ class BinaryScores:
         return float((np.diff(forged) * forged[1:] / seen).sum() / forged[-1])
 
     def best_threshold(self) -> float:
-        """The threshold of the largest balanced accuracy, halfway between two scores; of equals the highest."""
+        """The threshold with the largest balanced accuracy, halfway between two scores; the highest of ties."""
         false_alarms, hits = self.roc()
-        best = int(np.argmax((hits - false_alarms)[1:]))  # the first is the highest; calling none forged is no choice
-        k = len(self.values) - 1 - best  # the lowest score that is called forged
+        best = int(np.argmax((hits - false_alarms)[1:]))  # argmax takes the highest threshold; infinity is excluded
+        k = len(self.values) - 1 - best  # the lowest score that counts as forged
         halfway = float(self.values[k] / 2 + self.values[k - 1] / 2) if k else float(self.values[0])
         return halfway if k and halfway > self.values[k - 1] else float(self.values[k])
 
     def _from_the_top(self, counts: ArrayLike | None) -> tuple[Float64Array, Float64Array]:
-        """How many real and forged videos lie at or above each score, highest first, none to begin with."""
+        """Number of real and forged videos at or above each score, highest first, starting with none."""
         weights = _weights(counts, len(self.places))
         sums = [
             np.bincount(self.places, weights * kind, minlength=len(self.values)) for kind in (~self.forged, self.forged)
@@ -118,10 +119,10 @@ class BinaryScores:
 
 @dataclass(frozen=True)
 class Reliability:
-    """What happened where so much was said: one entry for each bin that holds a video."""
+    """Reliability diagram: one entry per non-empty bin."""
 
-    said: Float64Array  # (b,) mean probability
-    happened: Float64Array  # (b,) share of forged videos
+    predicted: Float64Array  # (b,) mean probability
+    observed: Float64Array  # (b,) share of forged videos
     n_videos: Float64Array  # (b,)
 
 
@@ -131,12 +132,12 @@ def roc_curve(
     """The ROC curve.
 
     Args:
-        scores: (n,) one for each video.
-        truth: (n,) true where it is forged.
-        counts: (n,) how often each video was drawn; once if not given.
+        scores: (n,) one per video.
+        truth: (n,) true for forged.
+        counts: (n,) how often each video was drawn; default: once.
 
     Returns:
-        False alarms, hits (both shares) and thresholds, (m + 1,) each, for the m different scores from the highest on;
+        False-alarm rate, hit rate and thresholds, (m + 1,) each, for the m distinct scores from the highest on;
         the first threshold is infinite.
 
     Raises:
@@ -160,9 +161,9 @@ def eer(scores: ArrayLike, truth: ArrayLike, counts: ArrayLike | None = None) ->
 
 
 def score_precision(scores: ArrayLike, truth: ArrayLike, counts: ArrayLike | None = None) -> float:
-    """Average precision of one score for each video, 0..1; arguments and errors as `roc_curve`.
+    """Average precision of video-level scores, 0..1; arguments and errors as `roc_curve`.
 
-    Not `average_precision`, which rates segments.
+    Not to be confused with `average_precision` of segments.
 
     >>> round(score_precision([0.9, 0.8, 0.7, 0.2], [True, False, True, False]), 4)
     0.8333
@@ -171,7 +172,7 @@ def score_precision(scores: ArrayLike, truth: ArrayLike, counts: ArrayLike | Non
 
 
 def best_threshold(scores: ArrayLike, truth: ArrayLike) -> float:
-    """The threshold of the largest balanced accuracy: halfway between two scores, of equally good ones the highest.
+    """The threshold with the largest balanced accuracy: halfway between two scores, the highest of ties.
 
     Arguments and errors as `roc_curve`.
 
@@ -182,7 +183,7 @@ def best_threshold(scores: ArrayLike, truth: ArrayLike) -> float:
 
 
 def accuracy(scores: ArrayLike, truth: ArrayLike, threshold: float, counts: ArrayLike | None = None) -> float:
-    """Share of the videos that are called what they are, with "forged" from the threshold on.
+    """Share of correctly classified videos, where scores from the threshold on count as forged.
 
     Raises:
         DataError: the lengths differ or a score is NaN.
@@ -195,9 +196,9 @@ def accuracy(scores: ArrayLike, truth: ArrayLike, threshold: float, counts: Arra
 
 
 def balanced_accuracy(scores: ArrayLike, truth: ArrayLike, threshold: float, counts: ArrayLike | None = None) -> float:
-    """Mean of the accuracies over the forged and over the real videos, whatever their numbers.
+    """Mean of the accuracies on forged and on real videos, independent of their numbers.
 
-    Arguments and errors as `accuracy`; NaN where one of the kinds is missing.
+    Arguments and errors as `accuracy`; NaN if one class is missing.
 
     >>> balanced_accuracy([0.9, 0.9, 0.9, 0.9], [True, True, True, False], 0.5)
     0.5
@@ -209,7 +210,7 @@ def balanced_accuracy(scores: ArrayLike, truth: ArrayLike, threshold: float, cou
 
 
 def brier(probabilities: ArrayLike, truth: ArrayLike, counts: ArrayLike | None = None) -> float:
-    """Mean squared distance of the probability of "forged" from what is true.
+    """Brier score: mean squared error of the probability of "forged".
 
     Raises:
         DataError: the lengths differ or a probability is NaN.
@@ -225,12 +226,12 @@ def brier(probabilities: ArrayLike, truth: ArrayLike, counts: ArrayLike | None =
 def expected_calibration_error(
     probabilities: ArrayLike, truth: ArrayLike, counts: ArrayLike | None = None, n_bins: int = N_BINS
 ) -> float:
-    """How far, on average, what happened lies from what was said: 0 is best.
+    """Expected calibration error: mean absolute difference of predicted and observed share of fakes; 0 is best.
 
     Args:
         probabilities: (n,) of being forged.
         truth: (n,) true where the video is forged.
-        counts: (n,) how often each video was drawn; once if not given.
+        counts: (n,) how often each video was drawn; default: once.
         n_bins: of equal width, over 0..1.
 
     Raises:
@@ -240,22 +241,22 @@ def expected_calibration_error(
     0.05
     """
     bins = reliability(probabilities, truth, counts, n_bins)
-    return _mean(np.abs(bins.said - bins.happened), bins.n_videos)
+    return _mean(np.abs(bins.predicted - bins.observed), bins.n_videos)
 
 
 def reliability(
     probabilities: ArrayLike, truth: ArrayLike, counts: ArrayLike | None = None, n_bins: int = N_BINS
 ) -> Reliability:
-    """What is behind `expected_calibration_error`, for a diagram; arguments and errors as there."""
+    """The bins of `expected_calibration_error`, for a diagram; arguments and errors as there."""
     numbers, forged = _probabilities(probabilities, truth)
     weights = _weights(counts, len(numbers))
     places = np.minimum((numbers * n_bins).astype(np.int64), n_bins - 1)
-    n_videos, said, happened = (
+    n_videos, predicted, observed = (
         np.bincount(places, each, minlength=n_bins).astype(np.float64)
         for each in (weights, weights * numbers, weights * forged)
     )
-    held = n_videos > 0
-    return Reliability(said[held] / n_videos[held], happened[held] / n_videos[held], n_videos[held])
+    filled = n_videos > 0
+    return Reliability(predicted[filled] / n_videos[filled], observed[filled] / n_videos[filled], n_videos[filled])
 
 
 def _checked(scores: ArrayLike, truth: ArrayLike) -> tuple[Float64Array, BoolArray]:
@@ -278,7 +279,12 @@ def _probabilities(probabilities: ArrayLike, truth: ArrayLike) -> tuple[Float64A
 def _weights(counts: ArrayLike | None, n: int) -> Float64Array:
     weights = np.ones(n) if counts is None else np.asarray(counts, dtype=np.float64).ravel()
     if weights.shape != (n,):
-        raise DataError("counts", expected=f"one for each of {n} videos", got=str(weights.size), remedy="draw anew")
+        raise DataError(
+            "counts",
+            expected=f"one for each of {n} videos",
+            got=str(weights.size),
+            remedy="pass counts of the same length",
+        )
     return weights
 
 

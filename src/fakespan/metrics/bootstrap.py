@@ -1,4 +1,4 @@
-"""How far a number would move with other videos of the same kind: the percentile bootstrap."""
+"""Percentile bootstrap intervals over videos."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def bootstrap_interval(
     """Percentile bootstrap interval of a statistic of n videos.
 
     Args:
-        statistic: gets (n,) counts, how often each video was drawn, and gives the statistic of that draw, for instance
-            `lambda counts: matches.average_precision(0.5, counts)`. NaN leaves a draw out.
-        n: how many videos there are.
+        statistic: takes (n,) counts, how often each video was drawn, and returns the statistic of that draw, for
+            instance `lambda counts: matches.average_precision(0.5, counts)`. Draws with NaN are ignored.
+        n: number of videos.
         level: share of the draws inside the interval.
-        n_resamples: how many draws.
-        seed: of the draws; the same seed gives the same interval.
+        n_resamples: number of draws.
+        seed: seed of the draws; the same seed gives the same interval.
 
     Returns:
-        The interval's two ends.
+        Lower and upper end of the interval.
 
     Raises:
-        DataError: there is no video, or no draw gave a number.
+        DataError: there are no videos, or all draws gave NaN.
 
     >>> values = np.array([0.2, 0.4, 0.6, 0.8])
     >>> low, high = bootstrap_interval(lambda counts: float(counts @ values / 4), 4)
@@ -38,10 +38,10 @@ def bootstrap_interval(
     True
     """
     if n < 1:
-        raise DataError("bootstrap", expected="at least one video", got=str(n), remedy="rate a set with videos")
+        raise DataError("bootstrap", expected="at least one video", got=str(n), remedy="evaluate a set with videos")
     found = interval([statistic(counts) for counts in draws(n, n_resamples, seed)], level)
     if np.isnan(found).any():
-        raise DataError("bootstrap", expected="a number", got="none in any draw", remedy="rate a larger set")
+        raise DataError("bootstrap", expected="a number", got="none in any draw", remedy="evaluate a larger set")
     return found
 
 
@@ -53,7 +53,7 @@ def draws(n: int, n_resamples: int, seed: int = 0) -> Iterator[Int64Array]:
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """The middle share of the values, NaN left out; NaN, NaN where none is left."""
+    """The central share of the values, ignoring NaN; NaN, NaN if none is left."""
     numbers = np.asarray(values, dtype=np.float64)
     numbers = numbers[~np.isnan(numbers)]
     if not len(numbers):

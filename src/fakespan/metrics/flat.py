@@ -1,8 +1,8 @@
-"""Proposals and labels of many videos laid end to end: what readers give and metrics take, without a list per video.
+"""Proposals and labels of many videos in concatenated arrays: the common format of readers and metrics.
 
 Contract: seconds, float32. Each is a mapping from a video's name to its (n, 3) score, start, end or (m, 2) start, end,
-so whatever takes a dict of arrays takes it too. Why float32: the published evaluators compute in it, so that their ties
-are ties here.
+so it can be used like a dict of arrays. float32, because the published evaluators compute in it: their ties are ties
+here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Labels", "Proposals", "lay_out"]
 
 
 class _Flat(Mapping[str, Float32Array]):
-    """What both have in common: V names, each with a run of the columns."""
+    """Common base: V names, each with a range of rows."""
 
     names: tuple[str, ...]
     offsets: Int64Array
@@ -35,7 +35,7 @@ class _Flat(Mapping[str, Float32Array]):
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Name -> its place in `names`."""
+        """Name -> index in `names`."""
         return {name: k for k, name in enumerate(self.names)}
 
     def __getitem__(self, name: str) -> Float32Array:
@@ -56,7 +56,7 @@ class _Flat(Mapping[str, Float32Array]):
         return f"{type(self).__name__}({len(self.names)} videos, {int(self.offsets[-1])} rows)"
 
     def taken(self, names: tuple[str, ...]) -> tuple[Int64Array, list[Float32Array]]:
-        """Offsets and columns for these names in their order; an unknown one has no rows."""
+        """Offsets and columns for these names in their order; unknown names have no rows."""
         places = np.array([self.index.get(name, -1) for name in names], dtype=np.int64)
         begins = self.offsets[places] * (places >= 0)
         lengths = np.where(places >= 0, np.diff(self.offsets, append=0)[places], 0)
@@ -67,7 +67,7 @@ class _Flat(Mapping[str, Float32Array]):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Proposals(_Flat):
-    """Proposals of V videos, P in all, each video's in the order of its list; [name] gives (n, 3).
+    """Proposals of V videos, P in total, in the order of each video's list; [name] gives (n, 3).
 
     >>> found = Proposals.of({"a": [[0.9, 1, 2], [0.8, 4, 5]], "b": []})
     >>> found["a"].shape, found["b"].shape, found.n_proposals
@@ -82,7 +82,7 @@ class Proposals(_Flat):
 
     @classmethod
     def of(cls, tables: Mapping[str, ArrayLike]) -> Proposals:
-        """Lays (n, 3) tables of score, start, end in seconds end to end.
+        """Concatenate (n, 3) tables of score, start, end in seconds.
 
         Raises:
             DataError: a table is not of that shape.
@@ -94,21 +94,21 @@ class Proposals(_Flat):
 
     @property
     def columns(self) -> tuple[Float32Array, ...]:
-        """Score, start and end of all."""
+        """Score, start and end of all proposals."""
         return self.score, self.start_s, self.end_s
 
     @property
     def n_proposals(self) -> int:
-        """Of all videos."""
+        """All rows."""
         return len(self.score)
 
     @cached_property
     def tally(self) -> Tally:
-        """Places of a few by their scores."""
+        """For ranks of a few scores among all."""
         return Tally(self.score)
 
     def ordered(self, names: tuple[str, ...]) -> Proposals:
-        """Those of these videos, in this order; a video without proposals has none."""
+        """The proposals of these videos, in this order; a video without proposals has none."""
         if names == self.names:
             return self
         offsets, columns = self.taken(names)
@@ -117,7 +117,7 @@ class Proposals(_Flat):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Labels(_Flat):
-    """Forged spans of V videos, L in all, in the order of the metadata; [name] gives (m, 2).
+    """Forged spans of V videos, L in total, in the order of the metadata; [name] gives (m, 2).
 
     >>> Labels.of({"a": [[1, 2], [4, 5]], "b": []})
     Labels(2 videos, 2 rows)
@@ -130,7 +130,7 @@ class Labels(_Flat):
 
     @classmethod
     def of(cls, tables: Mapping[str, ArrayLike]) -> Labels:
-        """Lays (m, 2) tables of start and end in seconds end to end.
+        """Concatenate (m, 2) tables of start and end in seconds.
 
         Raises:
             DataError: a table is not of that shape.
@@ -142,20 +142,20 @@ class Labels(_Flat):
 
     @property
     def columns(self) -> tuple[Float32Array, ...]:
-        """Start and end of all."""
+        """Start and end of all labels."""
         return self.start_s, self.end_s
 
     @property
     def n_labels(self) -> int:
-        """Of all videos."""
+        """All rows."""
         return len(self.start_s)
 
 
 def lay_out(tables: Mapping[str, ArrayLike], n_columns: int, what: str) -> tuple[Float64Array, Int64Array]:
-    """The tables end to end, (sum of n, n_columns), and where each begins (V + 1,).
+    """Concatenate tables: (sum of n, n_columns), and the offsets (V + 1,).
 
     Raises:
-        DataError: a table has another shape, or something that is no number in it.
+        DataError: a table has another shape or contains values that are not numbers.
     """
     parts = [_table(name, table, n_columns, what) for name, table in tables.items()]
     offsets = np.zeros(len(parts) + 1, dtype=np.int64)
@@ -168,8 +168,8 @@ def _table(name: str, values: ArrayLike, n_columns: int, what: str) -> Float64Ar
     try:
         table = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        wanted = f"numbers (n, {n_columns})"
-        raise DataError(f"{what} of {name}", expected=wanted, got=str(error)[:80], remedy=remedy) from error
+        expected = f"numbers (n, {n_columns})"
+        raise DataError(f"{what} of {name}", expected=expected, got=str(error)[:80], remedy=remedy) from error
     if table.size == 0 and table.ndim < 3:
         return np.zeros((0, n_columns))
     if table.ndim != 2 or table.shape[1] != n_columns:
@@ -178,6 +178,6 @@ def _table(name: str, values: ArrayLike, n_columns: int, what: str) -> Float64Ar
 
 
 def _singles(table: Float64Array) -> Float32Array:
-    """Its columns one after the other, in float32; what that cannot hold becomes infinite."""
+    """The columns in float32; values beyond its range become infinite."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(table.T, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Right proposals, and all, up to each right one, for any draw of the videos: what AP and its bootstrap need.
+"""Cumulative counts of true positives and of all proposals for resampled videos, for AP and its bootstrap.
 
-Contract: the proposals, best first, are cut after each that is right by any of some matches. A draw then costs one sum
-per cut, not one cumulative sum over all for each way and IoU.
+Contract: the proposals, best first, are cut after each true positive of any of the matches. A resample then costs one
+sum per cut, instead of a cumulative sum over all proposals for each method and IoU threshold.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["HitCounts"]
 
 
 class HitCounts:
-    """Where the right proposals of some matches of the same pairs stand among all, best first.
+    """Ranks of the true positives of several matches of the same pairs among all proposals, best first.
 
     >>> from fakespan.metrics import match_proposals
     >>> found = {"a": [[0.9, 1, 2], [0.8, 5, 6]], "b": [[0.7, 3, 4]]}
@@ -33,13 +33,13 @@ class HitCounts:
         self._ends = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *ranks]))
         n = int(self._ends[-1]) + 1 if len(self._ends) else 0
         pairs = self.matches[0].pairs
-        self._video = pairs.video_by_score[:n].astype(np.intp)  # (n,) those after the last right one do not matter
-        self._weights = np.empty(n, dtype=np.int32)  # used again by each draw
+        self._video = pairs.video_by_score[:n].astype(np.intp)  # (n,) those after the last true positive do not matter
+        self._weights = np.empty(n, dtype=np.int32)  # reused by each draw
         self._places = [np.searchsorted(self._ends, rank) for rank in ranks]
         self._right = [self._video[rank] for rank in ranks]
 
     def steps(self, counts: ArrayLike) -> Iterator[tuple[Matches, float, Int64Array, Int64Array]]:
-        """For each of the matches and its thresholds: right proposals, and all, up to and with each right one.
+        """For each of the matches and thresholds: true positives, and all proposals, up to each true positive.
 
         Args:
             counts: (V,) how often each video is taken.
@@ -53,7 +53,7 @@ class HitCounts:
             yield way, threshold, np.cumsum(weights[is_taken], dtype=np.int64), seen[places[is_taken]]
 
     def _seen(self, counts: Int32Array) -> Int64Array:
-        """Proposals up to and with each cut."""
+        """Number of proposals up to and including each cut."""
         if not len(self._ends):
             return self._ends
         np.take(counts, self._video, out=self._weights, mode="clip")  # clip: numpy copies otherwise

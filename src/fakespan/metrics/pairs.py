@@ -1,8 +1,8 @@
-"""Which proposals overlap which labels enough to matter: computed once, read by every metric.
+"""Overlapping pairs of proposals and labels, computed once for all metrics.
 
 Contract: `Pairs.of` gives each (label, proposal) of one video whose IoU reaches a floor, in the order of the labels and
-within a label in the order of its video's list. All in float32: where an IoU equals a threshold, rounding decides on
-which side it falls, and only float32 rounds the published way.
+within a label in the order of its video's list. Everything is float32: if an IoU equals a threshold, rounding decides
+on which side it falls, and only float32 rounds as in the published evaluators.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class Pairs:
 
     @classmethod
     def of(cls, proposals: Mapping[str, ArrayLike], labels: Mapping[str, ArrayLike], floor: float = 0.5) -> Pairs:
-        """Finds the pairs whose IoU is at least `floor`.
+        """Find the pairs whose IoU is at least `floor`.
 
         Args:
-            proposals: name -> (n, 3) score, begin, end in seconds; best as `Proposals`. Videos that `labels` does not
-                name are left out, and one that it names without proposals has none.
-            labels: name -> (m, 2) start and end in seconds; best as `Labels`.
+            proposals: name -> (n, 3) score, begin, end in seconds; preferably `Proposals`. Videos that are not in
+                `labels` are ignored; missing videos have no proposals.
+            labels: name -> (m, 2) start and end in seconds; preferably `Labels`.
             floor: above 0.
 
         Raises:
-            DataError: a wrong shape or NaN, no label at all, or no video of `labels` has proposals.
+            DataError: a wrong shape or NaN, no labels, or no video of `labels` has proposals.
         """
         truth = Labels.of(labels)
         if truth.names and not any(name in proposals for name in truth.names):
@@ -53,9 +53,9 @@ class Pairs:
         found = Proposals.of(proposals).ordered(truth.names)
         for what, values in (("proposals", found.columns), ("labels", truth.columns)):
             if any(np.isnan(column).any() for column in values):
-                raise DataError(what, expected="numbers", got="NaN", remedy="leave out what has no score or time")
+                raise DataError(what, expected="numbers", got="NaN", remedy="remove proposals without a score or time")
         if truth.n_labels == 0:
-            raise DataError("labels", expected="at least one forged span", got="none", remedy="rate fakes as well")
+            raise DataError("labels", expected="at least one forged span", got="none", remedy="include fakes")
         video = np.repeat(np.arange(len(truth.names)), np.diff(truth.offsets))
         blocks = [_overlaps(found, truth, video, part, max(floor, 1e-9)) for part in _blocks(found, video)]
         label, proposal, share = (np.concatenate(column) for column in zip(*blocks, strict=True))
@@ -63,12 +63,12 @@ class Pairs:
 
     @property
     def rank(self) -> Int64Array:
-        """(M,) the proposal's place in its video's list, from 0."""
+        """(M,) index of the proposal in its video's list."""
         return self.proposal - self.proposals.offsets[self.video]
 
     @cached_property
     def order(self) -> Int64Array:
-        """(P,) proposals, best score first; equal ones in the order given."""
+        """(P,) proposals, best score first; ties in input order."""
         return best_first(self.proposals.score)
 
     @cached_property
@@ -79,7 +79,7 @@ class Pairs:
 
 
 def _blocks(found: Proposals, video: Int64Array) -> Iterator[slice]:
-    """Labels in runs of about BLOCK pairs with all their videos' proposals."""
+    """Blocks of labels with about BLOCK pairs of labels and proposals each."""
     ends = np.cumsum(np.diff(found.offsets)[video])
     first = 0
     while first < len(ends):
@@ -104,7 +104,7 @@ def _overlaps(
 
 
 def _shares(start_a: Float32Array, end_a: Float32Array, start_b: Float32Array, end_b: Float32Array) -> Float32Array:
-    """IoU of overlapping spans, 0 of others. The union is taken from end to end, as published: it rounds otherwise."""
+    """IoU of overlapping spans, 0 for others. The union is taken from end to end, which rounds as published."""
     shared = np.maximum(np.minimum(end_a, end_b) - np.maximum(start_a, start_b), 0)
     union = np.maximum(end_a, end_b) - np.minimum(start_a, start_b)
     shares: Float32Array = shared / np.maximum(union, np.finfo(np.float32).tiny)
@@ -112,14 +112,14 @@ def _shares(start_a: Float32Array, end_a: Float32Array, start_b: Float32Array, e
 
 
 def claim(pairs: Pairs, chosen: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """In each video the first pair is made, then the first of those left whose label and proposal are both free ...
+    """Greedy matching: in each video take the first pair, then the next whose label and proposal are both free ...
 
     Args:
-        pairs: of which some may be made.
-        chosen: (n,) their indices, in the order in which they may be made; a video's stand together.
+        pairs: the candidate pairs.
+        chosen: (n,) their indices in order of preference, grouped by video.
 
     Returns:
-        Labels and proposals of the pairs made, (k,) each.
+        Labels and proposals of the matched pairs, (k,) each.
     """
     is_free_label = np.ones(pairs.labels.n_labels, dtype=bool)
     is_free_proposal = np.ones(pairs.proposals.n_proposals, dtype=bool)

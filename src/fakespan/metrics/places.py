@@ -1,6 +1,6 @@
-"""In which place each score stands among all, best first; equal ones in the order given.
+"""Ranks of scores among all, best first; ties in input order.
 
-Contract: float32 in, whole numbers out, exact. `Tally` is for the places of a few among many, which takes no sort.
+Contract: float32 in, exact integers out. `Tally` finds the ranks of a few among many without sorting.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ __all__ = ["BLOCK", "Tally", "best_first"]
 
 
 BLOCK = 1 << 16
-"""Numbers worked on at a time: what an operation leaves is still in the processor's cache for the next one."""
+"""Block size: intermediate results stay in the processor's cache."""
 FINE = 1 << 20
-"""Steps of a tally: as many as there are proposals in a large set, and few enough to stay in the cache."""
+"""Bins of a tally: about the number of proposals of a large set, and small enough for the cache."""
 
 
 def best_first(scores: Float32Array) -> Int64Array:
-    """Indices, best score first, equal ones in the order given: a stable sort as one of unique whole numbers.
+    """Indices, best score first, ties in input order: a stable sort by unique integer keys.
 
     >>> best_first(np.array([0.5, 0.9, 0.5], dtype=np.float32)).tolist()
     [1, 0, 2]
@@ -34,7 +34,7 @@ def best_first(scores: Float32Array) -> Int64Array:
 
 
 class Tally:
-    """How many scores lie in each of FINE equal steps from the best to the worst.
+    """Histogram of the scores in FINE equal bins from the best to the worst.
 
     >>> Tally(np.array([0.5, 0.9, 0.5, 0.7], dtype=np.float32)).places(np.array([0, 2])).tolist()
     [2, 3]
@@ -52,7 +52,7 @@ class Tally:
         self._ends = np.cumsum(n_in_step, out=n_in_step)
 
     def places(self, chosen: Int64Array) -> Int64Array:
-        """How many scores come before each chosen one; only those that share a step with one are sorted."""
+        """Number of scores before each chosen one; only scores in the same bins are sorted."""
         if not len(chosen):
             return chosen
         if not self._is_finite:
@@ -68,7 +68,7 @@ class Tally:
         return places[np.searchsorted(near, chosen)]
 
     def _near(self, chosen: Int64Array) -> Int64Array:
-        """Those in the steps of the chosen ones."""
+        """The scores in the bins of the chosen ones."""
         is_wanted = np.zeros(FINE, dtype=bool)
         is_wanted[self._steps(self.scores[chosen])] = True
         parts = (self.scores[begin : begin + BLOCK] for begin in range(0, len(self.scores), BLOCK))
@@ -76,6 +76,6 @@ class Tally:
         return np.concatenate(near)
 
     def _steps(self, scores: Float32Array) -> Int64Array:
-        """In which step, best first, each score lies."""
+        """Bin of each score, best first."""
         steps: Int64Array = ((self._high - scores) / self._width * np.float32(FINE - 1)).astype(np.int64)
         return steps

@@ -1,4 +1,4 @@
-"""AP at an IoU: as the published evaluators of LAV-DF and AV-Deepfake1M compute it, and the ActivityNet way."""
+"""AP at an IoU threshold: as in the published evaluators of LAV-DF and AV-Deepfake1M, and as in ActivityNet."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def average_precision(
     labels: Mapping[str, ArrayLike],
     iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
 ) -> dict[float, float]:
-    """AP@IoU: area under the interpolated precision-recall curve of all videos' proposals, best first.
+    """AP@IoU: area under the interpolated precision-recall curve of the proposals of all videos, best first.
 
     Within a video the labels, in their order, each claim the first proposal, in the order of its list, that is not yet
     claimed and whose IoU is strictly above the threshold. Proposals of equal score (in float32) keep the order of the
-    videos in `labels`. As in the published evaluator the curve begins at the first proposal, not at recall 0: a right
-    first proposal adds no area of its own, and a perfect result of n labels gets 1 - 1/n.
+    videos in `labels`. As in the published evaluator the curve begins at the first proposal, not at recall 0: if that
+    is a true positive it adds no area, and a perfect result with n labels gets 1 - 1/n.
 
     Args:
         proposals: name -> (n, 3) score, begin, end in seconds.
         labels: name -> (m, 2) start and end in seconds.
-        iou_thresholds: the IoUs asked for (AV-Deepfake1M adds 0.9).
+        iou_thresholds: the thresholds (AV-Deepfake1M adds 0.9).
 
     Returns:
         Threshold -> AP in 0..1.
 
     Raises:
-        DataError: an array has the wrong shape, there is no label, or no video of `labels` has proposals.
+        DataError: an array has the wrong shape, there are no labels, or no video of `labels` has proposals.
 
     >>> average_precision({"a": [[0.9, 1, 2], [0.8, 4, 5]]}, {"a": [[1, 2], [4, 5]]}, [0.5])
     {0.5: 0.5}
@@ -52,11 +52,11 @@ def activitynet_average_precision(
     labels: Mapping[str, ArrayLike],
     iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
 ) -> dict[float, float]:
-    """AP@IoU the way of the ActivityNet detection benchmark (arXiv 1808.03766), for one class.
+    """AP@IoU as in the ActivityNet detection benchmark (arXiv 1808.03766), for one class.
 
-    The proposals of all videos, best score first, each take the free label of their video that they overlap most, if
-    that IoU is at least the threshold; those that get none are wrong. Precision is interpolated and the area begins at
-    recall 0, so a perfect result gets 1. Deviation: float32 as everywhere here, and equal scores keep their order.
+    The proposals of all videos, best score first, each take the unclaimed label of their video with the largest IoU, if
+    that is at least the threshold; the others are false positives. Precision is interpolated and the area begins at
+    recall 0, so a perfect result gets 1. Deviation: float32 as everywhere here, and ties keep their order.
 
     Args, Returns and Raises as `average_precision`.
 
@@ -70,7 +70,7 @@ def activitynet_average_precision(
 def match_proposals(
     proposals: Mapping[str, ArrayLike], labels: Mapping[str, ArrayLike], iou_thresholds: Sequence[float]
 ) -> Matches:
-    """Lets the labels claim their proposals at every threshold (see `average_precision`).
+    """Match labels to proposals at every threshold (see `average_precision`).
 
     Raises:
         DataError: as `average_precision`.
@@ -79,13 +79,13 @@ def match_proposals(
 
 
 def match_pairs(pairs: Pairs, iou_thresholds: Sequence[float]) -> Matches:
-    """The same with the overlaps at hand, which must reach down to the lowest threshold."""
+    """The same for precomputed pairs, whose floor must not exceed the lowest threshold."""
     made = {t: claim(pairs, np.flatnonzero(pairs.share > np.float32(t))) for t in iou_thresholds}
     return Matches(pairs, *_apart(made))
 
 
 def match_activitynet(pairs: Pairs, iou_thresholds: Sequence[float]) -> Matches:
-    """Lets the proposals, best first, take their labels (see `activitynet_average_precision`)."""
+    """Match proposals, best first, to labels (see `activitynet_average_precision`)."""
     order = np.lexsort((pairs.label, -pairs.share, pairs.proposal, -pairs.proposals.score[pairs.proposal], pairs.video))
     made = {t: claim(pairs, order[pairs.share[order] >= np.float32(t)]) for t in iou_thresholds}
     return Matches(pairs, *_apart(made), from_zero=True)
@@ -99,48 +99,48 @@ def _apart(
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Which proposals are right at each IoU; made once, read by AP, its curve and its bootstrap."""
+    """The true positives at each IoU threshold, computed once for AP, its curve and its bootstrap."""
 
     pairs: Pairs
-    labels: dict[float, Int64Array]  # IoU threshold -> labels that were found
-    right: dict[float, Int64Array]  # IoU threshold -> the proposals that found them, in the same order
+    labels: dict[float, Int64Array]  # IoU threshold -> matched labels
+    right: dict[float, Int64Array]  # IoU threshold -> their proposals, in the same order
     from_zero: bool = False  # the area begins at recall 0, not at the first proposal
 
     @cached_property
     def n_labels(self) -> Int64Array:
-        """(V,) labels of each video."""
+        """(V,) number of labels of each video."""
         return np.diff(self.pairs.labels.offsets)
 
     @cached_property
     def ranks(self) -> dict[float, Int64Array]:
-        """IoU threshold -> how many proposals score better than each right one, ascending."""
+        """IoU threshold -> rank of each true positive, ascending."""
         together = np.concatenate([np.zeros(0, dtype=np.int64), *self.right.values()])
         ends = np.cumsum([len(right) for right in self.right.values()])
         places = np.split(self.pairs.proposals.tally.places(together), ends[:-1])
         return {t: np.sort(of_right) for t, of_right in zip(self.right, places, strict=True)}
 
     def hits(self, threshold: float) -> BoolArray:
-        """(P,) whether each proposal is right, best score first."""
+        """(P,) whether each proposal is a true positive, best score first."""
         flags = np.zeros(self.pairs.proposals.n_proposals, dtype=bool)
         flags[self.ranks[threshold]] = True
         return flags
 
     def average_precision(self, threshold: float, counts: ArrayLike | None = None) -> float:
-        """AP at one of the thresholds matched; `counts` (V,) says how often each video is taken (default: once).
+        """AP at one of the matched thresholds; `counts` (V,) is how often each video is drawn (default: once).
 
-        NaN when the videos taken have no label.
+        NaN if the drawn videos have no labels.
         """
         found, seen = self._steps(threshold) if counts is None else self.drawn(counts)[threshold]
         n_labels = self.n_labels.sum() if counts is None else self.n_labels @ np.asarray(counts)
         return self.area(found, seen, int(n_labels))
 
     def drawn(self, counts: ArrayLike) -> dict[float, tuple[Int64Array, Int64Array]]:
-        """For a draw of videos: threshold -> right proposals, and all, up to and with each right one."""
+        """For a draw of videos: threshold -> true positives, and all proposals, up to each true positive."""
         weights = np.take(np.asarray(counts, dtype=np.int32), self.pairs.video_by_score)
         return weigh(weights, self.ranks)
 
     def curve(self, threshold: float) -> tuple[Float64Array, Float64Array]:
-        """Recall and precision after each right proposal, best score first."""
+        """Recall and precision after each true positive, best score first."""
         found, seen = self._steps(threshold)
         return found / max(int(self.n_labels.sum()), 1), found / seen
 
@@ -148,9 +148,9 @@ class Matches:
         """Area under the interpolated precision over recall.
 
         Args:
-            found: right proposals up to and with each right one.
-            seen: proposals up to and with each right one. Precision only falls from there to the next right one, so
-                that these points hold every maximum.
+            found: true positives up to and including each true positive.
+            seen: proposals up to and including each true positive. Precision only falls until the next true positive,
+                so these points include every maximum.
             n_labels: recall 1; NaN is returned for 0.
         """
         if not n_labels:
@@ -160,7 +160,7 @@ class Matches:
         best_later = np.maximum.accumulate((found / seen)[::-1])[::-1]
         area = (np.diff(found, prepend=0) * best_later).sum()  # no BLAS: its threads cost more than they save
         if not self.from_zero and found[0] == seen[0]:
-            area -= best_later[0]  # right from the start: the published curve begins at the first proposal
+            area -= best_later[0]  # the published curve begins at the first proposal
         return float(area / n_labels)
 
     def _steps(self, threshold: float) -> tuple[Int64Array, Int64Array]:
@@ -169,7 +169,7 @@ class Matches:
 
 
 def weigh(weights: Int32Array, ranks: Mapping[float, Int64Array]) -> dict[float, tuple[Int64Array, Int64Array]]:
-    """Right proposals, and all, up to and with each right one, when each (best first) counts so often."""
+    """True positives, and all proposals, up to each true positive, with weighted proposals (best first)."""
     seen = np.cumsum(weights, dtype=np.int64)
     steps = {}
     for threshold, places in ranks.items():

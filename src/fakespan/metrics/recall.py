@@ -1,4 +1,4 @@
-"""AR at a number of proposals: how many labels the first few proposals of a video find."""
+"""Average recall of the first N proposals per video."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ RECALL_THRESHOLDS = tuple(k / 100 for k in range(50, 100, 5))
 def average_recall(
     proposals: Mapping[str, ArrayLike], labels: Mapping[str, ArrayLike], n_proposals: Sequence[int] = N_PROPOSALS
 ) -> dict[int, float]:
-    """AR@N: the share of labels that one of the first N proposals overlaps, averaged over IoU 0.5, 0.55 ... 0.95.
+    """AR@N: share of labels matched by one of the first N proposals, averaged over IoU 0.5, 0.55 ... 0.95.
 
-    A label is found when its best IoU among the first N proposals of its video, in the order of the list, is strictly
+    A label is matched if its best IoU among the first N proposals of its video, in the order of the list, is strictly
     above the threshold.
 
     Args:
         proposals: name -> (n, 3) score, begin, end in seconds.
         labels: name -> (m, 2) start and end in seconds.
-        n_proposals: the N asked for (AV-Deepfake1M: 50, 30, 20, 10, 5).
+        n_proposals: the values of N (AV-Deepfake1M: 50, 30, 20, 10, 5).
 
     Returns:
         N -> AR in 0..1.
@@ -56,6 +56,6 @@ def best_shares(pairs: Pairs, n_proposals: Sequence[int] = N_PROPOSALS) -> dict[
 
 
 def found_shares(best: Float32Array) -> Float64Array:
-    """(L,) the share of the thresholds at which each label is found."""
+    """(L,) share of the thresholds at which each label is matched."""
     thresholds = np.array(RECALL_THRESHOLDS, dtype=np.float32)
     return np.searchsorted(thresholds, best, side="left") / len(thresholds)

@@ -1,1 +1,1 @@
-"""What a reader is shown: JSON, CSV, WebVTT, a terminal timeline and one HTML page. Needs no torch."""
+"""Output formats of a scan: JSON, CSV, WebVTT, terminal, HTML page. Needs no torch."""

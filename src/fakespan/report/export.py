@@ -1,4 +1,4 @@
-"""Scans as files for other programs: JSON, CSV and WebVTT; and the way back from JSON.
+"""Export scans to JSON, CSV and WebVTT, and read them back from JSON.
 
 JSON, WebVTT and the page hold one scan each; CSV may hold several. Every field is described in docs/results.md.
 """
@@ -56,16 +56,16 @@ CSV_COLUMNS = (
     "verdict_threshold",
 )
 
-_FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the wide forms count in East Asian versions of Excel
+_FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width forms start formulas in East Asian Excel
 
 
 def json_text(scan: Scan) -> str:
-    """One scan as a JSON object of format `types.FORMAT`; ASCII, so that undecodable file names survive."""
+    """One scan as a JSON object of format `types.FORMAT`, in ASCII so that undecodable file names are preserved."""
     return json.dumps(scan.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def csv_text(scans: Scan | Sequence[Scan]) -> str:
-    """One row per segment under `CSV_COLUMNS`; a file without segments keeps one row, its segment's columns empty."""
+    """One row per segment with `CSV_COLUMNS`; a file without segments has one row with empty segment columns."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -86,11 +86,11 @@ def csv_text(scans: Scan | Sequence[Scan]) -> str:
 
 
 def vtt_text(scan: Scan) -> str:
-    """The suspected segments as captions, to be loaded beside the video; at the top, for the mouth to stay visible."""
+    """The suspected segments as captions at the top of the frame, so that the mouth stays visible."""
     blocks = ["WEBVTT", f"NOTE\nfakespan {_vtt(scan.fakespan_version)}: suspected segments of {_vtt(scan.file)}"]
     for number, segment in enumerate(in_order(scan), 1):
         start_ms = round(segment.start_s * 1000)
-        end_ms = max(round(segment.end_s * 1000), start_ms + 1)  # a cue must last
+        end_ms = max(round(segment.end_s * 1000), start_ms + 1)  # a cue must have a length
         what = {"audio": "sound", "visual": "picture", "both": "sound and picture"}[segment.modality]
         text = _vtt(f"suspected: {what} ({segment.score:.2f})")
         blocks.append(f"{number}\n{_vtt_time(start_ms)} --> {_vtt_time(end_ms)} line:0\n{text}")
@@ -98,17 +98,17 @@ def vtt_text(scan: Scan) -> str:
 
 
 def write_json(scan: Scan, path: Path) -> None:
-    """Write `json_text`. Raises UsageError when the path cannot be written."""
+    """Write `json_text`. Raises UsageError if the path cannot be written."""
     write_text(path, json_text(scan), [scan.file])
 
 
 def write_csv(scans: Scan | Sequence[Scan], path: Path) -> None:
-    """Write `csv_text` of one scan or of many. Raises UsageError when the path cannot be written."""
+    """Write `csv_text` of one scan or of many. Raises UsageError if the path cannot be written."""
     write_text(path, csv_text(scans), [scan.file for scan in _as_list(scans)])
 
 
 def write_vtt(scan: Scan, path: Path) -> None:
-    """Write `vtt_text`. Raises UsageError when the path cannot be written."""
+    """Write `vtt_text`. Raises UsageError if the path cannot be written."""
     write_text(path, vtt_text(scan), [scan.file])
 
 
@@ -118,11 +118,11 @@ WRITERS: dict[str, Callable[[Scan, Path], None]] = {
     "vtt": write_vtt,
     "html": write_html,
 }
-"""One writer per format; the key is also the file's ending."""
+"""Writer of each format; the key is also the file suffix."""
 
 
 def output_paths(files: Sequence[str], folder: Path, suffix: str) -> list[Path]:
-    """A path in the folder for each file's report, named after the file; files of one name are told apart.
+    """Output path for each file, named after the file; files with the same name are numbered.
 
     >>> [path.name for path in output_paths(["a/clip.mp4", "b/clip.mov"], Path("out"), "json")]
     ['clip.json', 'clip-2.json']
@@ -141,11 +141,11 @@ def output_paths(files: Sequence[str], folder: Path, suffix: str) -> list[Path]:
 
 
 def read_json(path: Path) -> Scan:
-    """The scan in a file of `write_json`. Raises DataError when it cannot be read or is none."""
+    """Read a scan written by `write_json`. Raises DataError if the file cannot be read or is not a scan."""
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         if not isinstance(record, dict):
-            raise ValueError("JSON without an object at its top")
+            raise ValueError("JSON whose top level is not an object")
         scan = Scan.from_dict(record)
         _check(scan, Scan, "scan")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -153,7 +153,7 @@ def read_json(path: Path) -> Scan:
             path,
             expected=f"a fakespan result ({FORMAT})",
             got=_reason(error),
-            remedy="make one with: fakespan scan FILE --out DIR",
+            remedy="create one with: fakespan scan FILE --out DIR",
         ) from error
     return scan
 
@@ -186,13 +186,13 @@ def _csv_segment(number: int, segment: Segment) -> dict[str, str]:
 
 
 def _cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: an apostrophe leads one that begins like it."""
+    """Prefix text that a spreadsheet would interpret as a formula with an apostrophe."""
     shown = printable(text)
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA_STARTS) else shown
 
 
 def _vtt(text: str) -> str:
-    return html.escape(printable(text), quote=False)  # turns --> into --&gt;, which no parser takes for an arrow
+    return html.escape(printable(text), quote=False)  # escapes -->, which is syntax in WebVTT
 
 
 def _vtt_time(time_ms: int) -> str:
@@ -201,21 +201,21 @@ def _vtt_time(time_ms: int) -> str:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"JSON with {name} for a number")
+    raise ValueError(f"JSON with the number {name}")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
-        return (error.strerror or "a file that cannot be read").lower()
+        return (error.strerror or "an unreadable file").lower()
     if isinstance(error, KeyError):
-        return f"a record without {error}"
+        return f"a record without the field {error}"
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-        return "a file that is no JSON"
-    return "JSON nested without end" if isinstance(error, RecursionError) else printable(str(error))
+        return "a file that is not JSON"
+    return "JSON nested too deeply" if isinstance(error, RecursionError) else printable(str(error))
 
 
 def _check(value: Any, hint: Any, where: str) -> None:
-    """Raise ValueError where a record read from disk holds something else than its class declares."""
+    """Raise ValueError if a record read from disk does not match the types that its class declares."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType) and dataclasses.is_dataclass(args[0]):
         hint = args[0] if value is not None else args[1]

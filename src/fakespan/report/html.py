@@ -1,7 +1,7 @@
-"""One self-contained page for a scan: video, timeline, curves and table; no network request, no library.
+"""A self-contained HTML page for a scan: video, timeline, curves and table; no network requests, no libraries.
 
-The page's own style and script are let through by their hashes in its content security policy; all text from the scan
-is escaped by the template. The video is linked by a relative path, or carried inside as a data URI.
+The content security policy allows only the page's own style and script, by their hashes; all text from the scan is
+escaped by the template. The video is linked by a relative path or embedded as a data URI.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from fakespan.types import FORMAT, FaceTrack, Scan, Segment
 __all__ = ["EMBED_LIMIT_MB", "render_html", "write_html"]
 
 EMBED_LIMIT_MB = 64
-"""Largest file that is embedded; browsers are slow or refuse with more."""
+"""Largest file to embed; larger pages are slow or fail in browsers."""
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render_html(scan: Scan, media_url: str | None = None) -> str:
-    """The page as text.
+    """Render the page as text.
 
     Args:
-        scan: what is shown.
-        media_url: where the browser finds the file: relative to the page, or a data URI; None: a page without player.
+        scan: the scan to show.
+        media_url: URL of the file, relative to the page, or a data URI; None: no player.
     """
     style, script = (_asset(name) for name in ("report.css", "report.js"))
     return (
@@ -72,10 +72,10 @@ def write_html(scan: Scan, path: Path, *, media: Path | None = None, embed: bool
     """Write the page.
 
     Args:
-        scan: what is shown.
-        path: the page.
-        media: the scanned file; None: where `scan.file` says, seen from the current folder.
-        embed: carry the file inside the page instead of linking it, so that the page can be sent on its own.
+        scan: the scan to show.
+        path: the page to write.
+        media: the scanned file; None: `scan.file`, relative to the current folder.
+        embed: embed the file in the page instead of linking it, so that the page can be sent by itself.
 
     Raises:
         UsageError: the page cannot be written, or the file is too large to embed or cannot be read.
@@ -107,12 +107,12 @@ def _hash(text: str) -> str:
 
 
 def _link(media: Path, page: Path) -> str:
-    """The file's URL seen from the page; absolute where no relative path exists (another drive)."""
+    """URL of the file relative to the page; absolute if no relative path exists (another drive)."""
     try:
         relative = os.path.relpath(media.resolve(), page.resolve().parent)
     except ValueError:
         return media.resolve().as_uri()
-    return "./" + quote(os.fsencode(relative.replace(os.sep, "/")))  # "./": a name like "data:x" stays a name
+    return "./" + quote(os.fsencode(relative.replace(os.sep, "/")))  # "./": a name like "data:x" is not a scheme
 
 
 def _data_uri(media: Path) -> str:
@@ -122,9 +122,9 @@ def _data_uri(media: Path) -> str:
     except OSError as error:
         raise UsageError(
             media,
-            expected="the scanned file, to embed it",
+            expected="the scanned file to embed",
             got=(error.strerror or str(error)).lower(),
-            remedy="run this where the file lies, or link it (no embed)",
+            remedy="run this in the folder of the file, or link it (no embed)",
         ) from error
     if size_mb > EMBED_LIMIT_MB:
         raise UsageError(
@@ -151,7 +151,7 @@ def _face(track: FaceTrack) -> dict[str, Any]:
 
 
 def _player_data(scan: Scan, media_url: str | None) -> dict[str, Any]:
-    """What the page's script needs to know; the template turns it into JSON that cannot end its script element."""
+    """Data for the page's script; the template encodes it as JSON that cannot end its script element."""
     return {
         "span": words.span_s(scan),
         "source": "inside it" if (media_url or "").startswith("data:") else words.printable(unquote(media_url or "")),

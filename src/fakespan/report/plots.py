@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: arrays in, a PNG out. Needs matplotlib (the extra `train`), and no screen."""
+"""Plots of an evaluation, from arrays to a PNG file. Needs matplotlib (the extra `train`) and no display."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ COLOURS = ("#1b6ca8", "#d1720d", "#3a8f4d", "#a03d8f", "#7a6a58")
 
 
 def plot_precision_recall(path: Path, curves: Mapping[float, tuple[ArrayLike, ArrayLike]]) -> Path:
-    """Precision over recall, a line for each IoU.
+    """Plot precision over recall, one line per IoU threshold.
 
     Args:
         path: the PNG to write.
-        curves: IoU -> recall and precision after each right proposal, best score first.
+        curves: IoU -> recall and precision after each true positive, best score first.
 
     Raises:
         UsageError: the file cannot be written.
@@ -39,7 +39,7 @@ def plot_precision_recall(path: Path, curves: Mapping[float, tuple[ArrayLike, Ar
 
 
 def plot_recall(path: Path, counts: Sequence[int], recalls: Sequence[float]) -> Path:
-    """AR over the number of proposals of a video; errors as `plot_precision_recall`."""
+    """Plot AR over the number of proposals per video; raises as `plot_precision_recall`."""
     figure, axes = _axes("Recall of the first proposals", "proposals of a video", "AR (IoU 0.5 to 0.95)")
     axes.plot(counts, recalls, color=COLOURS[0], linewidth=1.6, marker="o", markersize=3.5)
     axes.set_xscale("log")
@@ -51,7 +51,7 @@ def plot_recall(path: Path, counts: Sequence[int], recalls: Sequence[float]) -> 
 
 
 def plot_scores(path: Path, real: ArrayLike, forged: ArrayLike) -> Path:
-    """How the best scores of real and of forged videos lie; errors as `plot_precision_recall`."""
+    """Plot the distributions of the best scores of real and forged videos; raises as `plot_precision_recall`."""
     figure, axes = _axes("Best score of each video", "score", "share of its kind")
     parts = {"real": np.asarray(real, dtype=np.float64), "forged": np.asarray(forged, dtype=np.float64)}
     everything = np.concatenate([*parts.values(), [0.0, 1.0]])
@@ -68,7 +68,7 @@ def plot_scores(path: Path, real: ArrayLike, forged: ArrayLike) -> Path:
 
 
 def panels(titles: Sequence[str], x: str, y: str, n_columns: int = 2) -> tuple[Any, list[Any]]:
-    """A figure of so many panels, 900 x 600 pixels if there is one; raises MissingExtraError without matplotlib."""
+    """A figure with one panel per title (900 x 600 pixels for one); raises MissingExtraError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  a heavy optional library
         from matplotlib.figure import Figure  # noqa: PLC0415

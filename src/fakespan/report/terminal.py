@@ -1,6 +1,6 @@
-"""A scan for the terminal: verdict, facts, a timeline as wide as the window, a table of segments, notes.
+"""A scan rendered for the terminal: verdict, file properties, timeline, table of segments, notes.
 
-Only ASCII is used besides the bars, which fall back to ASCII too; colour is never the only sign.
+Only the bars use other characters than ASCII, and they fall back to it; colour is never the only cue.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _GUTTER = 10  # columns of the row names
 
 
 def render(scan: Scan) -> RenderableType:
-    """What `Console.print` shows of a scan; plain text without a terminal or with NO_COLOR."""
+    """A scan as a rich renderable; plain text without a terminal or with NO_COLOR."""
     parts: list[RenderableType] = [_Foreign(scan.file, "bold"), _verdict(scan)]
-    parts += [Text(said) for said in [words.whole(scan)] if said]
+    parts += [Text(line) for line in [words.whole(scan)] if line]
     parts += [_facts(scan), "", _Timeline(scan)]
     if scan.segments:
         parts += ["", _table(scan)]
@@ -83,14 +83,14 @@ def _where(scan: Scan, segment: Segment) -> str:
 
 
 def _note(note: str) -> Table:
-    grid = Table.grid()  # further lines hang under the first
+    grid = Table.grid()  # hanging indent
     grid.add_row("note: ", _Foreign(note))
     return grid
 
 
 @dataclass(frozen=True)
 class _Foreign:
-    """Text from outside: no markup, no control characters, nothing that the output cannot encode."""
+    """Untrusted text: no markup, no control characters, nothing that the output cannot encode."""
 
     text: str
     style: str = ""
@@ -103,7 +103,7 @@ class _Foreign:
 
 @dataclass(frozen=True)
 class _Timeline:
-    """One bar per modality over the whole width, ticks below. A cell that any part of a segment touches is filled."""
+    """One bar per modality over the full width, ticks below. A cell is filled if any part of a segment is in it."""
 
     scan: Scan
 

@@ -1,8 +1,8 @@
-"""The timeline of a scan as SVG: a row of segments per modality, the frame scores as curves, the threshold, ticks.
+"""The timeline of a scan as SVG: a row of segments per modality, frame scores as curves, threshold, ticks.
 
-Two parts stand side by side: a gutter with the rows' names, and a plot whose positions are shares of its width, so that
-the page can stretch the plot (zoom, narrow windows) without drawing anew. Curves are max-pooled first: a peak of one
-frame stays visible however long the file is. Text is escaped here; no style attribute is used (the page forbids them).
+It has two parts: a gutter with the row names, and a plot whose positions are relative to its width, so that the page
+can stretch the plot (zoom, narrow windows) without redrawing it. Curves are max-pooled first, so that a peak of one
+frame stays visible in a file of any length. Text is escaped here; no style attribute is used (the page forbids them).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from fakespan.types import Curve, FaceTrack, Scan, Segment
 __all__ = ["MAX_POINTS", "ZOOMS", "gutter", "plot", "pool", "svg", "write_svg", "zooms"]
 
 MAX_POINTS = 2000
-"""Points of a curve over the whole length of a file."""
+"""Maximum number of points of a curve."""
 ZOOMS = (1, 4, 16, 64)
-"""Magnifications for which ticks are drawn."""
+"""Zoom levels with their own ticks."""
 
 _STANDALONE_STYLE = """
 text{font:12px system-ui,sans-serif;fill:#44505c}.title{font-weight:600;font-size:14px;fill:#1b2229}
@@ -47,7 +47,7 @@ class _Row:
 
 
 def svg(scan: Scan, width: int = 960) -> str:
-    """The whole timeline as an SVG document of its own, for a slide or a README; width in pixels."""
+    """The timeline as a standalone SVG document, for instance for slides; width in pixels."""
     height = _height(scan) + 44
     label = f"{words.verdict(scan)}: {words.found(scan)}"
     return (
@@ -61,17 +61,17 @@ def svg(scan: Scan, width: int = 960) -> str:
 
 
 def write_svg(scan: Scan, path: Path) -> None:
-    """Write `svg`. Raises UsageError when the path cannot be written."""
+    """Write `svg`. Raises UsageError if the path cannot be written."""
     write_text(path, svg(scan), [scan.file])
 
 
 def gutter(scan: Scan) -> str:
-    """The names of the rows, as tall as the plot."""
+    """The row names, with the height of the plot."""
     return f'<svg class="gutter" width="64" height="{_height(scan)}" aria-hidden="true">{_gutter_marks(scan)}</svg>'
 
 
 def plot(scan: Scan) -> str:
-    """Rows, curves and ticks, as wide as its container; segments carry their number from 0 in `data-segment`."""
+    """Rows, curves and ticks, as wide as the container; `data-segment` is the index of a segment, from 0."""
     label = f"Timeline of {words.timecode(words.span_s(scan))}: {words.found(scan)}. The table lists the same segments."
     return (
         f'<svg class="plot" width="100%" height="{_height(scan)}" role="img" aria-label="{escape(label)}">'
@@ -80,9 +80,9 @@ def plot(scan: Scan) -> str:
 
 
 def pool(curve: Curve, span_s: float, n_most: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """(time in s, score) points of a curve, the largest score of each bin of span_s / n_most seconds.
+    """Points (time in s, score) of a curve: the largest score of each bin of span_s / n_most seconds.
 
-    Each peak keeps its own time, so that nothing moves; values are clamped to 0..1.
+    Each peak keeps its own time; values are clamped to 0..1.
     """
     size = max(1, math.ceil(span_s * curve.fps / n_most))
     points = []
@@ -172,7 +172,7 @@ def _face(track: FaceTrack, place: int, row: _Row, span_s: float) -> str:
 
 def _chart(scan: Scan, row: _Row, span_s: float) -> str:
     level = row.top + row.height * (1 - scan.threshold)
-    order = sorted(scan.curves, key=lambda curve: curve.modality != "fused")  # the filled one lies below
+    order = sorted(scan.curves, key=lambda curve: curve.modality != "fused")  # the filled curve is drawn first
     curves = "".join(_curve(curve, span_s) for curve in order)
     return (
         f'<svg y="{row.top}" width="100%" height="{row.height}" viewBox="0 0 {span_s:.3f} 1" '
@@ -197,12 +197,12 @@ def _ticks(span_s: float, bottom: int) -> str:
 
 
 def zooms(span_s: float) -> Sequence[int]:
-    """The magnifications that are of use: two seconds are shown at least."""
+    """The useful zoom levels: at least two seconds stay visible."""
     return [zoom for zoom in ZOOMS if zoom == 1 or span_s / zoom >= 2]
 
 
 def _tick_set(step_s: float, zoom: int, span_s: float, bottom: int) -> str:
-    """The ticks of one magnification; all but the first are hidden until the page asks for them."""
+    """The ticks of one zoom level; all but the first are hidden until the page shows them."""
     marks = []
     for k in range(int(span_s / step_s + 1e-9) + 1):
         share = k * step_s / span_s

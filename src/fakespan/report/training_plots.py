@@ -1,4 +1,4 @@
-"""Curves of a training run, from its logs: losses and learning rate over the steps."""
+"""Plots of a training run from its logs: losses and learning rate over the steps."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_run"]
 
-MAX_POINTS = 2000  # of a curve; more are averaged in groups
+MAX_POINTS = 2000  # per curve; more are averaged in groups
 Columns = dict[str, list[float]]
 
 
 def plot_run(folder: Path) -> list[Path]:
-    """Draw loss.png and learning_rate.png from log.csv and epochs.csv; gives what was drawn, nothing without logs.
+    """Plot loss.png and learning_rate.png from log.csv and epochs.csv; returns the paths, none without logs.
 
-    Raises MissingExtraError when matplotlib is not installed.
+    Raises MissingExtraError if matplotlib is not installed.
     """
     steps, epochs = _read(folder / "log.csv"), _read(folder / "epochs.csv")
     if not steps.get("step"):
@@ -42,7 +42,7 @@ def plot_run(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Columns:
-    """Columns of numbers by name; none when there is no such file."""
+    """Numeric columns by name; empty if the file does not exist."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -52,7 +52,7 @@ def _read(path: Path) -> Columns:
 
 
 def _thinned(x: list[float], y: list[float]) -> tuple[list[float], list[float]]:
-    """Means of groups, at most MAX_POINTS of them.
+    """Average consecutive points in at most MAX_POINTS groups.
 
     >>> _thinned([1.0, 2.0], [3.0, 4.0])
     ([1.0, 2.0], [3.0, 4.0])

@@ -1,4 +1,4 @@
-"""Pictures of how verdicts on whole videos do: arrays in, a PNG out. Needs matplotlib (the extra `train`)."""
+"""Plots of video-level classification, from arrays to a PNG file. Needs matplotlib (the extra `train`)."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ __all__ = ["Bins", "Curve", "Kinds", "plot_histograms", "plot_reliability", "plo
 
 @dataclass(frozen=True)
 class Curve:
-    """The ROC curve of one way, and where its threshold stands on it."""
+    """The ROC curve of one method, with the operating point of its threshold."""
 
-    false_alarms: ArrayLike  # (m,) shares of the real
-    hits: ArrayLike  # (m,) shares of the fakes
+    false_alarms: ArrayLike  # (m,) share of the real videos
+    hits: ArrayLike  # (m,) share of the fakes
     auc: float
     point: tuple[float, float] | None = None  # false alarms and hits at the threshold
 
 
 @dataclass(frozen=True)
 class Bins:
-    """A reliability diagram: a value for each bin that holds a video."""
+    """A reliability diagram: one value per non-empty bin."""
 
-    said: ArrayLike  # (b,) mean probability
-    happened: ArrayLike  # (b,) share of fakes
+    predicted: ArrayLike  # (b,) mean probability
+    observed: ArrayLike  # (b,) share of fakes
     n_videos: ArrayLike  # (b,)
     error: float  # the expected calibration error
 
 
 @dataclass(frozen=True)
 class Kinds:
-    """The scores of one way."""
+    """The scores of one method."""
 
     real: ArrayLike
     fake: ArrayLike
@@ -45,11 +45,11 @@ class Kinds:
 
 
 def plot_roc(path: Path, curves: Mapping[str, Curve]) -> Path:
-    """The ROC curves of all ways in one picture; a dot where the fitted threshold stands.
+    """Plot the ROC curves of all methods; a dot marks the fitted threshold.
 
     Args:
         path: the PNG to write.
-        curves: way -> its curve.
+        curves: method -> its curve.
 
     Raises:
         UsageError: the file cannot be written.
@@ -57,7 +57,7 @@ def plot_roc(path: Path, curves: Mapping[str, Curve]) -> Path:
     """
     figure, (axes,) = panels(["Fakes found over false alarms"], "real videos called fake", "fakes called fake")
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.9, linestyle=":")
-    styles = ("-", "-", (0, (5, 1.5)), (0, (2, 1.5)))  # ways that nearly agree lie on each other
+    styles = ("-", "-", (0, (5, 1.5)), (0, (2, 1.5)))  # nearly equal curves overlap
     for k, (name, curve) in enumerate(curves.items()):
         colour = COLOURS[k % len(COLOURS)]
         label = f"{name}, AUC {curve.auc:.3f}"
@@ -72,23 +72,25 @@ def plot_roc(path: Path, curves: Mapping[str, Curve]) -> Path:
 
 
 def plot_reliability(path: Path, ways: Mapping[str, tuple[Bins, Bins]]) -> Path:
-    """What happened over what was said, before and after calibration: a panel for each way.
+    """Plot observed over predicted share of fakes, before and after calibration, one panel per method.
 
-    The area of a dot is the share of the videos in its bin. Errors as `plot_roc`.
+    The area of a dot is the share of the videos in its bin. Raises as `plot_roc`.
 
     Args:
         path: the PNG to write.
-        ways: way -> bins of the raw scores, bins of the calibrated ones.
+        ways: method -> bins of the raw scores, bins of the calibrated ones.
     """
-    figure, found = panels(list(ways), "said: probability of a fake", "happened: share of fakes")
+    figure, found = panels(list(ways), "predicted probability of a fake", "observed share of fakes")
     for axes, (before, after) in zip(found, ways.values(), strict=True):
         axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.9, linestyle=":")
         for colour, word, bins in ((COLOURS[1], "before", before), (COLOURS[0], "after", after)):
             counts = np.asarray(bins.n_videos, dtype=np.float64)
-            said, happened = np.asarray(bins.said), np.asarray(bins.happened)
+            predicted, observed = np.asarray(bins.predicted), np.asarray(bins.observed)
             label = f"{word}, ECE {100 * bins.error:.1f} %"
-            axes.plot(said, happened, color=colour, linewidth=1.2, label=label)
-            axes.scatter(said, happened, s=8 + 150 * counts / max(counts.sum(), 1), color=colour, alpha=0.6, zorder=3)
+            axes.plot(predicted, observed, color=colour, linewidth=1.2, label=label)
+            axes.scatter(
+                predicted, observed, s=8 + 150 * counts / max(counts.sum(), 1), color=colour, alpha=0.6, zorder=3
+            )
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.05)
         axes.legend(loc="lower right", framealpha=0.8, edgecolor="none")
@@ -96,13 +98,13 @@ def plot_reliability(path: Path, ways: Mapping[str, tuple[Bins, Bins]]) -> Path:
 
 
 def plot_histograms(path: Path, ways: Mapping[str, Kinds]) -> Path:
-    """How the raw scores of real and of fake videos lie, and where the threshold is: a panel for each way.
+    """Plot the distributions of the raw scores of real and fake videos with the threshold, one panel per method.
 
-    Errors as `plot_roc`.
+    Raises as `plot_roc`.
 
     Args:
         path: the PNG to write.
-        ways: way -> its scores.
+        ways: method -> its scores.
     """
     figure, found = panels(list(ways), "score, before calibration", "share of its kind")
     for axes, kinds in zip(found, ways.values(), strict=True):

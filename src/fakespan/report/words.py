@@ -1,7 +1,7 @@
-"""The words that every report shares: times, places, modalities, the verdict.
+"""Wording that all reports share: times, positions, modalities, the verdict.
 
-Nothing here claims more than the scan knows: a segment is "suspected", and a file without one is not called genuine.
-File names come from strangers: `printable` shows what would otherwise steer a terminal or reverse the reading order.
+Nothing here claims more than the scan shows: a segment is "suspected", and a file without one is not called genuine.
+File names are untrusted: `printable` escapes what could control a terminal or reverse the reading order.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ __all__ = [
 ]
 
 MODALITIES = {"audio": "sound", "visual": "picture", "both": "both"}
-"""What a reader calls each modality, in the order of the timeline's rows."""
+"""Display name of each modality, in the order of the timeline's rows."""
 
 LIMITS = (
     "A finding is a hint, not a proof: listen to and look at each suspected segment, and weigh it with other evidence.",
     "Strong compression, noise, cuts, dubbing and filters can raise the score of a genuine recording.",
-    "No finding does not make a file genuine: forgeries unlike those that the model has learned from stay unseen.",
+    "A file without findings is not necessarily genuine: the model misses forgeries unlike those it was trained on.",
 )
 
 WHOLE_LIMIT = (
-    "The line about the whole file and the segments are two statements: one can reach its threshold without the other."
+    "The verdict on the whole file and the segments are independent: one can reach its threshold without the other."
 )
 
 _TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800)
@@ -54,7 +54,7 @@ def printable(text: str) -> str:
 
 
 def timecode(time_s: float, decimals: int = 2) -> str:
-    """Hours (when there are any), minutes and seconds.
+    """Format a time as hours (if any), minutes and seconds.
 
     >>> timecode(3.2), timecode(3725.5, 1)
     ('0:03.20', '1:02:05.5')
@@ -76,18 +76,18 @@ def tick_step(duration_s: float, n_most: int) -> float:
 
 
 def tick_label(time_s: float, step_s: float) -> str:
-    """The time of a tick, with a decimal only where the steps need one."""
+    """Label of a tick, with a decimal only if the step needs one."""
     return timecode(time_s, 1 if step_s < 1 else 0)
 
 
 def span_s(scan: Scan) -> float:
-    """The length of the time axis in seconds: the file's, or of what was found where the file states none; above 0."""
+    """Length of the time axis in seconds, above 0: the file's, or that of the findings if the file states none."""
     ends = [scan.duration_s, *(s.end_s for s in scan.segments), *(t.end_s for t in scan.tracks)]
     return max([end for end in ends if math.isfinite(end)] + [0.1])
 
 
 def in_order(scan: Scan) -> list[Segment]:
-    """The segments by start; a segment's number is its place here, in every report."""
+    """The segments by start time; all reports number them in this order."""
     return sorted(scan.segments, key=lambda s: (s.start_s, s.end_s))
 
 
@@ -97,29 +97,29 @@ def verdict(scan: Scan) -> str:
 
 
 def whole(scan: Scan) -> str:
-    """What is said of the whole file, how it was obtained and from where on it counts; empty in an older scan.
+    """The video-level verdict as a sentence, with its method and threshold; empty for scans of older versions.
 
     >>> from fakespan.types import Verdict
-    >>> said = Verdict("mlp", score=0.6, threshold=0.41, probability=0.93)  # nobody noted on what it was calibrated
-    >>> whole(Scan("x", 1.0, 0.8, 0.7, (), "m", MediaInfo(1.0, True, True), verdict=said))
+    >>> verdict = Verdict("mlp", score=0.6, threshold=0.41, probability=0.93)  # unknown fake_share
+    >>> whole(Scan("x", 1.0, 0.8, 0.7, (), "m", MediaInfo(1.0, True, True), verdict=verdict))
     'whole video: forged with probability 0.93 (3-layer MLP over the map; counts as forged from 0.41 on)'
     """
-    said = scan.verdict
-    if said is None:
+    verdict = scan.verdict
+    if verdict is None:
         return ""
     name = "whole video" if scan.media.has_video else "whole recording"
-    counts = f"{'counts' if said.is_fake else 'would count'} as forged from {said.threshold:.2f} on"
-    if said.probability is None:
+    counts = f"{'counts' if verdict.is_fake else 'would count'} as forged from {verdict.threshold:.2f} on"
+    if verdict.probability is None:
         how = "the maximum of the map, not calibrated (this model has no verdict head)"
-        return f"{name}: score {said.score:.2f}, {how}; {counts}"
-    how = "3-layer MLP over the map" if said.way == "mlp" else "maximum of the map, calibrated"
-    if said.fake_share is not None:
-        how = f"{how.removesuffix(', calibrated')}, calibrated where {said.fake_share:.0%} of the videos are forged"
-    return f"{name}: forged with probability {_probability(said.probability)} ({how}; {counts})"
+        return f"{name}: score {verdict.score:.2f}, {how}; {counts}"
+    how = "3-layer MLP over the map" if verdict.way == "mlp" else "maximum of the map, calibrated"
+    if verdict.fake_share is not None:
+        how = f"{how.removesuffix(', calibrated')}, calibrated where {verdict.fake_share:.0%} of the videos are forged"
+    return f"{name}: forged with probability {_probability(verdict.probability)} ({how}; {counts})"
 
 
 def found(scan: Scan) -> str:
-    """How much is suspected, for instance "2 suspected segments, 1.32 s of 8.60 s"."""
+    """Number and length of the suspected segments, for instance "2 suspected segments, 1.32 s of 8.60 s"."""
     n = len(scan.segments)
     if not n:
         return "no suspected segment"
@@ -133,7 +133,7 @@ def found(scan: Scan) -> str:
 
 
 def media_facts(media: MediaInfo) -> list[str]:
-    """Duration, picture and sound of the file, one phrase each."""
+    """Duration, video and audio properties of the file, one phrase each."""
     names = media.container.split(",")  # FFmpeg names a family: "mov,mp4,m4a,..."
     facts = [f"{timecode(media.duration_s)} {'mp4' if 'mp4' in names else printable(names[0])}".rstrip()]
     if media.has_video:
@@ -149,12 +149,12 @@ def media_facts(media: MediaInfo) -> list[str]:
 
 
 def _probability(share: float) -> str:
-    """Two decimals, but never certainty."""
+    """Two decimals, but never 0 or 1."""
     return "below 0.01" if share < 0.005 else "above 0.99" if share >= 0.995 else f"{share:.2f}"
 
 
 def absent(media: MediaInfo, modality: str) -> str:
-    """Why a file can hold no segment of this modality; empty when it can."""
+    """Why a file cannot have segments of this modality; empty if it can."""
     if modality == "both":
         return "" if media.has_audio and media.has_video else "needs sound and picture"
     has_it = media.has_audio if modality == "audio" else media.has_video
@@ -162,7 +162,7 @@ def absent(media: MediaInfo, modality: str) -> str:
 
 
 def where(track: FaceTrack) -> str:
-    """The part of the picture that a face takes, for instance "upper left"."""
+    """Position of a face in the frame, for instance "upper left"."""
     if track.is_whole:
         return "whole picture"
     x, y, width, height = track.box

@@ -177,7 +177,7 @@ def _both_bins(way: WayRating, scored: Scored) -> tuple[Bins, Bins]:
 def _bins(probabilities: Float64Array, scored: Scored) -> Bins:
     found = reliability(probabilities, scored.forged)
     error = expected_calibration_error(probabilities, scored.forged)
-    return Bins(found.said, found.happened, found.n_videos, error)
+    return Bins(found.predicted, found.observed, found.n_videos, error)
 
 
 def _kinds(way: WayRating, scored: Scored) -> Kinds:
