@@ -185,7 +185,7 @@ def test_a_picture_of_which_nothing_decodes_leaves_the_sound(tmp_path, monkeypat
     monkeypatch.setattr(file_module, "read_pictures", nothing)
     result = scanned(clip(tmp_path, 60, loud=[(30, 38)]))
     assert spans(result) == [(1.2, 1.52, "audio", None)]
-    assert result.notes == ("a picture stream of which nothing decodes: judged by the sound alone",)
+    assert result.notes == ("a picture stream that cannot be decoded: judged by the sound alone",)
     with pytest.raises(MediaError, match="got none"):
         scanned(clip(tmp_path, 60, has_sound=False))
 

@@ -50,7 +50,7 @@ def test_a_length_that_no_header_states_is_found(tmp_path):
     assert probe(path).duration_s == pytest.approx(2.0, abs=0.1)
 
 
-@pytest.mark.parametrize(("ending", "words"), [(".mp4", "neither"), (".avi", "nothing decodes")])
+@pytest.mark.parametrize(("ending", "words"), [(".mp4", "neither"), (".avi", "cannot be decoded")])
 def test_a_file_of_zero_frames(tmp_path, ending, words):
     path = tmp_path / f"zero{ending}"
     with av.open(str(path), "w") as output:
@@ -77,7 +77,7 @@ def test_a_file_cut_within_its_header(tmp_path):
         ("empty", "an empty file"),
         ("text", "a text file"),
         ("truncated", "cut short"),
-        ("noise", "no format that FFmpeg reads"),
+        ("noise", "a format that FFmpeg does not read"),
     ],
 )
 def test_every_bad_file_is_told_in_one_sentence(tmp_path, kind, words, reader):

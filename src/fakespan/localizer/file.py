@@ -137,7 +137,7 @@ class FileScan:
         if self.faces == "none":
             return ["faces that were not looked for (--faces none)"]
         if not self.n_pictures:
-            return ["a picture stream of which nothing decodes"]
+            return ["a picture stream that cannot be decoded"]
         seen = any(track.is_scanned for track in self.tracks)
         return [] if seen else ["no face that is big enough and stays long enough"]
 

@@ -1,4 +1,4 @@
-"""Runs an iterator ahead of its consumer, in a thread with a short queue."""
+"""Prefetches an iterator in a thread with a short queue."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ class _End:
 
 
 def run_ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
-    """The same items, up to `size` of them computed ahead in a thread.
+    """Yield the same items, up to `size` of them computed ahead in a thread.
 
-    An error in `items` is raised here, after the items before it. Closing this generator stops the thread and waits
-    for it.
+    An error in `items` is raised here, after the items before it. Closing this generator stops and joins the thread.
     """
     waiting: queue.Queue[T | _End] = queue.Queue(size)
     is_stopped = threading.Event()
@@ -33,7 +32,7 @@ def run_ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
             for item in items:
                 if not _put(waiting, item, is_stopped):
                     return
-        except BaseException as caught:  # handed to the consumer
+        except BaseException as caught:  # raised in the consumer
             error = caught
         _put(waiting, _End(error), is_stopped)
 
@@ -50,7 +49,7 @@ def run_ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
 
 
 def _put(waiting: queue.Queue[T], item: T, is_stopped: threading.Event) -> bool:
-    """Whether the item found room before the consumer went away."""
+    """Put an item; False if the consumer stopped before there was room."""
     while not is_stopped.is_set():
         try:
             waiting.put(item, timeout=0.05)

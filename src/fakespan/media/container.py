@@ -1,9 +1,9 @@
-"""Opens a media file as something that nobody vouches for, and says where its timeline begins.
+"""Opens an untrusted media file and finds the origin of its timeline.
 
-Contract: one local, regular file is opened and nothing else. FFmpeg gets a Python file object instead of a path, so
-that no protocol (http:, concat:) is ever looked at; formats that only name other files (playlists, manifests, image
-sequences) are not read, and an attempt of any other format to open a second file is refused. FFmpeg's log stays silent,
-as PyAV leaves it. Knows nothing of pixels and samples: see `picture` and `decode`.
+Contract: exactly one local, regular file is opened. FFmpeg gets a Python file object instead of a path, so that no
+protocol (http:, concat:) is ever used; formats that refer to other files (playlists, manifests, image sequences) are
+not read, and any attempt to open a second file is refused. FFmpeg's log stays silent, as PyAV leaves it. Pixels and
+samples are handled in `picture` and `decode`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_SIDE = 16_384
 MAX_PIXELS = 1 << 26
 """Largest area of a picture that is decoded; FFmpeg itself refuses to allocate more."""
 
-# Formats that point to other files or devices, or that turn any text into pictures.
+# Formats that refer to other files or devices, or that render any text as pictures.
 _REFUSED_FORMATS = {"applehttp", "avisynth", "bluray", "concat", "concatf", "dash", "dvdvideo", "hls", "image2", "imf"}
 _REFUSED_FORMATS |= {"lavfi", "libcdio", "rtp", "rtsp", "sap", "sdp", "vapoursynth", "webm_dash_manifest"}
 _REFUSED_FORMATS |= {"adf", "bin", "idf", "tty", "xbin"}
@@ -37,10 +37,10 @@ _REMEDY = "give a video or sound file that plays in a media player"
 
 @contextmanager
 def open_media(path: str | Path) -> Iterator[InputContainer]:
-    """The opened container of a local file, closed at the end of the block.
+    """Open the container of a local file; it is closed at the end of the block.
 
     Raises:
-        MediaError: the path is missing, no regular file, empty, of no known format, or too large a picture.
+        MediaError: the path is missing, not a regular file, empty, of unknown format, or the picture is too large.
     """
     local = _regular_file(Path(path))
     with local.open("rb") as file:
@@ -61,7 +61,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The main stream of moving pictures; a cover picture of a sound file does not count."""
+    """The main video stream; the cover image of an audio file does not count."""
     best = container.streams.best("video")
     candidates = [best, *container.streams.video] if best is not None else []
     for stream in candidates:
@@ -72,15 +72,15 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
-    """The main stream of sound, if there is one with a known codec."""
+    """The main audio stream, if there is one with a known codec."""
     best = container.streams.best("audio")
     return best if isinstance(best, AudioStream) and best.codec_context is not None else None
 
 
 def zero_s(container: InputContainer) -> float:
-    """The common zero of picture and sound, in the file's own time: the earlier of the two streams' starts.
+    """Common origin of video and audio, in the file's own time: the earlier of the two streams' starts.
 
-    A sound stream that starts below zero is taken to start at zero: what lies before is the codec's priming, which the
+    An audio stream that starts below zero is taken to start at zero: the part before is codec priming, which the
     decoder drops.
     """
     video, audio = picture_stream(container), sound_stream(container)
@@ -93,7 +93,7 @@ def zero_s(container: InputContainer) -> float:
 
 
 def duration_s(container: InputContainer) -> float:
-    """The length that the container states, in seconds; 0 when it states none."""
+    """Duration stated by the container, in seconds; 0 if none."""
     if container.duration is not None and container.duration > 0:
         return container.duration / av.time_base
     streams = (picture_stream(container), sound_stream(container))
@@ -102,13 +102,13 @@ def duration_s(container: InputContainer) -> float:
 
 
 def _regular_file(path: Path) -> Path:
-    """The absolute path; raises MediaError unless it is a file with something in it."""
+    """The absolute path; raises MediaError unless it is a non-empty regular file."""
     if path.is_dir():
         raise MediaError(path, expected="a media file", got="a folder", remedy="name the files in it")
     try:
         is_file, size = path.is_file(), path.stat().st_size
     except (OSError, ValueError) as error:
-        got = "no such file" if isinstance(error, FileNotFoundError) else f"a path that cannot be read ({error})"
+        got = "no such file" if isinstance(error, FileNotFoundError) else f"an unreadable path ({error})"
         raise MediaError(
             path, expected="a media file", got=got, remedy="check the path; only local files are read"
         ) from error
@@ -120,7 +120,7 @@ def _regular_file(path: Path) -> Path:
 
 
 def _format_whitelist() -> str:
-    """Every format that FFmpeg can read but those in `_REFUSED_FORMATS`."""
+    """All formats that FFmpeg can read, except `_REFUSED_FORMATS`."""
     return ",".join(sorted(name for name in av.formats_available if name not in _REFUSED_FORMATS))
 
 
@@ -129,10 +129,10 @@ def _refuse_second_file(url: str, flags: int, options: dict[str, str]) -> NoRetu
 
 
 def _unreadable(path: str | Path, local: Path, error: Exception) -> MediaError:
-    """Why FFmpeg could not open it, as far as the first bytes tell."""
+    """The error for a file that FFmpeg could not open, diagnosed from its first bytes."""
     if isinstance(error, PermissionError):
         return MediaError(
-            path, expected="a media file", got="a file that may not be read", remedy="check its permissions"
+            path, expected="a media file", got="a file without read permission", remedy="check its permissions"
         )
     with local.open("rb") as file:
         head = file.read(4096)
@@ -143,7 +143,7 @@ def _unreadable(path: str | Path, local: Path, error: Exception) -> MediaError:
     elif _is_text(head):
         got, remedy = "a text file", _REMEDY
     else:
-        got, remedy = "a file of no format that FFmpeg reads", _REMEDY
+        got, remedy = "a file of a format that FFmpeg does not read", _REMEDY
     return MediaError(path, expected="a media file", got=got, remedy=remedy)
 
 

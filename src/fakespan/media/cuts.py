@@ -1,8 +1,8 @@
-"""Cuts between shots, by comparing pictures of a few hundred pixels.
+"""Shot boundary detection, by comparing thumbnails of a few hundred pixels.
 
-A cut at picture n: n differs from both pictures before it, several times more than pictures differed lately and
-than the next one differs from n. So a flash of one picture, a pan and a shaking camera are no cuts, and a jump cut in
-one setting is. It does not see dissolves.
+There is a cut at picture n if n differs from both previous pictures several times more than recent pictures differed
+from each other, and more than the next one differs from n. So a flash of one picture, a pan and a shaking camera are
+not cuts, and a jump cut within one setting is. Dissolves are not detected.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ P = TypeVar("P", bound=_Picture)
 
 
 def mark_cuts(pictures: Iterable[P]) -> Iterator[tuple[P, bool]]:
-    """Each picture in turn, with True where a new shot begins (not at the first). Runs one picture ahead."""
+    """Yield each picture with True if a new shot begins (not for the first). Reads one picture ahead."""
     usual: deque[float] = deque(maxlen=N_USUAL)
-    seen: deque[Float32Array] = deque(maxlen=4)  # two before, the one judged, the next
-    judged: P | None = None
+    recent: deque[Float32Array] = deque(maxlen=4)  # two previous, the current, the next
+    current: P | None = None
     for picture in pictures:
-        seen.append(_thumb(picture))
-        if judged is not None:
-            yield judged, _is_cut(list(seen)[:-1], seen[-1], usual)
-        judged = picture
-    if judged is not None:
-        yield judged, _is_cut(list(seen)[-3:], None, usual)
+        recent.append(_thumb(picture))
+        if current is not None:
+            yield current, _is_cut(list(recent)[:-1], recent[-1], usual)
+        current = picture
+    if current is not None:
+        yield current, _is_cut(list(recent)[-3:], None, usual)
 
 
 def difference(one: Float32Array, other: Float32Array) -> float:
-    """Mean absolute difference of two thumbnails in 0..1; 1 when their sizes differ."""
+    """Mean absolute difference of two thumbnails in 0..1; 1 if their sizes differ."""
     return float(np.abs(one - other).mean()) if one.shape == other.shape else 1.0
 
 
 def _is_cut(until: list[Float32Array], after: Float32Array | None, usual: deque[float]) -> bool:
-    """Whether the last of `until` (at most three thumbnails) begins a shot; notes its change in `usual`."""
+    """Whether the last of `until` (at most three thumbnails) begins a shot; adds its change to `usual`."""
     if len(until) < 2:
         return False
     *before, here = until

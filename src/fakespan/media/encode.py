@@ -1,8 +1,8 @@
-"""Writes clips, and sends arrays through a codec and back.
+"""Writes video files, and round-trips arrays through a codec.
 
-Contract: pictures are (H, W, 3) uint8 RGB, sound is float32 (n,) in -1..1, mono. H.264 needs even sizes: an odd picture
-gets its last row or column repeated (the round trip cuts it off again). What is written plays from zero with picture
-and sound in step; a file appears under its name only when it is complete.
+Contract: pictures are (H, W, 3) uint8 RGB, audio is float32 (n,) in -1..1, mono. H.264 needs even sizes: the last row
+or column of an odd picture is repeated (the round trip removes it again). Files start at zero with video and audio in
+sync, and appear under their name only when they are complete.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def write_video(
     Args:
         path: of the file; one that exists is replaced.
         frames: (H, W, 3) uint8 RGB each, all of one size; an array (n, H, W, 3) or an iterable, taken one by one.
-        fps: frames a second.
-        sound: float32 (n,) mono in -1..1; None or empty writes no sound stream.
-        sample_rate: of the sound, in samples a second.
+        fps: frames per second.
+        sound: float32 (n,) mono in -1..1; None or empty: no audio stream.
+        sample_rate: audio samples per second.
         crf: H.264 quality, 0 (lossless) to 51.
-        preset: of x264, "ultrafast" to "veryslow".
-        audio_bitrate: of the AAC stream, in bits a second.
-        repeatable: equal frames give equal bytes, for a file a few per cent larger, on one thread: x264's macroblock
-            tree does not repeat itself.
+        preset: x264 preset, "ultrafast" to "veryslow".
+        audio_bitrate: bits per second of the AAC stream.
+        repeatable: equal frames give equal bytes; single-threaded, and the file is a few per cent larger, because
+            x264's macroblock tree is not deterministic.
 
     Raises:
         ValueError: no frames, or frames of different sizes.
@@ -90,9 +90,9 @@ def write_video(
 def roundtrip_video(
     frames: Iterable[UInt8Array], fps: float = FPS, crf: int = 23, *, preset: str = "ultrafast", threads: int = 1
 ) -> UInt8Array:
-    """The frames (n, H, W, 3) as they come back from H.264 of that quality, same number and size.
+    """The frames (n, H, W, 3) after H.264 encoding and decoding at that quality, same number and size.
 
-    Nothing touches the disk. Raises ValueError when there are no frames, or frames of different sizes.
+    In memory. Raises ValueError if there are no frames, or frames of different sizes.
     """
     first, rest = _first(frames)
     height, width = first.shape[:2]
@@ -109,15 +109,15 @@ def roundtrip_video(
 
 
 def roundtrip_sound(sound: Float32Array, sample_rate: int = SAMPLE_RATE, bitrate: int = 64_000) -> Float32Array:
-    """The sound (n,) as it comes back from AAC of that bit rate: same length, and aligned (the codec's delay is cut).
+    """The audio (n,) after AAC encoding and decoding at that bit rate: same length, aligned (codec delay removed).
 
-    Nothing touches the disk. `sample_rate` must be one that AAC knows (8000 to 96000).
+    In memory. `sample_rate` must be one that AAC supports (8000 to 96000).
     """
     if not len(sound):
         return np.zeros(0, np.float32)
     encoder = av.CodecContext.create("aac", "w")
     _set_up_sound(encoder, sample_rate, bitrate)
-    encoder.flags |= _GLOBAL_HEADER  # the decoder needs it, as there is no container to carry it
+    encoder.flags |= _GLOBAL_HEADER  # the decoder needs it, because there is no container
     encoder.open()
     decoder = av.CodecContext.create("aac", "r")
     decoder.extradata = encoder.extradata
@@ -136,7 +136,7 @@ def roundtrip_sound(sound: Float32Array, sample_rate: int = SAMPLE_RATE, bitrate
 def _video_packets(
     stream: VideoStream, frames: Iterable[UInt8Array], shape: tuple[int, ...], rate: Fraction
 ) -> Iterator[tuple[float, list[Packet[Any]]]]:
-    """Encoded pictures, with the time of the frame that went in."""
+    """Encoded pictures, with the time of the input frame."""
     n_frames = 0
     for n_frames, frame in enumerate(_video_frames(frames, shape, 1 / rate), start=1):
         yield float((n_frames - 1) / rate), list(stream.encode(frame))
@@ -146,7 +146,7 @@ def _video_packets(
 def _sound_packets(
     stream: AudioStream, sound: Float32Array, sample_rate: int
 ) -> Iterator[tuple[float, list[Packet[Any]]]]:
-    """Encoded sound, with the time of the block that went in."""
+    """Encoded audio, with the time of the input block."""
     for k, frame in enumerate(_sound_frames(sound, sample_rate)):
         yield k * _BLOCK / sample_rate, list(stream.encode(frame))
     yield len(sound) / sample_rate, list(stream.encode(None))
@@ -186,7 +186,7 @@ def _video_frames(frames: Iterable[UInt8Array], shape: tuple[int, ...], time_bas
 
 
 def _even(image: UInt8Array) -> UInt8Array:
-    """The image with even sides, its last row and column repeated where needed."""
+    """The image with even sides, its last row or column repeated if needed."""
     odd_rows, odd_columns = image.shape[0] % 2, image.shape[1] % 2
     if not (odd_rows or odd_columns):
         return image
@@ -194,7 +194,7 @@ def _even(image: UInt8Array) -> UInt8Array:
 
 
 def _sound_frames(sound: Float32Array, sample_rate: int) -> Iterator[AudioFrame]:
-    """The sound in blocks, clipped to -1..1."""
+    """The audio in blocks, clipped to -1..1."""
     for start in range(0, len(sound), _BLOCK):
         block = np.clip(sound[start : start + _BLOCK], -1.0, 1.0).astype(np.float32)
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(block[None]), format="fltp", layout="mono")
@@ -213,7 +213,7 @@ def _first(frames: Iterable[UInt8Array]) -> tuple[UInt8Array, Iterator[UInt8Arra
 
 
 def _cut_rgb(frame: Any, width: int, height: int) -> UInt8Array:
-    """A decoded frame as RGB, without the row or column that made its size even."""
+    """A decoded frame as RGB, without the padding row or column."""
     return Picture(0, 0.0, Source(frame)).rgb()[:height, :width]
 
 

@@ -1,10 +1,10 @@
-"""From the pictures of a video to one steady face crop per frame for everybody in it, in a stream.
+"""Face tracking: from the pictures of a video to a stabilised face crop per frame and person, as a stream.
 
-Contract: pictures come in order, 25 a second, without gaps; a few dozen of them are held at a time, so an hour of
-1080p needs no more memory than a minute. Crops are framed as in VoxCeleb2 and LAV-DF: the face's top at the picture's
-top, 60 percent of the side. Faces are searched every `detect_every` pictures and looked at again in between with the
-cascade's last stage alone; crops rest while the face stays near, and end at a cut. It does not know who somebody is:
-a person who comes back after a cut or a second's absence gets a new track.
+Contract: pictures arrive in order, at 25 fps, without gaps; a few dozen are buffered, so an hour of 1080p needs no more
+memory than a minute. Crops are framed as in VoxCeleb2 and LAV-DF: the top of the face at the top of the crop, 60
+percent of its side. Faces are detected every `detect_every` pictures and refined in between by the last stage of the
+cascade; crops stay fixed while the face stays near, and end at a cut. Identities are not recognised: a person who
+reappears after a cut or a second's absence gets a new track.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ __all__ = ["FaceConfig", "FaceMode", "TrackEnd", "TrackFrame", "follow_faces", "
 
 FaceMode = Literal["auto", "whole", "none"]
 
-VIEW_SIDE = 480  # pixels; pictures are searched at this size
-WIDE_VIEW_SIDE = 960  # and at this one when nothing was found
-WIDE_VIEW_EVERY = 4  # of that many searches in vain, one is wide
+VIEW_SIDE = 480  # pixels; size at which pictures are searched
+WIDE_VIEW_SIDE = 960  # pixels; the same if nothing was found
+WIDE_VIEW_EVERY = 4  # one of so many unsuccessful searches uses the wide view
 LEAST_FACE = 20.0  # pixels of the view
-SAME_FACE = 0.3  # overlap of two boxes from which they show one face
-STILL_A_FACE = 0.7  # score from which a face that is being followed counts as seen
-CALM = 2  # searches are rarer by this while every face in sight is believed
-N_BELIEVED = 3  # searches that must have found a face
+SAME_FACE = 0.3  # IoU from which two boxes show the same face
+STILL_A_FACE = 0.7  # score from which a tracked face counts as detected
+CALM = 2  # factor between searches while all visible faces are confirmed
+N_BELIEVED = 3  # detections that confirm a face
 MIN_VISIBLE = 0.7  # share of a new face's box that must lie in the picture
 
 
 @dataclass(frozen=True)
 class FaceConfig:
-    """How faces are followed."""
+    """Options of face tracking."""
 
-    detect_every: int = 12  # frames from one search of the picture to the next
-    look_every: int = 6  # frames from one look at a known face to the next; divides detect_every
-    min_confidence: float = 0.9  # of the detector, for a new face
-    min_track_s: float = 1.0  # a shorter track is reported, not scanned
-    max_gap_s: float = 1.0  # a face not seen for longer has gone
+    detect_every: int = 12  # frames between two searches of the whole picture
+    look_every: int = 6  # frames between two refinements of a known face; divides detect_every
+    min_confidence: float = 0.9  # detector score of a new face
+    min_track_s: float = 1.0  # shorter tracks are reported but not scanned
+    max_gap_s: float = 1.0  # a track ends after a longer absence
     max_faces: int = 6  # at a time; the largest
-    whole_max_side: int = 320  # pixels; a larger picture is never taken for a face crop
-    face_size: int = FACE_SIZE  # pixels; side of the crops given
-    framing: Framing = "face"  # what of a crop is given, see `features.prepare_crop`
+    whole_max_side: int = 320  # pixels; larger pictures are never treated as face crops
+    face_size: int = FACE_SIZE  # pixels; side of the crops
+    framing: Framing = "face"  # part of the crop, see `features.prepare_crop`
 
     def __post_init__(self) -> None:
         if self.look_every < 1 or self.detect_every % self.look_every or self.detect_every < 1:
@@ -73,15 +73,15 @@ DEFAULT = FaceConfig()
 def follow_faces(
     pictures: Iterable[Picture], mode: FaceMode = "auto", config: FaceConfig = DEFAULT
 ) -> Iterator[TrackFrame | TrackEnd]:
-    """The face crops of a video, track by track: many `TrackFrame` and one `TrackEnd` for each.
+    """The face crops of a video: for each track many `TrackFrame` and one `TrackEnd`.
 
-    Frames of one track come in order of time and without gaps; several tracks interleave. Every track, also one that
-    is too short to give frames, has its `TrackEnd`; a video without a face yields nothing.
+    The frames of one track are in order of time and without gaps; several tracks interleave. Every track has a
+    `TrackEnd`, also if it is too short to yield frames; a video without a face yields nothing.
 
     Args:
-        pictures: in order, at 25 frames a second.
-        mode: "auto" follows faces, or takes the whole picture when the video already is a face crop; "whole" always
-            takes the whole picture; "none" gives nothing (and reads nothing).
+        pictures: in order, at 25 fps.
+        mode: "auto" tracks faces, or uses the whole picture if the video already is a face crop; "whole" always uses
+            the whole picture; "none" yields nothing (and reads nothing).
         config: see `FaceConfig`.
     """
     if mode == "none":
@@ -106,7 +106,7 @@ def follow_faces(
 
 
 def is_face_crop(looks: Iterable[Picture], detector: FaceDetector) -> bool:
-    """Whether most of these pictures show one face at the place and size that face crops have."""
+    """Whether most of these pictures show one face at the position and size typical of face crops."""
     votes = [_shows_crop(picture.thumbnail(VIEW_SIDE), detector) for picture in looks]
     return sum(votes) * 2 > len(votes)
 
@@ -125,7 +125,7 @@ def _shows_crop(view: UInt8Array, detector: FaceDetector) -> bool:
 
 
 def _whole(pictures: Iterable[Picture], config: FaceConfig) -> Iterator[TrackFrame | TrackEnd]:
-    """The whole picture as the face, from the first picture to the last."""
+    """Use the whole picture as the face, from the first picture to the last."""
     first = last = None
     for picture in pictures:
         last = picture.index
@@ -137,7 +137,7 @@ def _whole(pictures: Iterable[Picture], config: FaceConfig) -> Iterator[TrackFra
 
 
 class _Follower:
-    """Everybody in the current shot."""
+    """All faces in the current shot."""
 
     def __init__(self, detector: FaceDetector, config: FaceConfig) -> None:
         self._detector, self._config = detector, config
@@ -151,7 +151,7 @@ class _Follower:
         self._view_side, self._n_vain = VIEW_SIDE, 0
 
     def push(self, picture: Picture) -> Iterator[TrackFrame | TrackEnd]:
-        """Takes the next picture of the shot; gives what has become certain."""
+        """Add the next picture of the shot; yield what has become final."""
         self._pictures[picture.index] = picture
         self._last = picture.index
         if self._n_pictures % self._config.look_every == 0:
@@ -160,7 +160,7 @@ class _Follower:
         self._n_pictures += 1
 
     def end_shot(self) -> Iterator[TrackFrame | TrackEnd]:
-        """Ends every track; one that was seen at the last look lasts until the shot's last picture."""
+        """End all tracks; one that was detected at the last look extends to the last picture of the shot."""
         for track in self._tracks:
             is_there = self._last - track.last_seen < self._config.look_every
             yield from track.end(self._pictures, self._last if is_there else track.last_seen)
@@ -178,7 +178,7 @@ class _Follower:
         self._pictures = {index: picture for index, picture in self._pictures.items() if index >= needed}
 
     def _look(self, picture: Picture) -> None:
-        """Finds the known faces again, near where they were, and searches for others when it is time."""
+        """Refine the known faces near their last position, and search for others if it is time."""
         lost = self._refind(picture)
         is_calm = bool(self._tracks) and all(track.id is not None for track in self._tracks)
         if self._n_pictures % (self._config.detect_every * (CALM if is_calm else 1)) and not lost:
@@ -190,12 +190,12 @@ class _Follower:
         pairs = dict(link(overlaps, SAME_FACE))
         for row, track in enumerate(self._tracks):
             if row in pairs and track in lost:
-                track.see(found.boxes[pairs[row]], picture.index)
+                track.update(found.boxes[pairs[row]], picture.index)
             self._settle(track, row in pairs)
         self._welcome(found, overlaps, picture)
 
     def _refind(self, picture: Picture) -> list[LiveTrack]:
-        """Looks again at every known face; gives those that were not where they had been."""
+        """Refine every known face; returns those that were not found near their last position."""
         view, scale = self._view(picture, self._view_side)
         boxes = np.array([track.box for track in self._tracks], np.float32).reshape(-1, 4)
         found = self._detector.refine(view, boxes / scale)
@@ -205,13 +205,13 @@ class _Follower:
             if others and iou(box, np.array(others)).max() > SAME_FACE:
                 self._tracks.remove(track) if track.id is None else lost.append(track)
             elif score >= STILL_A_FACE and iou(box, track.box[None])[0] > SAME_FACE:
-                track.see(box, picture.index)
+                track.update(box, picture.index)
             else:
                 lost.append(track)
         return lost
 
     def _search(self, picture: Picture) -> Found:
-        """Good faces anywhere in the picture; now and then at a larger size while there are none."""
+        """Detect faces in the whole picture, occasionally in the wide view while there are none."""
         found = self._search_at(picture, self._view_side)
         if len(found) or self._tracks or max(picture.width, picture.height) <= self._view_side:
             return found
@@ -230,7 +230,7 @@ class _Follower:
         return Found(boxes[good], found.scores[good])
 
     def _settle(self, track: LiveTrack, is_found: bool) -> None:
-        """A new face is believed when further searches find it too; the detector's errors rarely last."""
+        """Confirm a new face when further searches detect it too; false detections rarely persist."""
         if track.id is not None:
             return
         track.n_found += is_found
@@ -239,7 +239,7 @@ class _Follower:
             track.id, self._n_ids = self._n_ids, self._n_ids + 1
 
     def _welcome(self, found: Found, overlaps: Float32Array, picture: Picture) -> None:
-        """Begins a track for each face that no track has, the largest first, as long as there is room."""
+        """Start a track for each face without one, the largest first, up to the maximum."""
         is_new = overlaps.max(axis=0, initial=0.0) < SAME_FACE
         order = sorted(np.flatnonzero(is_new), key=lambda k: -to_place(found.boxes[k])[2])
         n_free = self._config.max_faces - len(self._tracks)
@@ -249,7 +249,7 @@ class _Follower:
 
     @staticmethod
     def _view(picture: Picture, side: int) -> tuple[UInt8Array, float]:
-        """The picture at most `side` large, and how many of its pixels one of the view spans."""
+        """The picture scaled to at most `side`, and the scale factor back to its pixels."""
         view = picture.thumbnail(side)
         return view, picture.width / view.shape[1]
 

@@ -1,9 +1,9 @@
-"""One decoded picture that is converted to RGB only where somebody looks.
+"""A decoded picture of which only the requested regions are converted to RGB.
 
-Contract: boxes and sizes are in pixels of the picture as shown (rotation applied, non-square pixels not stretched);
+Contract: boxes and sizes are in pixels of the displayed picture (rotation applied, non-square pixels not stretched);
 arrays are uint8 RGB, (H, W, 3). `crop` equals the same slice of `rgb()`. Cost for 1080p on one core: rgb about 1 ms, a
-448-pixel crop 0.2 ms, a thumbnail about 1 ms. Colours follow the stream's tags; an untagged stream is BT.709 from 720
-lines on, else BT.601. High dynamic range is not tone-mapped.
+448-pixel crop 0.2 ms, a thumbnail about 1 ms. Colours follow the tags of the stream; an untagged stream is BT.709 from
+720 lines on, else BT.601. High dynamic range is not tone-mapped.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_C
 
 
 class Source:
-    """A decoded frame with what is needed to convert it; several clock instants may share one.
+    """A decoded frame and its converter; several pictures at the clock may share one.
 
     Args:
         frame: as it was decoded.
-        reformatter: converts it, so that tables of a conversion are made once for a stream instead of for each frame;
-            only for frames that one thread handles. None for one of the frame's own.
+        reformatter: shared converter, so that conversion tables are built once per stream instead of per frame; only
+            for frames handled by one thread. None: a converter of its own.
     """
 
     def __init__(self, frame: VideoFrame, reformatter: VideoReformatter | None = None) -> None:
@@ -52,7 +52,7 @@ class Source:
 
     @functools.cached_property
     def planes(self) -> VideoFrame:
-        """The frame as yuv420p, 8 bit; itself when it is that already."""
+        """The frame as 8-bit yuv420p; itself if it already has that format."""
         if self.frame.format.name in _PLANAR_FORMATS:
             return self.frame
         if self._is_yuv:  # keep matrix and range, only subsample and round
@@ -60,7 +60,7 @@ class Source:
         return _reformat(self.frame, format="yuv420p", **self._colours(Colorspace.ITU601, ColorRange.MPEG))
 
     def to_rgb(self, planes: VideoFrame, **size: Any) -> UInt8Array:
-        """RGB of planes cut from this frame, as stored (not turned)."""
+        """RGB of planes cut from this frame, as stored (not rotated)."""
         colours = {
             "src_colorspace": self._matrix if self._is_yuv else Colorspace.ITU601,
             "src_color_range": self._range if self._is_yuv else ColorRange.MPEG,
@@ -93,12 +93,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Picture:
-    """The picture shown at one instant of the clock.
+    """The picture shown at one time step of the clock.
 
     Attributes:
-        index: number of the instant, counted from the file's common zero.
-        time_s: the instant, `index / fps`.
-        source: the decoded frame; the same object when a frame is shown at several instants.
+        index: time step, counted from the file's common origin.
+        time_s: its time, `index / fps`.
+        source: the decoded frame; the same object if a frame is shown at several time steps.
     """
 
     index: int
@@ -124,17 +124,17 @@ class Picture:
         return _turned(self.source.to_rgb(self.source.planes), self.source.turn_deg)
 
     def rgb_of_size(self, width: int, height: int) -> UInt8Array:
-        """The whole picture scaled to (height, width, 3) uint8, proportions not kept."""
+        """The whole picture scaled to (height, width, 3) uint8, ignoring the aspect ratio."""
         rgb = self.rgb()
         is_equal = rgb.shape[:2] == (height, width)
         return rgb if is_equal else cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
     def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> UInt8Array:
-        """The box from (x0, y0) to (x1, y1), both exclusive at the end, as (y1 - y0, x1 - x0, 3) uint8.
+        """Crop from (x0, y0) to (x1, y1), exclusive, as (y1 - y0, x1 - x0, 3) uint8.
 
-        Parts outside the picture repeat its edge. A square box with sides above `at_most` that lies within the picture
-        comes scaled down to (at_most, at_most, 3) by area while it is converted; it may be a pixel off, since only
-        even pixels are cut from the colour planes. Raises ValueError for an empty box.
+        Parts outside the picture repeat its edge. A square box within the picture whose sides exceed `at_most` is
+        scaled down to (at_most, at_most, 3) by area averaging during conversion; it may be shifted by a pixel, because
+        chroma planes are cut at even pixels. Raises ValueError for an empty box.
         """
         if x1 <= x0 or y1 <= y0:
             raise ValueError(f"expected a box with x0 < x1 and y0 < y1, got {(x0, y0, x1, y1)}")
@@ -147,16 +147,16 @@ class Picture:
         pad = (max(0, top - y0), max(0, y1 - bottom), max(0, left - x0), max(0, x1 - right))
         if (y1 - y0, x1 - x0) == rgb.shape[:2]:
             return rgb
-        # a box wholly outside keeps one row or column of the edge, to repeat it
+        # a box completely outside keeps one row or column of the edge, to repeat it
         padded = cv2.copyMakeBorder(rgb, *pad, borderType=cv2.BORDER_REPLICATE)
         return np.ascontiguousarray(
             padded[_overhang(y0, top, pad[0]) :, _overhang(x0, left, pad[2]) :][: y1 - y0, : x1 - x0]
         )
 
     def thumbnail(self, max_side: int, *, gray: bool = False) -> UInt8Array:
-        """The whole picture scaled down to at most `max_side` pixels a side: (h, w, 3), or (h, w) when gray.
+        """The whole picture scaled down to at most `max_side` pixels per side: (h, w, 3), or (h, w) if gray.
 
-        Never enlarged. Averages areas, so that nothing flickers. Gray is luma, stretched to 0..255.
+        Never enlarged. Uses area averaging, which avoids flicker. Gray is luma, stretched to 0..255.
         """
         scale = min(1.0, max_side / max(self.width, self.height))
         frame = self.source.frame
@@ -166,23 +166,23 @@ class Picture:
         return cv2.cvtColor(upright, cv2.COLOR_RGB2GRAY) if gray else upright  # type: ignore[return-value]
 
     def _crop_inside(self, x0: int, y0: int, x1: int, y1: int) -> UInt8Array:
-        """A box that lies within the picture."""
+        """Crop a box within the picture."""
         x0, y0, x1, y1 = self._as_stored(x0, y0, x1, y1)
-        even_x, even_y = x0 & ~1, y0 & ~1  # the colour planes have half the resolution
+        even_x, even_y = x0 & ~1, y0 & ~1  # chroma planes have half the resolution
         rgb = self.source.to_rgb(_cut(self.source.planes, even_x, even_y, x1, y1))
         return _turned(
             np.ascontiguousarray(rgb[y0 - even_y : y1 - even_y, x0 - even_x : x1 - even_x]), self.source.turn_deg
         )
 
     def _scaled_inside(self, x0: int, y0: int, x1: int, y1: int, side: int) -> UInt8Array:
-        """A square box that lies within the picture, scaled while it is converted."""
+        """Crop a square box within the picture, scaled during conversion."""
         x0, y0, x1, y1 = self._as_stored(x0, y0, x1, y1)
         cut = _cut(self.source.planes, x0 & ~1, y0 & ~1, x1, y1)
         rgb = self.source.to_rgb(cut, width=side, height=side, interpolation=Interpolation.AREA)
         return _turned(rgb, self.source.turn_deg)
 
     def _as_stored(self, x0: int, y0: int, x1: int, y1: int) -> tuple[int, int, int, int]:
-        """The box in the frame before it was turned."""
+        """The box in the stored frame, before rotation."""
         width, height = self.source.frame.width, self.source.frame.height
         match self.source.turn_deg:
             case 90:
@@ -202,7 +202,7 @@ def _inside(start: int, stop: int, size: int) -> tuple[int, int]:
 
 
 def _overhang(start: int, inner: int, pad: int) -> int:
-    """How many leading rows of the padded array lie before the box (only when it starts beyond the picture's end)."""
+    """Number of leading rows of the padded array before the box (only if it starts beyond the picture's end)."""
     return start - (inner - pad)
 
 

@@ -1,7 +1,7 @@
-"""The facts of a media file, as its container states them.
+"""Properties of a media file as stated by its container.
 
-Contract: reads the header and at most a few packets (one picture is decoded, because the rotation travels with it). It
-does not know whether the rest of the file decodes.
+Contract: reads the header and at most a few packets (one picture is decoded, because it carries the rotation). Whether
+the rest of the file can be decoded is not checked.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["clockwise_deg", "probe"]
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """What the file holds: length in seconds, picture size in pixels after rotation, rates, codecs.
+    """Duration in seconds, picture size in pixels after rotation, rates and codecs of a file.
 
-    A file that states no length is read through (its packets, not its pictures) to find it.
+    If the file states no duration, all packets are read (but not decoded) to find it.
 
     Raises:
-        MediaError: missing, a folder, empty, no media file, cut short, or neither picture nor sound in it.
+        MediaError: missing, a folder, empty, not a media file, truncated, or without video and audio.
     """
     with open_media(path) as container:
         video, audio = picture_stream(container), sound_stream(container)
@@ -35,7 +35,7 @@ def probe(path: str | Path) -> MediaInfo:
                 path,
                 expected="a picture or sound stream",
                 got="neither",
-                remedy="give a file with a video or a voice in it",
+                remedy="give a file with video or audio",
             )
         rotation_deg = _rotation_deg(container, video) if video is not None else 0
         width, height = (video.codec_context.width, video.codec_context.height) if video is not None else (0, 0)
@@ -58,12 +58,12 @@ def probe(path: str | Path) -> MediaInfo:
 
 
 def clockwise_deg(frame: VideoFrame) -> int:
-    """How far the frame must be turned clockwise to be shown upright: 0, 90, 180 or 270."""
+    """Clockwise rotation in degrees that shows the frame upright: 0, 90, 180 or 270."""
     return round(-frame.rotation / 90) * 90 % 360
 
 
 def _rotation_deg(container: InputContainer, stream: VideoStream) -> int:
-    """Rotation of the first picture that decodes; 0 when none does."""
+    """Rotation of the first picture that decodes; 0 if none does."""
     try:
         return clockwise_deg(next(container.decode(stream)))
     except (av.FFmpegError, StopIteration):
@@ -71,7 +71,7 @@ def _rotation_deg(container: InputContainer, stream: VideoStream) -> int:
 
 
 def _read_duration_s(path: str | Path) -> float:
-    """Length by reading every packet: to the end of the last one, or by their number where none has a time."""
+    """Duration from all packets: the end of the last one, or their number if none has a timestamp."""
     with open_media(path) as container:
         video = picture_stream(container)
         streams = [s for s in (video, sound_stream(container)) if s is not None]
@@ -83,12 +83,12 @@ def _read_duration_s(path: str | Path) -> float:
                 if packet.pts is not None and packet.time_base is not None:
                     end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         except av.FFmpegError:
-            pass  # what was read up to the damage counts
+            pass  # use what was read before the damage
         rate = _rate(video)
     return end_s - start_s or (n_pictures / rate if rate else 0.0)
 
 
 def _rate(stream: VideoStream | None) -> float:
-    """Average pictures a second; 0 when unknown."""
+    """Average frame rate; 0 if unknown."""
     rate = stream.average_rate or stream.guessed_rate if stream is not None else None
     return float(rate) if rate else 0.0

@@ -1,8 +1,8 @@
-"""Decoded sound frames -> one gapless mono signal at one rate, block by block.
+"""Converts decoded audio frames to a gapless mono signal at one rate, block by block.
 
-Contract: any layout, sample format and rate (also when they change midway) -> float32 mono. Timestamps that stray less
-than one clock frame from the running sample count are taken for rounding; beyond that, a gap becomes silence and an
-overlap is cut. Samples before the timeline's zero are dropped.
+Contract: any layout, sample format and rate (also if they change midway) -> float32 mono. Timestamps that deviate by
+less than one clock frame from the running sample count are treated as rounding; beyond that, a gap becomes silence and
+an overlap is cut. Samples before the origin of the timeline are dropped.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ __all__ = ["SoundClock", "to_mono"]
 
 
 _STRAY_S = 1 / FPS
-_LOWEST_RATE = 1000  # a stream that claims less is damaged; resampled, it would swell beyond measure
-_BLOCK = 1 << 20  # longest block of silence given at once
-_AT_ONCE = 1 << 14  # samples that are converted together: a frame of 1024 costs as much in Python as in arithmetic
+_LOWEST_RATE = 1000  # a lower rate means a damaged stream; resampling it would take excessive memory
+_BLOCK = 1 << 20  # longest block of silence
+_AT_ONCE = 1 << 14  # samples converted together: for a frame of 1024, Python overhead equals the arithmetic
 
 
 class SoundClock:
-    """Takes decoded frames in order and gives mono blocks that follow each other without a gap.
+    """Takes decoded frames in order and yields consecutive mono blocks without gaps.
 
     Args:
-        timeline: places timestamps on the file's common time.
-        sample_rate: of the output, in samples a second.
+        timeline: maps timestamps to the file's common time.
+        sample_rate: output samples per second.
     """
 
     def __init__(self, timeline: Timeline, sample_rate: int) -> None:
         self._timeline, self._sample_rate = timeline, sample_rate
         self._resampler: AudioResampler | None = None
         self._packer: AudioResampler | None = None
-        self._waiting = AudioFifo()  # what came in and is not converted yet
+        self._waiting = AudioFifo()  # input that is not converted yet
         self._kind: tuple[object, ...] = ()  # rate, layout and format of the current run
         self._rate_in = 0
-        self._start_s = 0.0  # where the current unbroken run began
-        self._n_in = 0  # samples of it that came in
-        self._n_out = 0  # samples given since the zero
-        self._n_due = 0  # samples that the run's start is worth
+        self._start_s = 0.0  # start of the current contiguous run
+        self._n_in = 0  # input samples of the run
+        self._n_out = 0  # output samples since the origin
+        self._n_due = 0  # output samples at the start of the run
 
     def add(self, frame: AudioFrame) -> Iterator[Float32Array]:
-        """The blocks that this frame completes; its own samples may wait for the next frames'."""
+        """The blocks completed by this frame; its own samples may be buffered until the next frames."""
         if not frame.samples or frame.sample_rate < _LOWEST_RATE:
             return
         due_s = self._start_s + (self._n_in / self._rate_in if self._rate_in else 0.0)
-        stamp_s = frame.time  # a float: fractions take as long as the resampling
+        stamp_s = frame.time  # float: fractions are as slow as the resampling
         time_s = self._timeline.place(stamp_s, due_s)
         kind = (frame.sample_rate, frame.layout.name, frame.format.name)
         if kind != self._kind or abs(time_s - due_s) > _STRAY_S:
@@ -60,34 +60,34 @@ class SoundClock:
             self._begin(time_s, kind, frame.sample_rate)
         self._n_in += frame.samples
         for packed in self._packed(frame):
-            packed.pts = None  # or the queue would compare it
+            packed.pts = None  # otherwise the queue validates it
             self._waiting.write(packed)
         if self._waiting.samples >= _AT_ONCE:
             yield from self._converted()
 
     def finish(self) -> Iterator[Float32Array]:
-        """What waits to be converted, and what the resampler still holds."""
+        """Flush the buffered input and the resampler."""
         yield from self._converted()
         if self._resampler is not None:
             yield from self._resampled(None)
             self._resampler = None
 
     def _begin(self, time_s: float, kind: tuple[object, ...], rate: int) -> None:
-        """A new run, with its own resampler."""
+        """Start a new run with its own resampler."""
         self._kind, self._packer, self._waiting = kind, AudioResampler(format="flt"), AudioFifo()
-        is_equal = rate == self._sample_rate  # then there is nothing to resample
+        is_equal = rate == self._sample_rate  # no resampling needed
         self._resampler = None if is_equal else AudioResampler(format="flt", layout="mono", rate=self._sample_rate)
         self._rate_in, self._start_s, self._n_in = rate, time_s, 0
         self._n_due = round(time_s * self._sample_rate)
 
     def _packed(self, frame: AudioFrame) -> list[AudioFrame]:
-        """The frame in a form that PyAV hands out: it miscounts 8 planes and more, and refuses 64-bit integers."""
+        """The frame in a format that PyAV supports: it miscounts 8 or more planes and rejects 64-bit integers."""
         assert self._packer is not None
         is_safe = frame.format.bytes < 8 and not (frame.format.is_planar and frame.layout.nb_channels >= 8)
         return [frame] if is_safe else self._packer.resample(frame)
 
     def _converted(self) -> Iterator[Float32Array]:
-        """All that waits, as mono at the output's rate."""
+        """All buffered input as mono at the output rate."""
         frame = self._waiting.read()
         if frame is None:
             return
@@ -103,7 +103,7 @@ class SoundClock:
             yield from self._placed(np.asarray(out.to_ndarray(), np.float32).reshape(-1))
 
     def _placed(self, block: Float32Array) -> Iterator[Float32Array]:
-        """The block at its place: silence before it, or its overlapping head cut off."""
+        """The block at its position: preceded by silence, or with its overlapping head removed."""
         start, self._n_due = self._n_due, self._n_due + len(block)
         while self._n_out < start:
             n_silent = min(_BLOCK, start - self._n_out)
@@ -118,7 +118,7 @@ class SoundClock:
 def to_mono(frame: AudioFrame) -> Float32Array:
     """The frame's samples as float32 (n,) in -1..1: the mean of its channels.
 
-    Where a centre channel stands among others (speech in films), it has half the weight and the others share the rest.
+    A centre channel among others (speech in films) has half of the weight, the others share the rest.
     """
     raw = frame.to_ndarray()
     n_channels = frame.layout.nb_channels
@@ -135,7 +135,7 @@ def to_mono(frame: AudioFrame) -> Float32Array:
 
 
 def _scaled(samples: AnyArray) -> Float32Array:
-    """Samples of any PCM type as float32 in -1..1, not-a-number as silence."""
+    """Samples of any PCM type as float32 in -1..1; NaN becomes silence."""
     if samples.dtype.kind == "f":
         clipped = np.asarray(np.clip(samples, -1.0, 1.0), np.float32)
         clipped[np.isnan(clipped)] = 0.0

@@ -1,8 +1,8 @@
-"""Places decoded pieces of a stream on the file's timeline, whose zero picture and sound share.
+"""Maps decoded frames of a stream to the file's timeline, whose origin video and audio share.
 
-Contract: seconds in, seconds out. Timestamps are believed as long as they are plausible; a jump back by more than a
-tenth of a second, or ahead beyond the file's own length, is taken for a fault (a file glued from two, a wrapped
-counter): the pieces that follow it are moved to follow on without a gap.
+Contract: seconds in, seconds out. Plausible timestamps are used as they are. A jump back by more than a tenth of a
+second, or ahead beyond the file's own duration, is treated as a fault (two concatenated files, a counter overflow): the
+frames after it are shifted to continue without a gap.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ __all__ = ["Timeline", "at_clock"]
 
 T = TypeVar("T")
 
-_LONGEST_FILE_S = 86_400.0  # a container that states more is not believed
-_LONGEST_GAP_S = 60.0  # where the container states no length
+_LONGEST_FILE_S = 86_400.0  # a longer stated duration is ignored
+_LONGEST_GAP_S = 60.0  # if the container states no duration
 _BACK_S = 0.1
 _TIE_S = 1e-4
 
 
 class Timeline:
-    """Turns a stream's timestamps into seconds since the common zero.
+    """Converts timestamps of a stream to seconds since the common origin.
 
     Args:
-        zero_s: the common zero in the file's own time.
-        duration_s: the length that the file states; 0 when it states none.
+        zero_s: the common origin in the file's own time.
+        duration_s: the duration that the file states; 0 if none.
     """
 
     def __init__(self, zero_s: float, duration_s: float) -> None:
         self._shift_s = -zero_s
-        self._last_s = -math.inf  # where the piece before was placed
+        self._last_s = -math.inf  # time of the previous frame
         self._end_s = duration_s + 1.0 if 0 < duration_s <= _LONGEST_FILE_S else None
 
     def place(self, stamp_s: float | None, due_s: float) -> float:
-        """Where a piece belongs that carries `stamp_s`, when the pieces so far end at `due_s`."""
+        """Time of a frame with timestamp `stamp_s`, where the frames so far end at `due_s`."""
         if stamp_s is None:
             return self._placed(due_s)
         time_s = stamp_s + self._shift_s
@@ -51,31 +51,31 @@ class Timeline:
 
 
 def at_clock(pieces: Iterable[tuple[float, float, T]], fps: float) -> Iterator[tuple[int, T]]:
-    """The piece to show at each clock instant k / fps, from k = 0 until the last piece ends.
+    """Yield the item to show at each time k / fps, from k = 0 to the end of the last item.
 
-    Shown is the piece whose time is nearest, except that none is shown more than half a clock frame before its time
-    (a picture held for seconds must not give way to its successor halfway). The first piece also fills the time before
-    it. A length of s seconds gives round(s * fps) instants, but at least one.
+    The item with the nearest time is shown, but none more than half a clock frame before its time (a picture shown for
+    seconds must not be replaced halfway through). The first item also fills the time before it. A duration of s seconds
+    gives round(s * fps) time steps, at least one.
 
     Args:
-        pieces: (time_s, length_s, piece), in order of time.
-        fps: instants a second.
+        pieces: (time_s, length_s, item), ordered by time.
+        fps: time steps per second.
 
     >>> list(at_clock([(0.0, 0.04, "a"), (0.04, 0.04, "b"), (0.08, 0.04, "c")], fps=12.5))
     [(0, 'a'), (1, 'c')]
     """
-    held: tuple[float, float, T] | None = None
+    current: tuple[float, float, T] | None = None
     k = 0
     for time_s, length_s, piece in pieces:
-        if held is not None:
-            change_s = max((held[0] + time_s) / 2, time_s - 0.5 / fps) + _TIE_S
+        if current is not None:
+            change_s = max((current[0] + time_s) / 2, time_s - 0.5 / fps) + _TIE_S
             while k / fps <= change_s:
-                yield k, held[2]
+                yield k, current[2]
                 k += 1
-        held = (time_s, length_s, piece)
-    if held is None:
+        current = (time_s, length_s, piece)
+    if current is None:
         return
-    end_s = held[0] + held[1] - 0.5 / fps + _TIE_S  # a rest of less than half an instant is not shown
+    end_s = current[0] + current[1] - 0.5 / fps + _TIE_S  # a remainder of less than half a time step is not shown
     while k == 0 or k / fps < end_s:
-        yield k, held[2]
+        yield k, current[2]
         k += 1

@@ -1,6 +1,6 @@
-"""One face in progress: takes the looks at it, gives the steady crops and, at the end, the account of the track.
+"""A face being tracked: takes its detections, yields stabilised crops and, at the end, the summary of the track.
 
-Crops wait until the track is long enough to be judged, so a face that flits by costs its reader nothing.
+Crops are buffered until the track is long enough to be scanned, so short appearances cost nothing downstream.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ __all__ = ["LiveTrack", "Picture", "TrackEnd", "TrackFrame"]
 
 
 class Picture(Protocol):
-    """What faces need of a picture; `fakespan.media.decode.Picture` is one. Pixels are made when asked for."""
+    """The picture interface that face tracking needs; `fakespan.media.decode.Picture` implements it, lazily."""
 
     @property
     def index(self) -> int:
-        """Its number at 25 frames a second."""
+        """Frame index at 25 fps."""
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """Pixels."""
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Pixels."""
 
     def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> UInt8Array:
-        """RGB bytes (y1 - y0, x1 - x0, 3) of a box, which may come scaled down to sides of `at_most`."""
+        """RGB bytes (y1 - y0, x1 - x0, 3) of a box, possibly scaled down to sides of `at_most`."""
 
     def thumbnail(self, max_side: int) -> UInt8Array:
-        """RGB bytes of the whole, its longer side at most `max_side`."""
+        """RGB bytes of the whole picture, its longer side at most `max_side`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,50 +48,50 @@ class TrackFrame:
     """The face of one track in one picture."""
 
     track: int
-    index: int  # of the picture, at 25 frames a second
-    face: UInt8Array  # (96, 96, 3) RGB, or of the size asked for
+    index: int  # frame index at 25 fps
+    face: UInt8Array  # (96, 96, 3) RGB, or the requested size
 
 
 @dataclass(frozen=True, slots=True)
 class TrackEnd:
-    """A track is over: all its frames have been given."""
+    """The end of a track: all its frames have been yielded."""
 
     track: FaceTrack
 
 
 class LiveTrack:
-    """A face that is being followed.
+    """A face that is being tracked.
 
     Args:
-        box: (4,) x0, y0, x1, y1 of the face when first seen, in pixels.
-        index: number of that picture.
-        min_frames: a track of fewer frames is reported but gives no frames.
-        face_size: pixels; side of the crops given.
-        framing: what of a crop is given.
+        box: (4,) x0, y0, x1, y1 of the first detection, in pixels.
+        index: its frame index.
+        min_frames: shorter tracks are reported but yield no frames.
+        face_size: side of the crops in pixels.
+        framing: part of the crop to return.
     """
 
     def __init__(
         self, box: Float32Array, index: int, min_frames: int, face_size: int, framing: Framing = "face"
     ) -> None:
-        self.id: int | None = None  # given once the face is believed
+        self.id: int | None = None  # assigned when the face is confirmed
         self.box = box
         self.last_seen = self.needed_from = index
-        self.n_found, self.n_doubts = 1, 0  # searches that did and did not find it, before it had an id
+        self.n_found, self.n_doubts = 1, 0  # detections and misses before confirmation
         self._min_frames, self._face_size, self._framing = min_frames, face_size, framing
         self._path = SteadyPath()
-        self._key: tuple[int, Place] | None = None  # the last steady place whose frames are done
-        self._held: list[TrackFrame] = []
-        self._boxes = array("d")  # x, y, width, height of the crops at the looks, as shares of the picture
-        self._span = (index, index - 1)  # first and last frame done
+        self._key: tuple[int, Place] | None = None  # the last stabilised place whose frames are done
+        self._buffer: list[TrackFrame] = []
+        self._boxes = array("d")  # x, y, width, height of the crops at the detections, relative to the picture
+        self._span = (index, index - 1)  # first and last finished frame
         self._keys = self._path.add(index, to_place(box))
 
-    def see(self, box: Float32Array, index: int) -> None:
-        """The face was found at `box` in picture `index`."""
+    def update(self, box: Float32Array, index: int) -> None:
+        """Add a detection at `box` in picture `index`."""
         self.box, self.last_seen = box, index
         self._keys += self._path.add(index, to_place(box))
 
     def give(self, pictures: Mapping[int, Picture]) -> Iterator[TrackFrame]:
-        """Frames that are certain by now. `pictures` must hold those from `needed_from` on."""
+        """Frames that are final by now. `pictures` must include those from `needed_from` on."""
         keys, self._keys = self._keys, []
         for key in keys:
             self._crop_until(key, pictures)
@@ -99,7 +99,7 @@ class LiveTrack:
             yield from self._release(self.id)
 
     def end(self, pictures: Mapping[int, Picture], last: int) -> Iterator[TrackFrame | TrackEnd]:
-        """The remaining frames up to picture `last` and the account; nothing when the face was never believed."""
+        """The remaining frames up to picture `last` and the summary; nothing if the face was never confirmed."""
         if self.id is None:
             return
         self._keys += self._path.finish()
@@ -118,15 +118,15 @@ class LiveTrack:
             picture = pictures[index]
             box = crop_box(place, picture.width, picture.height)
             face = prepare_crop(picture.crop(*box, at_most=CROP_SIZE), self._face_size, self._framing)
-            self._held.append(TrackFrame(-1, index, face))
+            self._buffer.append(TrackFrame(-1, index, face))
         self._boxes.extend(_shares(box, picture))
         self._key = key
         self._span = (self._span[0], key[0])
         self.needed_from = key[0] + 1
 
     def _release(self, track: int) -> Iterator[TrackFrame]:
-        held, self._held = self._held, []
-        for frame in held:
+        frames, self._buffer = self._buffer, []
+        for frame in frames:
             yield TrackFrame(track, frame.index, frame.face)
 
     def _account(self, track: int) -> FaceTrack:

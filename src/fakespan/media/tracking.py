@@ -1,11 +1,11 @@
-"""Arithmetic of following a face: from boxes found now and then to a crop that is steady in every frame.
+"""Arithmetic of face tracking: from occasional detections to a stable crop in every frame.
 
-A crop that jitters would look to the networks like a forged face, so steadiness comes before centring. Three steps: a
-running median over five looks drops outliers; a leash lets the crop rest while the face stays within a few percent of
-it, and drags it along no further than needed beyond; between two looks the crop moves on a straight line. A person
+A jittering crop would look like a forged face to the networks, so stability has priority over centring. Three steps: a
+running median over five detections removes outliers; a leash keeps the crop fixed while the face stays within a few
+percent of it, and moves it no further than necessary beyond; between two detections the crop moves linearly. A person
 who sits still gets exactly the same crop in every frame.
 
-A place is (x, y, size): the centre of a face and the square root of its area, in pixels. Frames here, no pictures.
+A place is (x, y, size): the centre of a face and the square root of its area, in pixels. Works on frame indices only.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ __all__ = ["SteadyPath", "crop_box", "drag", "link", "places_between", "to_place
 
 Place = Float64Array
 
-FACE_SHARE = 0.605  # of the crop's side: size of MTCNN's face in crops of VoxCeleb2, LRS2 and LRS3, measured
-FACE_HEIGHT = 0.345  # of the crop's side: how far below the crop's top those faces have their centre
-REACH = 2  # looks to either side that the median takes in
-SLACK = 0.10  # of the face's size: how far its centre may go before the crop follows
+FACE_SHARE = 0.605  # size of MTCNN's face relative to the crop, measured on VoxCeleb2, LRS2 and LRS3
+FACE_HEIGHT = 0.345  # centre of those faces below the crop's top, relative to the crop
+REACH = 2  # detections to either side in the median
+SLACK = 0.10  # how far the face's centre may move before the crop follows, relative to the face
 SIZE_SLACK = log(1.12)  # how much the face may grow or shrink before the crop follows
 
 
 class SteadyPath:
-    """The steady places of one face, given out as soon as no later look can change them (`REACH` looks later)."""
+    """The stabilised places of one face, returned once later detections cannot change them (after `REACH` more)."""
 
     def __init__(self) -> None:
         self._looks: list[tuple[int, Place]] = []  # those that a median still needs
-        self._n_done = 0  # how many of them have been given out
+        self._n_done = 0  # number of them already returned
         self._anchor: Place | None = None
 
     def add(self, index: int, place: Place) -> list[tuple[int, Place]]:
-        """Takes the next look; gives the steady places that are now certain, each with its frame."""
+        """Add a detection; return the stabilised places that are now final, each with its frame index."""
         self._looks.append((index, place))
         done = self._give(len(self._looks) - REACH)
         surplus = max(0, self._n_done - REACH)
@@ -46,7 +46,7 @@ class SteadyPath:
         return done
 
     def finish(self) -> list[tuple[int, Place]]:
-        """The rest, when no look will come any more."""
+        """The remaining places, after the last detection."""
         return self._give(len(self._looks))
 
     def _give(self, until: int) -> list[tuple[int, Place]]:
@@ -61,7 +61,7 @@ class SteadyPath:
 
 
 def drag(anchor: Place, target: Place) -> Place:
-    """The anchor after the target pulled it on a leash: the same while the target is near, else moved just enough.
+    """Move the anchor towards the target as on a leash: unchanged while the target is near, else just enough.
 
     >>> drag(np.array([50.0, 50.0, 20.0]), np.array([51.0, 50.0, 21.0])).tolist()
     [50.0, 50.0, 20.0]
@@ -77,14 +77,14 @@ def drag(anchor: Place, target: Place) -> Place:
 
 
 def places_between(before: tuple[int, Place], after: tuple[int, Place]) -> list[tuple[int, Place]]:
-    """The place in every frame after `before` up to and with `after`, on a straight line."""
+    """Linear interpolation: the place in every frame after `before` up to and including `after`."""
     (first, start), (last, end) = before, after
     n_steps = last - first
     return [(first + k, start + (end - start) * (k / n_steps)) for k in range(1, n_steps + 1)]
 
 
 def crop_box(place: Place, width: int, height: int) -> tuple[int, int, int, int]:
-    """The square crop x0, y0, x1, y1 around a face, framed like VoxCeleb's, moved and shrunk to lie in the picture."""
+    """The square crop x0, y0, x1, y1 around a face, framed as in VoxCeleb, shifted and shrunk to fit the picture."""
     side = max(1, min(round(float(place[2]) / FACE_SHARE), width, height))
     x0 = round(float(place[0]) - side / 2)
     y0 = round(float(place[1]) - side * FACE_HEIGHT)
@@ -93,13 +93,13 @@ def crop_box(place: Place, width: int, height: int) -> tuple[int, int, int, int]
 
 
 def to_place(box: NDArray[np.floating]) -> Place:
-    """A box (4,) of x0, y0, x1, y1 as (x, y, size)."""
+    """Convert a box (4,) of x0, y0, x1, y1 to (x, y, size)."""
     x0, y0, x1, y1 = map(float, box)
     return np.array([(x0 + x1) / 2, (y0 + y1) / 2, max((x1 - x0) * (y1 - y0), 1.0) ** 0.5])
 
 
 def link(overlaps: NDArray[np.floating], limit: float) -> list[tuple[int, int]]:
-    """Pairs (row, column) of a table of overlaps (R, C), the largest first, each row and column once, none below limit.
+    """Greedy matching of an overlap matrix (R, C): pairs (row, column), largest first, each once, none below the limit.
 
     >>> link(np.array([[0.9, 0.5], [0.8, 0.1]]), 0.3)
     [(0, 0)]
