@@ -108,7 +108,7 @@ def test_an_entry_that_cannot_be_used_is_one_problem(tmp_path, monkeypatch, bad,
     manifest = lavdf(tmp_path, bad, entry(file="test/000002.mp4"))
     assert [s.name for s in manifest.samples] == ["test/good.mp4", "test/000002.mp4"]
     assert len(manifest.problems) == 1
-    assert manifest.problems[0].message.endswith("it is left out")
+    assert manifest.problems[0].message.endswith("it is skipped")
 
 
 def without_orjson(monkeypatch) -> None:
@@ -135,8 +135,8 @@ def test_numbers_that_json_does_not_know_are_a_problem_of_their_entry(tmp_path):
         (b"", "complete JSON"),
         (b'[{"file": "a.mp4"', "complete JSON"),
         (b"\x00\xff\xfe", "complete JSON"),
-        (b"{}", "a list with an entry"),
-        (b'"a"', "a list with an entry"),
+        (b"{}", "a list with one entry"),
+        (b'"a"', "a list with one entry"),
         (b"[" * 100_000, "complete JSON"),
         (b"[]", "at least one usable clip"),
     ],
@@ -160,8 +160,8 @@ def test_a_clip_named_twice_counts_once(tmp_path):
     assert len(manifest.samples) == 2
     assert only(manifest).spans == ((0.5, 1.0),)
     assert [p.message.split(";")[0] for p in manifest.problems] == [
-        "named more than once, with the same content",
-        "named more than once, with another content",
+        "duplicate entry, with the same content",
+        "duplicate entry, with another content",
     ]
 
 

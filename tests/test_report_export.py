@@ -46,7 +46,7 @@ def test_json_is_versioned_and_states_the_verdict() -> None:
         ("[" * 100_000, "nested"),
         (b"\xff\xfe\x00", "not JSON"),
         ('{"format": "fakespan.scan/2"}', "fakespan.scan/2"),
-        (f'{{"format": "{FORMAT}"}}', "without 'file'"),
+        (f'{{"format": "{FORMAT}"}}', "without the field 'file'"),
     ],
 )
 def test_other_files_are_refused_with_a_reason(content: str | bytes, word: str, tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_samples_give_the_same_truth(tmp_path):
     ("text", "message"),
     [
         ("{", "expected a complete JSON file"),
-        ("{}", "expected a list with an entry for each clip, got an object"),
+        ("{}", "expected a list with one entry per clip, got an object"),
         ("[1]", "expected a list of videos"),
         ("[]", "expected fake_periods or fake_segments, got an empty list"),
         ('[{"file": "a"}]', "fake_periods or fake_segments, got neither"),

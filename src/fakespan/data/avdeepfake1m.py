@@ -1,13 +1,13 @@
-"""AV-Deepfake1M and AV-Deepfake1M++ (arXiv 2311.15308): a list for each split, videos in train, val and test.
+"""AV-Deepfake1M and AV-Deepfake1M++ (arXiv 2311.15308): one list per split, videos in train, val and test.
 
-Contract: `{train,val}_metadata.json` lists the clips; where an entry lacks the facts, the clip's own JSON is read, in
-`{split}_metadata/` or, as in ++, beside the video. Videos are `{split}/<file>`, and `<file>` is the clip's name. Times
-are seconds, a clip lasts video_frames / 25. A list of the test set is read like the others where it is there; else
-`test_files.txt` names clips of which nothing is known: no spans, length 0, facts["labelled"] False.
+Contract: `{train,val}_metadata.json` lists the clips; if an entry has only a name, the clip's own JSON is read, from
+`{split}_metadata/` or, in ++, beside the video. Videos are `{split}/<file>`, and `<file>` is the clip's name. Times are
+in seconds, the length of a clip is video_frames / 25. A list of the test set is read like the others if it exists;
+otherwise `test_files.txt` names the clips without labels: no spans, length 0, facts["labelled"] False.
 
 A span of fake_segments has the modality of the lists that it overlaps (audio_fake_segments, visual_fake_segments).
-Known flaw of the release: about 6,000 clips of which only one stream was changed repeat a span in the other stream's
-list. modify_type decides then, and the repeated span is reported.
+Known error in the release: in about 6,000 clips of which only one stream was changed, the span is repeated in the other
+stream's list. modify_type takes precedence, and the repeated span is reported.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def read(root: Path) -> Reading:
     """The clips of an AV-Deepfake1M folder.
 
     Raises:
-        DataError: none of the lists is there, or one is damaged or no list.
+        DataError: none of the lists exists, or one is damaged or not a list.
     """
     reading = Reading()
     lists = {folder: root / f"{folder}_metadata.json" for folder in _FOLDERS}
@@ -94,22 +94,22 @@ def _unlabelled(root: Path, line: str, _: Reading) -> Sample:
 
 
 def _own_facts(root: Path, folder: str, name: str) -> dict[str, Any]:
-    """The JSON of one clip."""
+    """The JSON file of one clip."""
     short = Path(name).with_suffix(".json")
     path = next((p for p in (root / f"{folder}_metadata" / short, root / folder / short) if p.is_file()), None)
     if path is None:
-        raise Unusable("entry", f"no facts in the list, and no {short.as_posix()} in {folder}_metadata or {folder}")
+        raise Unusable("entry", f"only a name in the list, and no {short.as_posix()} in {folder}_metadata or {folder}")
     try:
         facts = read_json(path)
     except DataError as error:
         raise Unusable("entry", f"its {short.name} cannot be read: {error.got}") from error
     if not isinstance(facts, dict) or "fake_segments" not in facts:
-        raise Unusable("entry", f"its {short.name} does not hold the facts of a clip")
+        raise Unusable("entry", f"its {short.name} does not have the metadata of a clip")
     return facts
 
 
 def _segments(name: str, facts: dict[str, Any], reading: Reading) -> tuple[Segment, ...]:
-    """Those of fake_segments, then those that only the lists of the two streams know."""
+    """The spans of fake_segments, then those that are only in the lists of the two streams."""
     audio, visual = (_spans(facts, key) for key in ("audio_fake_segments", "visual_fake_segments"))
     audio, visual = _believed(name, facts, audio, visual, reading)
     spans = list(spans_of(facts["fake_segments"], "fake_segments"))
@@ -125,24 +125,24 @@ def _segments(name: str, facts: dict[str, Any], reading: Reading) -> tuple[Segme
 def _believed(
     name: str, facts: dict[str, Any], audio: list[Span], visual: list[Span], reading: Reading
 ) -> tuple[list[Span], list[Span]]:
-    """The spans of the two streams, without those of a stream that modify_type says is untouched."""
+    """The spans of the two streams, without those of a stream that is untouched according to modify_type."""
     kind = facts.get("modify_type")
     if kind is None:
         return audio, visual
     if not isinstance(kind, str) or kind not in MODIFY_TYPES:
-        reading.note("label", name, f"modify_type is {kind!r}; only the lists of spans are believed")
+        reading.note("label", name, f"modify_type is {kind!r}; it is ignored in favour of the span lists")
         return audio, visual
     in_audio, in_visual = MODIFY_TYPES[kind]
     if kind == "real" and (audio or visual or facts["fake_segments"]):
-        reading.note("label", name, "modify_type is real, but forged spans are given; the spans are believed")
+        reading.note("label", name, "modify_type is real, but there are forged spans; the spans are used")
         return audio, visual
     if kind != "real" and not facts["fake_segments"]:
         reading.note("label", name, f"modify_type is {kind}, but fake_segments is empty")
     if audio and not in_audio:
-        reading.note("modality", name, f"modify_type is {kind}, but audio_fake_segments has spans; taken as visual")
+        reading.note("modality", name, f"modify_type is {kind}, but audio_fake_segments has spans; treated as visual")
         return [], visual or audio
     if visual and not in_visual:
-        reading.note("modality", name, f"modify_type is {kind}, but visual_fake_segments has spans; taken as audio")
+        reading.note("modality", name, f"modify_type is {kind}, but visual_fake_segments has spans; treated as audio")
         return audio or visual, []
     return audio, visual
 
@@ -153,10 +153,10 @@ def _spans(facts: dict[str, Any], key: str) -> list[Span]:
 
 
 def _modality(span: Span, audio: list[Span], visual: list[Span], fallback: tuple[bool, bool]) -> Modality:
-    heard, seen = _overlaps(span, audio), _overlaps(span, visual)
-    return modality_of(heard, seen) if heard or seen else modality_of(*fallback)
+    in_audio, in_visual = _overlaps(span, audio), _overlaps(span, visual)
+    return modality_of(in_audio, in_visual) if in_audio or in_visual else modality_of(*fallback)
 
 
 def _overlaps(span: Span, others: Iterable[Span]) -> bool:
-    """Whether it shares time with one of them; equal spans do, also empty ones."""
+    """Whether the span overlaps or equals one of the others (also if empty)."""
     return any(span == other or (span[0] < other[1] and other[0] < span[1]) for other in others)

@@ -1,13 +1,13 @@
 """DFDC (arXiv 2006.07397): parts with a metadata.json each, and test and validation folders with a labels file.
 
 Contract: ROOT is one part, or a folder of parts (also inside `train`), with or without `validation` and `test`. The
-name of a clip is that of its file, which is unique in the set. DFDC says of a video only whether it is fake: a fake is
-one forged span over its whole length, and as the set swaps faces and voices and does not say which, its modality is
-"both". Lengths are not in the metadata: every clip counts as 10 s, as the set is defined (facts["length"] is
-"nominal"), and readers take the length of the file for that of the span.
+name of a clip is its file name, which is unique in the set. DFDC labels whole videos: a fake is one forged span over
+its whole length, with the modality "both", because faces and voices are swapped and the labels do not say which.
+Lengths are not in the metadata: every clip counts as 10 s, as the set is defined (facts["length"] is "nominal"), and
+readers extend the span to the length of the file.
 
-All parts say "train". Where ROOT has no validation folder, a tenth of the originals, drawn by a hash of their names,
-and every fake made of them are the validation split; the same ones on every machine.
+The metadata of all parts says "train". If ROOT has no validation folder, a tenth of the originals, selected by a hash
+of their names, and every fake made from them form the validation split; the same ones on every machine.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from fakespan.types import Sample
 __all__ = ["LENGTH_S", "VALIDATION_SHARE", "held_out", "read"]
 
 LENGTH_S = 10.0
-"""Seconds that a clip counts as."""
+"""Nominal length of a clip in seconds."""
 VALIDATION_SHARE = 0.1
-"""Of the originals, where the set at hand has no validation folder."""
+"""Share of the originals held out if there is no validation folder."""
 
 _LABEL_FILES = ("labels.csv", "metadata.csv")
 _IS_FAKE = {"fake": True, "real": False, "1": True, "0": False, "true": True, "false": False}
@@ -50,7 +50,7 @@ def read(root: Path) -> Reading:
     """The clips of a DFDC part, or of a folder of parts.
 
     Raises:
-        DataError: no metadata.json and no labels file, or one that is damaged or of another form.
+        DataError: no metadata.json and no labels file, or one that is damaged or has another structure.
     """
     reading = Reading()
     tables = list(_tables(root))
@@ -73,7 +73,7 @@ def read(root: Path) -> Reading:
 
 
 def held_out(original: str) -> bool:
-    """Whether an original, and all that was made of it, belongs to the validation split.
+    """Whether an original, and all fakes made from it, belong to the validation split.
 
     >>> held_out("gnmmhlbzge.mp4"), held_out("ybqmttnept.mp4")
     (True, False)
@@ -101,7 +101,7 @@ def _by_number(folder: Path) -> tuple[int, str]:
 
 
 def _split_by_name(folder: Path) -> str | None:
-    """What the folder is called, if that is test or validation; None for a part."""
+    """The name of the folder if it is test or validation; None for a part."""
     try:
         split = split_of(folder.name)
     except Unusable:
@@ -114,7 +114,7 @@ def _labels(path: Path) -> list[tuple[Any, Any]]:
     try:
         rows = list(csv.DictReader(read_text(path).splitlines()))
     except csv.Error as error:
-        raise DataError(path, expected="a table of commas", got=str(error), remedy="download it again") from error
+        raise DataError(path, expected="a CSV file", got=str(error), remedy="download it again") from error
     columns = set(rows[0]) if rows else set()
     if not {"filename", "label"} <= columns:
         got = ", ".join(sorted(str(c) for c in columns)) or "no rows"
@@ -146,12 +146,12 @@ def _sample(
 
 
 def _unsaid(table: Path) -> str:
-    """A table of labels alone is that of the test set, a part's that of the training set."""
+    """The split of a labels file: test, or train for a part."""
     return "test" if table.suffix == ".csv" else "train"
 
 
 def _folder(table: Path) -> Path:
-    """Where a table's videos are: beside it, or in `videos` beside it."""
+    """Folder of the videos of a labels file: the same one, or `videos` in it."""
     videos = table.parent / "videos"
     return videos if table.suffix == ".csv" and videos.is_dir() else table.parent
 

@@ -1,11 +1,11 @@
-"""What the loaders of all data sets share: reading metadata of which nothing is taken for granted.
+"""Common parts of all data set loaders: parsing and validation of untrusted metadata.
 
-Rules of LAV-DF and AV-Deepfake1M, held by their loaders and by `scoring.truth`: a clip lasts video_frames / 25 s, and
-as long as its duration says only where its frames are not counted; modify_type, or modify_audio and modify_video, says
-what was forged in it (`modality_of`); dev and val are words for validation (`split_of`).
+Rules for LAV-DF and AV-Deepfake1M, shared by their loaders and by `scoring.truth`: the length of a clip is
+video_frames / 25 s, or its duration if the number of frames is missing; modify_type, or modify_audio and modify_video,
+gives the forged modality (`modality_of`); dev and val are aliases of validation (`split_of`).
 
-Contract: a file that cannot be read as a whole raises DataError; an entry that cannot be used raises `Unusable`, which
-`collect` turns into a `Problem`, and the other entries still load. Files are only ever read. Nothing here opens media.
+Contract: an unreadable file raises DataError; an invalid entry raises `Unusable`, which `collect` turns into a
+`Problem`, and the other entries still load. Files are only read. No media is opened.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 SPLITS = ("train", "validation", "test")
-"""The words for a sample's split, whatever its set says."""
+"""Names of the splits, the same for all data sets."""
 _WORDS = {"training": "train", "dev": "validation", "val": "validation", "valid": "validation", "testing": "test"}
 _WORDS |= {word: word for word in SPLITS}
 
@@ -56,32 +56,32 @@ MODIFY_TYPES = {
     "visual_modified": (False, True),
     "both_modified": (True, True),
 }
-"""AV-Deepfake1M's modify_type -> whether sound and picture were changed."""
+"""AV-Deepfake1M's modify_type -> whether audio and video were changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a data set."""
+    """A problem found in a data set."""
 
-    kind: str  # one word, to count by: entry, name, split, label, span, duplicate, original, missing, ...
+    kind: str  # category: entry, name, split, label, span, duplicate, original, missing, ...
     subject: str  # the clip or file that it concerns
     message: str  # one sentence
 
 
 @dataclass(slots=True)
 class Reading:
-    """What came out of a set's files so far."""
+    """Samples and problems read so far."""
 
     samples: list[Sample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def note(self, kind: str, subject: str, message: str) -> None:
-        """Adds a problem."""
+        """Add a problem."""
         self.problems.append(Problem(kind, subject, message))
 
 
 class Unusable(Exception):  # noqa: N818 - it never reaches a user
-    """One entry cannot become a sample."""
+    """An invalid entry that cannot become a sample."""
 
     def __init__(self, kind: str, message: str) -> None:
         self.kind, self.message = kind, message
@@ -95,14 +95,14 @@ def collect(
     where: str,
     name_of: Callable[[Any], Any],
 ) -> None:
-    """Adds the sample of each entry to the reading; an entry that cannot be used becomes a problem.
+    """Add the sample of each entry to the reading; an invalid entry becomes a problem.
 
     Args:
-        reading: what is added to.
-        entries: of a metadata file, whatever they are.
-        read: makes a sample of one; raises Unusable.
-        where: the metadata file, to name entries that have no name.
-        name_of: what an entry calls its clip, if anything.
+        reading: the result to add to.
+        entries: raw entries of a metadata file.
+        read: converts an entry to a sample; raises Unusable.
+        where: the metadata file, to identify entries without a name.
+        name_of: returns the clip name of an entry, if it has one.
     """
     for position, entry in enumerate(entries):
         try:
@@ -110,45 +110,41 @@ def collect(
         except Unusable as reason:
             name = name_of(entry)
             subject = name if isinstance(name, str) and name else f"{where}, entry {position}"
-            reading.note(reason.kind, subject, f"{reason.message}; it is left out")
+            reading.note(reason.kind, subject, f"{reason.message}; it is skipped")
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file.
+    """Read a UTF-8 text file.
 
     Raises:
-        DataError: it cannot be read, or is no text.
+        DataError: it cannot be read or is not a text file.
     """
     try:
         return _bytes(path).decode()
     except UnicodeDecodeError as error:
         remedy = "unpack or download it again"
-        raise DataError(
-            path, expected="a text file", got=f"bytes that are no UTF-8 ({error})", remedy=remedy
-        ) from error
+        raise DataError(path, expected="a text file", got=f"invalid UTF-8 ({error})", remedy=remedy) from error
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds, by orjson where it is installed, as it is faster.
+    """Read a JSON file, with orjson if it is installed, which is faster.
 
     Raises:
-        DataError: it cannot be read, or is no JSON.
+        DataError: it cannot be read or is not JSON.
     """
     content = _bytes(path)
     try:
-        return _fast_or_none(content) or json.loads(content)  # json also reads NaN and endless numbers
+        return _fast_or_none(content) or json.loads(content)  # json also accepts NaN and huge numbers
     except (ValueError, RecursionError) as error:
         remedy = "unpack or download it again"
         raise DataError(path, expected="a complete JSON file", got=f"{error}", remedy=remedy) from error
 
 
 def as_list(path: Path, value: Any) -> list[Any]:
-    """The value if it is a list of something; raises DataError otherwise."""
+    """The value if it is a non-empty list; raises DataError otherwise."""
     if isinstance(value, list):
         return value
-    raise DataError(
-        path, expected="a list with an entry for each clip", got=_kind(value), remedy="give the published file"
-    )
+    raise DataError(path, expected="a list with one entry per clip", got=_kind(value), remedy="give the published file")
 
 
 def items_of(path: Path, value: Any) -> list[tuple[Any, Any]]:
@@ -156,13 +152,13 @@ def items_of(path: Path, value: Any) -> list[tuple[Any, Any]]:
     if isinstance(value, dict):
         return list(value.items())
     raise DataError(
-        path, expected="an object {name: facts} with an entry for each clip", got=_kind(value),
+        path, expected="an object {name: metadata} with one entry per clip", got=_kind(value),
         remedy="give the published file",
     )  # fmt: skip
 
 
 def tidy_name(raw: Any) -> str:
-    r"""A clip's name with forward slashes, which stays inside its folder; raises Unusable otherwise.
+    r"""Normalise a clip name to forward slashes; raises Unusable if it is invalid or outside its folder.
 
     >>> tidy_name(r"test\000001.mp4"), tidy_name("./test//000001.mp4")
     ('test/000001.mp4', 'test/000001.mp4')
@@ -172,19 +168,19 @@ def tidy_name(raw: Any) -> str:
     slashed = raw.replace("\\", "/")
     parts = [part for part in slashed.split("/") if part not in {"", "."}]
     if not parts or "\0" in raw:
-        raise Unusable("name", f"{raw!r} is no file name")
+        raise Unusable("name", f"{raw!r} is not a file name")
     if ".." in parts or slashed.startswith("/") or ":" in parts[0]:
-        raise Unusable("name", f"{raw!r} points out of the set's folder")
+        raise Unusable("name", f"{raw!r} points outside the folder of the set")
     return "/".join(parts)
 
 
 def name_in(entry: Any) -> Any:
-    """What an entry of LAV-DF or AV-Deepfake1M calls its clip."""
+    """The clip name of an entry of LAV-DF or AV-Deepfake1M."""
     return entry.get("file") if isinstance(entry, dict) else entry
 
 
 def original_of(value: Any, name: str, reading: Reading) -> str | None:
-    """The tidy name of the clip that one was made from; None where the set names none, or the clip itself."""
+    """Normalised name of the original; None if the set names none, or names the clip itself."""
     try:
         found = None if value is None or value == "" else tidy_name(value)
     except Unusable as reason:
@@ -202,7 +198,7 @@ def split_of(word: Any) -> str:
 
 
 def number(value: Any, what: str) -> float:
-    """A finite number; raises Unusable otherwise."""
+    """Validate a finite number; raises Unusable otherwise."""
     try:
         found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     except OverflowError:
@@ -213,7 +209,7 @@ def number(value: Any, what: str) -> float:
 
 
 def count(value: Any, what: str) -> int:
-    """A whole number from 0 on; raises Unusable otherwise."""
+    """Validate a non-negative integer; raises Unusable otherwise."""
     found = number(value, what)
     if found < 0 or found != int(found):
         raise Unusable("entry", f"expected a whole number for {what}, got {_short(value)}")
@@ -221,13 +217,13 @@ def count(value: Any, what: str) -> int:
 
 
 def whole(entry: dict[str, Any], key: str) -> int | None:
-    """The whole number under a key; None where there is none."""
+    """The integer value of a key; None if it is missing."""
     value = entry.get(key)
     return None if value is None else count(value, key)
 
 
 def spans_of(value: Any, what: str) -> Iterator[tuple[float, float]]:
-    """The (start, end) pairs of a list, in its own unit; raises Unusable for anything else in it."""
+    """The (start, end) pairs of a list, in its own unit; raises Unusable for invalid content."""
     if not isinstance(value, list):
         raise Unusable("span", f"expected a list for {what}, got {_short(value)}")
     for pair in value:
@@ -238,14 +234,14 @@ def spans_of(value: Any, what: str) -> Iterator[tuple[float, float]]:
 
 
 def segment(start_s: float, end_s: float, modality: Modality) -> Segment:
-    """A forged span of the truth; raises Unusable when it ends before it begins."""
+    """A labelled forged span; raises Unusable if it ends before it begins."""
     if end_s < start_s:
         raise Unusable("span", f"a span ends ({end_s:g} s) before it begins ({start_s:g} s)")
     return Segment(start_s, end_s, 1.0, modality)
 
 
 def modality_of(audio: bool, visual: bool) -> Modality:
-    """Which of the two was forged; both where neither is said to be."""
+    """The forged modality; both if neither flag is set."""
     return "audio" if audio and not visual else "visual" if visual and not audio else "both"
 
 
@@ -257,12 +253,12 @@ def _edge(value: Any, what: str) -> float:
 
 
 def _bytes(path: Path) -> bytes:
-    """What the file holds, without the mark that some editors put before UTF-8."""
+    """The content of a file without a UTF-8 byte-order mark."""
     try:
         return path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror).lower()
-        raise DataError(path, expected="a readable file", got=got, remedy="check the folder that was given") from error
+        raise DataError(path, expected="a readable file", got=got, remedy="check the given folder") from error
 
 
 def _fast_or_none(content: bytes) -> Any:

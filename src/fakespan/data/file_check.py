@@ -1,4 +1,4 @@
-"""A short check of one media file: what its header says, and whether the end is there. Nothing is decoded."""
+"""Quick check of one media file: its header, and whether it is complete. Nothing is decoded."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fakespan.media.container import duration_s, open_media, picture_stream, sou
 
 __all__ = ["FileCheck", "check_file"]
 
-_END_SLACK_S = 0.25  # the last packets may end so much before the stated length
+_END_SLACK_S = 0.25  # tolerance for last packets that end before the stated length
 
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """What was seen of a file."""
+    """The result for one file."""
 
     error_kind: str = ""  # missing or unreadable; then nothing else is known
     error: str = ""
@@ -30,7 +30,7 @@ class FileCheck:
 
 
 def check_file(path: Path) -> FileCheck:
-    """What a file says about itself; a file that cannot be read is told, not raised."""
+    """Check a file; an unreadable file gives an error field, not an exception."""
     try:
         if not path.exists():
             return FileCheck("missing", "there is no such file")
@@ -62,7 +62,7 @@ def _check_streams(container: InputContainer) -> FileCheck:
 
 
 def _end_s(container: InputContainer, length_s: float) -> float:
-    """Where the last packet ends, from the common zero of the streams; packets before the last second are not read."""
+    """End of the last packet, from the common origin of the streams; reads only packets of the last second."""
     streams = [s for s in (picture_stream(container), sound_stream(container)) if s is not None]
     begin_s, end_s = zero_s(container), 0.0
     try:
@@ -71,5 +71,5 @@ def _end_s(container: InputContainer, length_s: float) -> float:
             if packet.pts is not None and packet.time_base is not None:
                 end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base) - begin_s)
     except av.FFmpegError:
-        pass  # what was read up to the damage counts
+        pass  # use what was read before the damage
     return end_s

@@ -1,14 +1,14 @@
-"""ForgeryNet, temporal forgery localization (arXiv 2103.05630): a list of videos for each split, picture only.
+"""ForgeryNet, temporal forgery localization (arXiv 2103.05630): one list of videos per split, video only.
 
 Contract: `ROOT/{Training,Validation,Test}/video_list.txt`, videos in `video/` beside it. A line is
 
     <n> <name> <n times: first frame, frames, fake?> <fake?> <three-way class> <sixteen-way class>
 
-as the set's readme and its authors say. What is assumed, because they do not say: frames count from 0; the frame rates
-differ and are not in the list, so frame k lies at k / 25 s, the network's clock, and a reader must show every frame of
-the file in turn (facts["clock"] is "frames"). The list may describe a stretch of the video only; what lies outside is
-not annotated and can be forged too (facts["annotated_frames"]: the first frame, and the one after the last). Videos of
-the methods 2 and 8 are forged throughout, and the published lists leave them out.
+according to the readme and the authors. Undocumented and assumed: frames are counted from 0; the frame rates differ and
+are not in the list, so frame k is at k / 25 s, the network's clock, and a reader must show every frame of the file in
+turn (facts["clock"] is "frames"). The list may cover only a part of the video; the rest is not annotated and may be
+forged too (facts["annotated_frames"]: the first frame, and the one after the last). Videos of the methods 2 and 8 are
+forged throughout, and the published lists omit them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read(root: Path) -> Reading:
     """The clips of a ForgeryNet folder.
 
     Raises:
-        DataError: no video_list.txt in the folders of the splits, or one that is no text.
+        DataError: no video_list.txt in the folders of the splits, or one that is not a text file.
     """
     reading = Reading()
     lists = [(root / folder / "video_list.txt", folder) for folder in _FOLDERS]
@@ -60,13 +60,13 @@ def _sample(root: Path, folder: str, words: list[str], reading: Reading) -> Samp
     numbers = _numbers([words[0], *words[2:]])
     n, cells, classes = numbers[0], numbers[1:-3], numbers[-3:]
     if len(cells) != 3 * n:
-        raise Unusable("entry", f"expected {n} stretches of three numbers, got {len(cells)} numbers")
+        raise Unusable("entry", f"expected {n} segments of three numbers, got {len(cells)} numbers")
     stretches = [(cells[3 * k], cells[3 * k] + cells[3 * k + 1], bool(cells[3 * k + 2])) for k in range(n)]
     segments = tuple(_segment(start, end) for start, end, is_fake in stretches if is_fake)
     if classes[0] and not segments:
-        raise Unusable("label", "it is said to be fake, but no stretch of it is")
+        raise Unusable("label", "labelled as fake, but without forged segments")
     if segments and not classes[0]:
-        reading.note("label", name, "it is said to be real, but a stretch of it is fake; the stretch is believed")
+        reading.note("label", name, "labelled as real, but with a forged segment; the segment is used")
     first, last = min((s[0] for s in stretches), default=0), max((s[1] for s in stretches), default=0)
     method = METHODS[classes[2] - 1] if 0 < classes[2] <= len(METHODS) - _N_REAL else ""
     facts = {"clock": "frames", "annotated_frames": (first, last), "class": classes[2]}

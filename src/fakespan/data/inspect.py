@@ -1,8 +1,8 @@
-"""What a data set holds, and everything that is wrong with it.
+"""Statistics and validation of a data set.
 
-Contract: never stops at a problem. The metadata is checked against itself; with `probe`, every file's header and end
-are read, in parallel processes, and checked against the metadata. Pictures and sound are not decoded, so damage in the
-middle of a file goes unseen. Nothing is written.
+Contract: all problems are collected in one run. The metadata is checked for consistency; with `probe`, the header and
+end of every file are read, in parallel processes, and compared with the metadata. Video and audio are not decoded, so
+damage in the middle of a file is not detected. Nothing is written.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from fakespan.types import Progress, Sample, Segment, no_progress
 __all__ = ["COLUMNS", "Report", "Summary", "inspect"]
 
 COLUMNS = ("real", "audio", "visual", "both", "unlabelled")
-"""What a clip may be counted as."""
+"""Categories of clips."""
 
-_SPAN_SLACK_S = 1e-3  # a span may end so much after its clip
-_LENGTH_SLACK_S = 0.1  # a length that the metadata states may be so far off
+_SPAN_SLACK_S = 1e-3  # tolerance for a span that ends after its clip
+_LENGTH_SLACK_S = 0.1  # tolerance for a stated length
 _FRAMES_SLACK = 1
-_CHUNK = 64  # files that a process is given at once
-_SILENT_SETS = {"forgerynet"}  # video only, so that missing sound is no problem
+_CHUNK = 64  # files per task of a process
+_SILENT_SETS = {"forgerynet"}  # video only: missing audio is not a problem
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How values are spread, in their own unit."""
+    """Distribution of values, in their own unit."""
 
     minimum: float
     p05: float
@@ -50,7 +50,7 @@ class Summary:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Summary | None:
-        """Of some values; None of none."""
+        """Summarise values; None if there are none."""
         if not values:
             return None
         low, p05, median, p95, high = (float(v) for v in np.percentile(values, [0, 5, 50, 95, 100]))
@@ -59,15 +59,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class Report:
-    """What `inspect` found."""
+    """The result of `inspect`."""
 
     source: str
-    counts: dict[str, dict[str, int]]  # clips by split and by what was forged in them (`COLUMNS`)
-    duration_s: Summary | None  # of clips, as the metadata has it
+    counts: dict[str, dict[str, int]]  # clips by split and forged modality (`COLUMNS`)
+    duration_s: Summary | None  # of clips, according to the metadata
     span_s: Summary | None  # lengths of forged spans
-    spans_per_clip: dict[int, int]  # number of spans: labelled clips with so many
-    forged_share: float  # of the time of labelled clips, 0..1
-    n_opened: int  # files that were looked at
+    spans_per_clip: dict[int, int]  # number of spans -> number of labelled clips
+    forged_share: float  # of the duration of labelled clips, 0..1
+    n_opened: int  # files that were checked
     problems: tuple[Problem, ...]  # those of the metadata first
 
     @property
@@ -88,14 +88,14 @@ def inspect(
     n_workers: int = 1,
     progress: Progress | None = None,
 ) -> Report:
-    """Counts, statistics and problems of a set, or of some of its samples.
+    """Counts, statistics and problems of a data set, or of some of its samples.
 
     Args:
         manifest: the set.
-        samples: those to look at; None takes all.
+        samples: the samples to inspect; None: all.
         probe: whether files are opened.
         n_workers: processes that open files; 1 opens them in this one.
-        progress: called with the number of files done and of all.
+        progress: called with the number of finished files and of all files.
     """
     chosen = manifest.samples if samples is None else tuple(samples)
     labelled = [s for s in chosen if is_labelled(s)]
@@ -129,7 +129,7 @@ def _forged_share(samples: Sequence[Sample]) -> float:
 
 
 def _covered_s(sample: Sample) -> float:
-    """Seconds of the clip that lie in a forged span; where spans overlap they count once."""
+    """Duration in seconds of the union of the forged spans of a clip."""
     covered_s, reached_s = 0.0, 0.0
     for start_s, end_s in sorted(sample.spans):
         inside_s = min(end_s, sample.duration_s)
@@ -148,7 +148,7 @@ def _span_problems(sample: Sample) -> Iterator[Problem]:
     for one, other in itertools.combinations(sample.segments, 2):
         shared = "both" in {one.modality, other.modality} or one.modality == other.modality
         if shared and max(one.start_s, other.start_s) < min(one.end_s, other.end_s):
-            yield Problem("overlap", sample.name, f"{_words(one)} and {_words(other)} share time")
+            yield Problem("overlap", sample.name, f"{_words(one)} and {_words(other)} overlap")
 
 
 def _original_problems(samples: Iterable[Sample], every: Iterable[Sample]) -> Iterator[Problem]:
@@ -165,7 +165,7 @@ def _original_problems(samples: Iterable[Sample], every: Iterable[Sample]) -> It
 
 
 def _file_problems(sample: Sample, seen: FileCheck, *, needs_sound: bool) -> Iterator[Problem]:
-    """What the file says against the metadata."""
+    """Inconsistencies between a file and the metadata."""
     if seen.error:
         yield Problem(seen.error_kind, sample.name, seen.error)
         return
@@ -191,7 +191,7 @@ def _stretch_problems(sample: Sample, seen: FileCheck) -> Iterator[Problem]:
 
 
 def _check_all(paths: Sequence[Path], n_workers: int, progress: Progress) -> list[FileCheck]:
-    """A check of each file, in order."""
+    """Check each file, in order."""
     chunks = [paths[k : k + _CHUNK] for k in range(0, len(paths), _CHUNK)]
     if n_workers <= 1 or len(chunks) == 1:
         done: list[FileCheck] = []
@@ -206,7 +206,7 @@ def _check_all(paths: Sequence[Path], n_workers: int, progress: Progress) -> lis
             for k, looks in enumerate(pool.map(_check_some, chunks)):
                 found[k] = looks
                 progress(sum(map(len, found.values())), len(paths))
-    except BrokenProcessPool:  # a file so broken that it takes its process along: the others one process each
+    except BrokenProcessPool:  # a file crashed its process: check the others in one process each
         for k in range(len(found), len(chunks)):
             found[k] = [_check_alone(path) for path in chunks[k]]
             progress(sum(map(len, found.values())), len(paths))

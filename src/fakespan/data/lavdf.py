@@ -1,9 +1,9 @@
-"""LAV-DF: one metadata file beside the folders train, dev and test (2204.06228, section 3).
+"""LAV-DF: one metadata file and the folders train, dev and test (2204.06228, section 3).
 
-Contract: `metadata.min.json` is read where it is there (the same without transcripts, so much smaller), else
-`metadata.json`; videos are named relative to ROOT. Times are seconds. A clip lasts as long as its picture,
-video_frames / 25: the metadata's own `duration` is that of the sound plus 0.128 s. The set says for a whole clip what
-was changed (modify_audio, modify_video), so all of its spans have the same modality.
+Contract: `metadata.min.json` is preferred (the same without transcripts, so much smaller) over `metadata.json`; video
+names are relative to ROOT. Times are in seconds. The length of a clip is that of its video, video_frames / 25: the
+field `duration` is that of the audio plus 0.128 s. The set states per clip what was changed (modify_audio,
+modify_video), so all spans of a clip have the same modality.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def read(root: Path) -> Reading:
     """The clips of a LAV-DF folder.
 
     Raises:
-        DataError: no metadata file, or one that is damaged or no list.
+        DataError: no metadata file, or one that is damaged or not a list.
     """
     path = next((root / name for name in METADATA_NAMES if (root / name).is_file()), None)
     if path is None:
         expected, got = "metadata.min.json or metadata.json in it", "neither"
-        raise DataError(root, expected=expected, got=got, remedy="give the folder that LAV-DF was unpacked to")
+        raise DataError(root, expected=expected, got=got, remedy="give the folder of the unpacked data set")
     reading = Reading()
     entries = as_list(path, read_json(path))
     collect(reading, entries, partial(read_entry, root), path.name, name_in)
@@ -55,9 +55,9 @@ def read(root: Path) -> Reading:
 
 
 def read_entry(root: Path, entry: Any, reading: Reading) -> Sample:
-    """The sample of one entry; raises Unusable. What is odd but no hindrance is noted in the reading."""
+    """The sample of one entry; raises Unusable. Minor inconsistencies are added to the problems."""
     if not isinstance(entry, dict):
-        raise Unusable("entry", "expected an object with the facts of a clip")
+        raise Unusable("entry", "expected an object with the metadata of a clip")
     name = tidy_name(entry.get("file"))
     modality = modality_of(entry.get("modify_audio") is True, entry.get("modify_video") is True)
     spans = spans_of(entry.get("fake_periods"), "fake_periods")
@@ -79,8 +79,8 @@ def read_entry(root: Path, entry: Any, reading: Reading) -> Sample:
 def _check_label(name: str, entry: dict[str, Any], n_spans: int, reading: Reading) -> None:
     changed = entry.get("modify_audio") is True or entry.get("modify_video") is True
     if changed and not n_spans:
-        reading.note("label", name, "it is said to be changed, but no forged span is given; it is taken as real")
+        reading.note("label", name, "marked as changed, but without forged spans; treated as real")
     if n_spans and not changed:
-        reading.note("label", name, "forged spans, but neither sound nor picture is said to be changed; taken as both")
+        reading.note("label", name, "forged spans, but neither audio nor video is marked as changed; treated as both")
     if entry.get("n_fakes", n_spans) != n_spans:
-        reading.note("label", name, f"n_fakes says {entry['n_fakes']!r}, but {n_spans} forged spans are given")
+        reading.note("label", name, f"n_fakes is {entry['n_fakes']!r}, but there are {n_spans} forged spans")

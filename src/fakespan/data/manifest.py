@@ -1,8 +1,8 @@
-"""One door to the published data sets: `load_manifest("lavdf:ROOT")` says which clips there are and what is true.
+"""Manifests of the published data sets: `load_manifest("lavdf:ROOT")` returns the clips and their labels.
 
-Contract: only metadata is read. No media file is opened or looked for (`data.inspect` does that), and nothing is ever
-written into the set's folder. Names are unique and have forward slashes; splits are train, validation and test,
-whatever the set calls them; times are seconds. Whatever could not be used is in `problems`.
+Contract: only metadata is read. No media file is opened or checked (`data.inspect` does that), and nothing is written
+to the folder of the set. Names are unique and use forward slashes; splits are train, validation and test; times are in
+seconds. Invalid entries are reported in `problems`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["KINDS", "Manifest", "Problem", "is_labelled", "load_manifest"]
 
 _READERS = {"lavdf": lavdf.read, "avdeepfake1m": avdeepfake1m.read, "dfdc": dfdc.read, "forgerynet": forgerynet.read}
 KINDS = tuple(_READERS)
-"""The words before the colon of a source."""
+"""Valid kinds, the part of a source before the colon."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The clips of a data set, in the order of its metadata, and what is wrong with it."""
+    """The clips of a data set, in the order of its metadata, and the problems found in it."""
 
     source: str  # as given, for instance "lavdf:/data/LAV-DF"
     kind: str
@@ -36,41 +36,40 @@ class Manifest:
     problems: tuple[Problem, ...] = ()
 
     def choose(self, split: str | None = None, subset: Subset = "full", limit: int | None = None) -> tuple[Sample, ...]:
-        """Those of a split and subset, in the set's order.
+        """The samples of a split and subset, in the order of the set.
 
         Args:
             split: train, validation (or dev, val) or test; None for all.
-            subset: "visual" leaves out the clips in which only the sound was forged, "audio" those in which only the
-                picture was; real clips stay in both.
-            limit: at most that many, the first ones.
+            subset: "visual" excludes audio-only fakes, "audio" excludes visual-only fakes; real clips are in both.
+            limit: only the first so many.
 
         Raises:
             UsageError: an unknown split or subset, or a limit below 1.
         """
-        wanted = _wanted_split(split)
+        wanted = _split_name(split)
         if subset not in SUBSETS:
             expected = "full, visual or audio"
             raise UsageError("subset", expected=expected, got=repr(subset), remedy="choose one of them")
         if limit is not None and limit < 1:
-            raise UsageError("limit", expected="at least 1", got=str(limit), remedy="leave it out to get all clips")
+            raise UsageError("limit", expected="at least 1", got=str(limit), remedy="omit it to get all clips")
         chosen = [s for s in self.samples if wanted in {None, s.split} and s.kind != SUBSETS[subset]]
         return tuple(chosen[:limit])
 
 
 def is_labelled(sample: Sample) -> bool:
-    """Whether the set says what is forged in it; a test set may keep that to itself, and then it counts as nothing."""
+    """Whether the clip has labels; clips of a test set may have none, and then count as neither real nor fake."""
     return sample.facts.get("labelled") is not False
 
 
 def load_manifest(source: str) -> Manifest:
-    """Reads the metadata of a data set.
+    """Load the metadata of a data set.
 
     Args:
         source: KIND:ROOT, with one of `KINDS` and the folder of the set.
 
     Raises:
-        UsageError: not of that form.
-        DataError: no such folder, a metadata file that cannot be used, or not one usable clip in it.
+        UsageError: the source does not have that form.
+        DataError: the folder does not exist, a metadata file is invalid, or there is no usable clip.
     """
     kind, _, place = source.partition(":")
     if kind not in _READERS or not place:
@@ -78,7 +77,7 @@ def load_manifest(source: str) -> Manifest:
         raise UsageError(source, expected=f"one of {forms}", got="another form", remedy="name the set and its folder")
     root = Path(place)
     if not root.is_dir():
-        got = "a file" if root.exists() else "nothing of that name"
+        got = "a file" if root.exists() else "no such folder"
         raise DataError(root, expected=f"the folder of a {kind} set", got=got, remedy="check the path after the colon")
     with _without_search_for_cycles():
         reading = _READERS[kind](root)
@@ -91,7 +90,7 @@ def load_manifest(source: str) -> Manifest:
 
 @contextmanager
 def _without_search_for_cycles() -> Iterator[None]:
-    """Looking for garbage again and again, while a million small objects are made, takes as long as making them."""
+    """Disable garbage collection while a million small objects are created; it would double the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -102,16 +101,16 @@ def _without_search_for_cycles() -> Iterator[None]:
 
 
 def _unique(reading: Reading) -> tuple[Sample, ...]:
-    """The first sample of each name; the others become problems."""
+    """Keep the first sample of each name; duplicates become problems."""
     first: dict[str, Sample] = {}
     for sample in reading.samples:
         if first.setdefault(sample.name, sample) is not sample:
             same = "the same" if sample == first[sample.name] else "another"
-            reading.note("duplicate", sample.name, f"named more than once, with {same} content; the first counts")
+            reading.note("duplicate", sample.name, f"duplicate entry with {same} content; the first is used")
     return tuple(first.values())
 
 
-def _wanted_split(word: str | None) -> str | None:
+def _split_name(word: str | None) -> str | None:
     try:
         return None if word is None else split_of(word)
     except Unusable:
