@@ -452,7 +452,9 @@ class Deadly(Dataset):
 
 def test_a_decoder_that_dies_is_told_and_what_was_done_is_kept(tmp_path, tiny, lavdf, monkeypatch):
     monkeypatch.setattr(run_module, "open_set", lambda *args, **options: Deadly(open_set(*args, **options)))
-    with pytest.raises(DataError, match=r"expected decoders that live, got one that died after \d clips"):
+    with pytest.raises(
+        DataError, match=r"expected running decoder processes, got a DataLoader worker that was killed after \d clips"
+    ):
         evaluate_set(tiny, f"lavdf:{lavdf}", tmp_path / "out", SetOptions(n_workers=1))
     monkeypatch.undo()
     said = evaluate_set(tiny, f"lavdf:{lavdf}", tmp_path / "out", OPTIONS)

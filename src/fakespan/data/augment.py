@@ -1,7 +1,7 @@
-"""What happens to real clips too: framing, light, focus, grain, repeated frames; level, hiss, a dull sound, codecs.
+"""Augmentation with changes that also occur in genuine clips: framing, brightness, blur, noise, level, codecs ...
 
-Training clips are disturbed in these ways so that a network takes none of them for a forgery. The truth of a clip
-does not change; a training clip is a stretch of its set's clip, so that batches need little padding.
+The network should not mistake any of these for a forgery, so the labels stay unchanged. A training example is an
+excerpt of a clip, so that batches need little padding.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from fakespan.media.encode import roundtrip_sound, roundtrip_video
 
 __all__ = ["AugmentConfig", "augment", "cut", "disturb", "through_codec"]
 
-MIN_SPAN_FRAMES = 4  # a stretch that shows less of a span is not a good example
+MIN_SPAN_FRAMES = 4  # an excerpt should not contain a shorter fragment of a span
 TRIES = 8
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What is done to the clips of a set or a store when they are trained on."""
+    """Augmentation of the training clips of a data set or store (table [augment])."""
 
-    n_frames: int = 0  # a random stretch of so many frames; 0: the whole clip
-    disturb: float = 0.0  # share of clips that are disturbed
-    codec: float = 0.0  # share of clips that are encoded and decoded once more
-    speed: float = 0.0  # played faster or slower by up to this share: other voices, other lips
-    equalise_db: float = 0.0  # standard deviation of a random curve over frequency: other microphones and rooms
-    shift_frames: int = 0  # the sound is moved by up to so many frames against the picture
+    n_frames: int = 0  # length of a random excerpt; 0: the whole clip
+    disturb: float = 0.0  # share of clips with image and audio changes
+    codec: float = 0.0  # share of clips that are re-encoded
+    speed: float = 0.0  # largest relative change of speed: other voices, other lips
+    equalise_db: float = 0.0  # standard deviation of a random frequency response: other microphones and rooms
+    shift_frames: int = 0  # largest shift of the audio against the video
 
     def __post_init__(self) -> None:
         for key in ("disturb", "codec"):
@@ -48,7 +48,7 @@ class AugmentConfig:
 
 
 def augment(example: Example, config: AugmentConfig, rng: np.random.Generator) -> Example:
-    """A stretch of the clip, disturbed; the truth goes with it."""
+    """A random, augmented excerpt of the clip with its labels."""
     rate = float(np.exp(rng.uniform(-1, 1) * np.log1p(config.speed)))
     example = _at_speed(cut(example, round(config.n_frames * rate), rng), rate)
     faces, sound = example.faces, example.sound
@@ -61,7 +61,7 @@ def augment(example: Example, config: AugmentConfig, rng: np.random.Generator) -
     if rng.random() < config.disturb:
         faces, sound = disturb(faces, sound, rng)
         faces = np.stack([cv2.resize(f, example.faces.shape[1:3], interpolation=cv2.INTER_CUBIC) for f in faces])
-    # what stands for a missing picture or sound stays what it is
+    # placeholders for missing video or audio are not changed
     return dataclasses.replace(
         example,
         faces=faces if example.has_picture else example.faces,
@@ -70,7 +70,7 @@ def augment(example: Example, config: AugmentConfig, rng: np.random.Generator) -
 
 
 def cut(example: Example, n_frames: int, rng: np.random.Generator) -> Example:
-    """At most `n_frames` of the clip, 0 for all, from anywhere; if it can be so that no span is cut to a shred."""
+    """A random excerpt of at most `n_frames` (0: all) that cuts no span to a fragment, if possible."""
     n = len(example.faces)
     if not 0 < n_frames < n:
         return example
@@ -83,14 +83,14 @@ def cut(example: Example, n_frames: int, rng: np.random.Generator) -> Example:
 
 
 def disturb(faces: UInt8Array, sound: Float32Array, rng: np.random.Generator) -> tuple[UInt8Array, Float32Array]:
-    """Faces (n, s, s, 3), the same faces a little larger in the picture, and the sound, as other cameras have them."""
+    """Random image and audio changes of faces (n, s, s, 3), of the same faces slightly larger, and of the audio."""
     side = faces.shape[1]
     keep = int(side * rng.uniform(0.8, 1.0))
     x, y = rng.integers(0, side - keep + 1, 2)
     faces = faces[:, y : y + keep, x : x + keep]
     if rng.random() < 0.5:
         faces = faces[:, :, ::-1]
-    if rng.random() < 0.15:  # a clip that came from another frame rate repeats frames
+    if rng.random() < 0.15:  # repeated frames, as after frame-rate conversion
         every, phase = int(rng.integers(4, 16)), int(rng.integers(0, 16))
         order = np.arange(len(faces))
         order[(order + phase) % every == 0] -= 1
@@ -99,7 +99,7 @@ def disturb(faces: UInt8Array, sound: Float32Array, rng: np.random.Generator) ->
 
 
 def through_codec(faces: UInt8Array, sound: Float32Array, rng: np.random.Generator) -> tuple[UInt8Array, Float32Array]:
-    """Encoded and decoded once, at a random quality; the sound in three of four cases."""
+    """Re-encode at a random quality; the audio in three of four cases."""
     faces = roundtrip_video(faces, fps=FPS, crf=int(rng.integers(18, 31)))
     if rng.random() < 0.75:
         sound = roundtrip_sound(sound, SAMPLE_RATE, bitrate=int(rng.choice([48_000, 64_000, 96_000, 128_000])))
@@ -107,7 +107,7 @@ def through_codec(faces: UInt8Array, sound: Float32Array, rng: np.random.Generat
 
 
 def _at_speed(example: Example, rate: float) -> Example:
-    """All of it, that much faster, with its truth; a voice is higher then."""
+    """Change the speed of video, audio and labels; the pitch changes with it."""
     n = len(example.faces)
     n_new = max(1, round(n / rate))
     if n_new == n:
@@ -126,7 +126,7 @@ def _at_speed(example: Example, rate: float) -> Example:
 
 
 def _equalised(sound: Float32Array, spread_db: float, rng: np.random.Generator) -> Float32Array:
-    """Through a smooth filter of random gains at nine frequencies."""
+    """Apply a smooth filter with random gains at nine frequencies."""
     spectrum = np.fft.rfft(sound)
     gains_db = np.interp(np.linspace(0, 8, len(spectrum)), np.arange(9), rng.normal(0, spread_db, 9))
     equalised = np.fft.irfft(spectrum * 10 ** (gains_db / 20), len(sound))
@@ -149,12 +149,12 @@ def _stretch(example: Example, first: int, n_frames: int) -> Example:
 
 
 def _shown(span: Span, first: int, n_frames: int) -> tuple[float, float]:
-    """In frames of the stretch."""
+    """Spans in frames of the excerpt."""
     return max(0.0, span[0] * FPS - first), min(float(n_frames), span[1] * FPS - first)
 
 
 def _shifted(sound: Float32Array, n_frames: int) -> Float32Array:
-    """As long as before; what is missing is silence."""
+    """Shift with constant length; gaps are silent."""
     moved = np.zeros_like(sound)
     k = max(-len(sound), min(len(sound), n_frames * SAMPLES_PER_FRAME))
     if k >= 0:
@@ -165,7 +165,7 @@ def _shifted(sound: Float32Array, n_frames: int) -> Float32Array:
 
 
 def _relit(faces: UInt8Array, rng: np.random.Generator) -> UInt8Array:
-    """Other light, focus and grain."""
+    """Random brightness, blur and noise."""
     tone = rng.normal(0, 10) + rng.normal(0, 7, 3)
     blurred, grain = rng.random() < 0.2, rng.random() < 0.2
     sigma = float(rng.uniform(0.4, 1.0))

@@ -24,7 +24,7 @@ Spans = tuple[Span, ...]
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips of up to T frames, zero-padded, with the targets that a perfect network would give."""
+    """Clips of up to T frames, zero-padded, with their training targets."""
 
     names: tuple[str, ...]
     video: Tensor  # (B, 3, T, 96, 96) in 0..1
@@ -45,7 +45,7 @@ class Batch:
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """The same in memory from which a GPU copies fast."""
+        """The same in pinned memory."""
         return self._with(lambda tensor: tensor.pin_memory())
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -68,11 +68,11 @@ def collate(
         examples: the clips.
         n_padded: T.
         max_duration: D.
-        boundaries: whether the targets of a boundary generator are wanted.
-        audio_encoder: which encoder will hear the sound, see `features.sound_input`.
+        boundaries: whether to compute the targets of a boundary generator.
+        audio_encoder: the encoder that the audio is for, see `features.sound_input`.
 
     Raises:
-        ValueError: a clip is longer than n_padded frames, or its sound is longer than its picture.
+        ValueError: a clip is longer than n_padded frames, or its audio is longer than its video.
     """
     lengths = [len(e.faces) for e in examples]
     _check_lengths(examples, lengths, n_padded)
@@ -107,7 +107,7 @@ def _check_lengths(examples: Sequence[Example], lengths: Sequence[int], n_padded
 
 @dataclass(frozen=True)
 class _Targets:
-    """What a perfect network would say of clips of these lengths; each method takes the spans of every clip."""
+    """Computes the targets of clips of these lengths; each method takes the spans of every clip."""
 
     lengths: Sequence[int]  # frames of each clip
     n_padded: int
@@ -133,7 +133,7 @@ class _Targets:
 
 
 def _to_the_end(spans: Spans, n_frames: int) -> Spans:
-    """The spans; one that ends with the clip surely holds its last frame: in floats 29 / 25 * 25 is less than 29.
+    """Extend spans that end with the clip to include its last frame: in floats 29 / 25 * 25 is less than 29.
 
     >>> _to_the_end(((0.0, 29 / 25), (0.2, 0.4)), 29)
     ((0.0, 1.18), (0.2, 0.4))

@@ -1,17 +1,17 @@
-"""A Sample's file -> `Example`: faces of 96x96 at 25 a second, sound at 16 kHz, and the truth that belongs to them.
+"""Reads a `Sample` as an `Example`: 96x96 faces at 25 fps, audio at 16 kHz, and the labels.
 
-Contract: the picture says how long a clip is; its sound is padded with silence or cut to 640 samples a frame. A clip
-without a usable picture is as long as its sound and has zeros for faces; one without sound has silence. Spans are
-clipped to what is left; where a set labels whole videos (DFDC) they are all of it, see `true_spans`. Two ways to the
-faces:
+Contract: the video determines the length of a clip; its audio is padded with silence or cut to 640 samples per frame. A
+clip without usable video has the length of its audio and zeros for faces; one without audio has silence. Spans are
+clipped to the clip; for data sets with video-level labels (DFDC) they cover all of it, read_faces `true_spans`. There
+are two face modes:
 
-"whole": the picture is a face crop already (LAV-DF, AV-Deepfake1M).
-"auto": the longest face track (DFDC, ForgeryNet), or the whole picture when that is a face crop. The example is the
-track's stretch of time: it begins at `Example.start_s` of the file, and its spans count from there. A file without a
-face is judged by its sound alone, as the localizer does.
+"whole": the picture already is a face crop (LAV-DF, AV-Deepfake1M).
+"auto": the longest face track (DFDC, ForgeryNet), or the whole picture if that is a face crop. The example covers the
+time of the track: it begins at `Example.start_s` of the file, and its spans are relative to that. For a file without a
+face only the audio is used, as in the localizer.
 
-A set whose truth counts frames (facts["clock"] is "frames": ForgeryNet) is read picture by picture, each 1/25 s long,
-without its sound, and only the stretch that is annotated (facts["annotated_frames"]).
+A data set whose labels count frames (facts["clock"] is "frames": ForgeryNet) is read picture by picture, each 1/25 s
+long, without audio, and only the annotated part (facts["annotated_frames"]).
 """
 
 from __future__ import annotations
@@ -37,30 +37,30 @@ __all__ = ["Faces", "fit_spans", "read_example", "true_spans"]
 
 Faces = Literal["auto", "whole"]
 Seen = tuple[int, list[UInt8Array]]
-"""The first frame, and a face for each frame from there on."""
+"""The first frame index, and a face for each frame from there on."""
 
 
 def read_example(sample: Sample, faces: Faces = "whole", framing: Framing = "face") -> Example:
-    """The clip of a sample, decoded: whole length, 25 frames a second.
+    """Decode the clip of a sample: whole length, 25 fps.
 
     Args:
-        sample: see `fakespan.types.Sample`.
-        faces: how faces are found, see above.
-        framing: what of a face is shown, see `features.prepare_crop`.
+        sample: read_faces `fakespan.types.Sample`.
+        faces: face mode, read_faces above.
+        framing: part of the face crop, read_faces `features.prepare_crop`.
 
     Raises:
         MediaError: the file is missing or cannot be read.
-        DataError: it holds neither a face nor sound.
+        DataError: it has neither a face nor audio.
     """
-    see = functools.partial(_whole if faces == "whole" else _longest_track, framing=framing)
+    read_faces = functools.partial(_whole if faces == "whole" else _longest_track, framing=framing)
     if sample.facts.get("clock") == "frames":
-        begin, images, sound = *_counted(sample, see), np.zeros(0, np.float32)
+        begin, images, sound = *_counted(sample, read_faces), np.zeros(0, np.float32)
     else:
-        found, sound = read_both(sample.path, see)
+        found, sound = read_both(sample.path, read_faces)
         begin, images = found or (0, [])
     n = len(images) or -(-len(sound) // SAMPLES_PER_FRAME)
     if n == 0:
-        got, remedy = "neither", "leave this clip out, or choose other faces"
+        got, remedy = "neither", "remove this clip, or choose another face mode"
         raise DataError(sample.path, expected="a face or sound", got=got, remedy=remedy)
     part = sound[begin * SAMPLES_PER_FRAME : (begin + n) * SAMPLES_PER_FRAME]
     start_s, method = begin / FPS, sample.facts.get("method", "")
@@ -78,23 +78,23 @@ def read_example(sample: Sample, faces: Faces = "whole", framing: Framing = "fac
     )
 
 
-def _counted(sample: Sample, see: Callable[[Iterator[Picture]], Seen]) -> Seen:
-    """What is seen of the annotated pictures, counted one by one."""
+def _counted(sample: Sample, read_faces: Callable[[Iterator[Picture]], Seen]) -> Seen:
+    """The faces in the annotated pictures, counted one by one."""
     first, end = sample.facts.get("annotated_frames", (0, None))
 
     def annotated(pictures: Iterator[Picture]) -> Seen:
         stretch = itertools.islice(pictures, first, end)
-        return see(Picture(k, k / FPS, picture.source) for k, picture in enumerate(stretch))
+        return read_faces(Picture(k, k / FPS, picture.source) for k, picture in enumerate(stretch))
 
     begin, images = read_both(sample.path, annotated, every_picture=True)[0] or (0, [])
     return begin + first, images
 
 
 def true_spans(sample: Sample, start_s: float, length_s: float) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    """Audio and visual spans within a stretch of a sample's file, in seconds from its start.
+    """Audio and visual spans within a part of a sample's file, in seconds from its start.
 
-    A set that labels whole videos does not say how long they are (facts["length"] is "nominal": DFDC): there a fake is
-    forged from begin to end of the stretch, however long the file turns out to be.
+    A data set with video-level labels does not state lengths (facts["length"] is "nominal": DFDC): a fake is forged
+    from begin to end of the part, whatever the length of the file.
     """
     audio, visual = sample.audio_spans, sample.visual_spans
     if sample.facts.get("length") == "nominal":
@@ -104,7 +104,7 @@ def true_spans(sample: Sample, start_s: float, length_s: float) -> tuple[tuple[S
 
 
 def fit_spans(spans: tuple[Span, ...], start_s: float, length_s: float) -> tuple[Span, ...]:
-    """What lies within a stretch of a file, in seconds from its start.
+    """Clip spans to a part of a file, in seconds from its start.
 
     >>> fit_spans(((0.5, 1.5), (3.0, 9.0), (8.0, 9.0)), 1.0, 4.0)
     ((0.0, 0.5), (2.0, 4.0))
@@ -114,9 +114,9 @@ def fit_spans(spans: tuple[Span, ...], start_s: float, length_s: float) -> tuple
 
 
 def _whole(pictures: Iterator[Picture], framing: Framing) -> Seen:
-    """The first frame, and each whole picture as a face."""
+    """The first frame index, and each whole picture as a face."""
 
-    @functools.lru_cache(maxsize=1)  # one source is shown at several instants where there are fewer than 25 a second
+    @functools.lru_cache(maxsize=1)  # below 25 fps one source is shown at several time steps
     def face(source: Source) -> UInt8Array:
         picture = Picture(0, 0.0, source)
         if max(picture.width, picture.height) <= CROP_SIZE:
@@ -128,7 +128,7 @@ def _whole(pictures: Iterator[Picture], framing: Framing) -> Seen:
 
 
 def _longest_track(pictures: Iterator[Picture], framing: Framing) -> Seen:
-    """The first frame and the faces of the longest face track, the earliest of equals."""
+    """The first frame index and the faces of the longest face track, the earliest of ties."""
     tracks: dict[int, list[UInt8Array]] = {}
     begins: dict[int, int] = {}
     for event in follow_faces(pictures, config=FaceConfig(framing=framing)):

@@ -1,8 +1,8 @@
-"""From a clip of any length to the T frames of a network: by padding, or by resampling in time.
+"""Fits clips of any length to the T frames of a network, by padding or by resampling in time.
 
-"pad" (LAV-DF, 2204.06228 section 4): the clip keeps 25 frames a second, zeros follow it, and what is beyond T is cut.
-"stretch" (the AV-Deepfake1M baseline, arXiv 2311.15308): T frames are taken evenly from the whole clip and its sound is
-resampled to the same length, so that a frame of the network lasts (clip length / T) seconds.
+"pad" (LAV-DF, 2204.06228 section 4): the clip keeps 25 fps, is padded with zeros, and is cut at T.
+"stretch" (the AV-Deepfake1M baseline, arXiv 2311.15308): T evenly spaced frames are taken from the whole clip and its
+audio is resampled to the same length, so that a frame of the network lasts (clip length / T) seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["fit_clock"]
 
 
 def fit_clock(example: Example, clock: Clock, n_frames: int) -> Example:
-    """The example as a network with T = n_frames wants it; its spans are seconds of the network's own 25 a second.
+    """Fit an example to a network with T = n_frames; its spans become seconds of the network's 25 fps clock.
 
     >>> import numpy as np
     >>> clip = Example("a", np.zeros((200, 1, 1, 3), np.uint8), np.zeros(200 * 640, np.float32), ((2.0, 4.0),))
@@ -45,7 +45,7 @@ def _cut(example: Example, n_frames: int) -> Example:
 
 
 def _stretch(example: Example, n_frames: int) -> Example:
-    """Nearest frames and linearly interpolated sound, as in the published baseline."""
+    """Nearest frames and linearly interpolated audio, as in the published baseline."""
     n = len(example.faces)
     factor = n_frames / n
 

@@ -20,13 +20,13 @@ _END_SLACK_S = 0.25  # tolerance for last packets that end before the stated len
 class FileCheck:
     """The result for one file."""
 
-    error_kind: str = ""  # missing or unreadable; then nothing else is known
+    error_kind: str = ""  # missing or unreadable; the other fields are then unset
     error: str = ""
     has_picture: bool = False
     has_sound: bool = False
-    n_frames: int = 0  # of the picture
+    n_frames: int = 0  # video frames
     duration_s: float = 0.0
-    missing_s: float = 0.0  # seconds of the stated length that are not in the file
+    missing_s: float = 0.0  # missing part of the stated length, in seconds
 
 
 def check_file(path: Path) -> FileCheck:

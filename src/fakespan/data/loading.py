@@ -1,7 +1,7 @@
-"""Clips of a set, read ahead batch by batch, for whoever judges all of them: nothing that is wrong with one stops it.
+"""Prefetches all clips of a set batch by batch; an unreadable clip does not stop the others.
 
-Contract: which clips go together is planned by their lengths and the batch size alone, so that a run that was killed
-and goes on judges them in the same company. A clip that cannot be read comes as `Unreadable` in its place.
+Contract: the batches depend only on the lengths of the clips and the batch size, so that a resumed run has the same
+batches. An unreadable clip is replaced by `Unreadable`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from fakespan.errors import DataError, FakespanError
 __all__ = ["MAX_WORKERS", "Unreadable", "default_workers", "living_workers", "plan", "read_batches"]
 
 MAX_WORKERS = 16
-N_SORTED = 16  # batches whose clips are put in order of length, so that little padding is computed
+N_SORTED = 16  # batches whose clips are sorted by length, to reduce padding
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A clip that could not be read, and what is wrong with it."""
+    """A clip that could not be read, with the error message."""
 
     name: str
     message: str
 
 
 def plan(durations_s: Sequence[float], batch_size: int) -> list[list[int]]:
-    """Which clips go together: near in the set, and among those near in length.
+    """Plan batches of clips that are close in the set and similar in length.
 
     >>> plan([3.0, 1.0, 2.0, 1.0], 2)
     [[1, 3], [2, 0]]
@@ -52,16 +52,17 @@ def plan(durations_s: Sequence[float], batch_size: int) -> list[list[int]]:
 def read_batches(
     clips: ClipSet, batches: list[list[int]], n_workers: int, context: str | None = None
 ) -> Iterator[list[Example | Unreadable]]:
-    """The batches, decoded ahead.
+    """Yield the batches, decoded ahead.
 
     Args:
         clips: the set.
-        batches: numbers of clips, see `plan`.
-        n_workers: processes that decode; 0 decodes in this one.
-        context: how they are started, for instance "spawn"; as the platform does it unless given.
+        batches: clip indices, see `plan`.
+        n_workers: processes that decode; 0: this process.
+
+        context: start method, for instance "spawn"; default: the platform's.
     """
     if n_workers:
-        cv2.setNumThreads(1)  # a process that is forked while OpenCV has threads hangs
+        cv2.setNumThreads(1)  # forking while OpenCV has threads can deadlock
     options: dict[str, Any] = {"prefetch_factor": 2, "worker_init_fn": _one_thread} if n_workers else {}
     if n_workers and context:
         options["multiprocessing_context"] = context
@@ -72,25 +73,25 @@ def read_batches(
 
 @contextmanager
 def living_workers(source: str, n_done: Callable[[], int]) -> Iterator[None]:
-    """A loader's worker that dies (memory, a file that breaks the decoder) is told; torch interrupts whatever runs."""
+    """Convert the RuntimeError that torch raises when a DataLoader worker dies into a DataError."""
     try:
         yield
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        got = f"one that died after {n_done()} clips"
-        remedy = "run again to go on; with fewer --workers if memory ran out"
-        raise DataError(source, expected="decoders that live", got=got, remedy=remedy) from error
+        got = f"a DataLoader worker that was killed after {n_done()} clips"
+        remedy = "repeat the command to resume, with fewer --workers if memory ran out"
+        raise DataError(source, expected="running decoder processes", got=got, remedy=remedy) from error
 
 
 def default_workers() -> int:
-    """One for each core that this process may use but one."""
+    """The number of cores available to this process, less one."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MAX_WORKERS, n_cores - 1)
 
 
 class _Readable(Dataset["Example | Unreadable"]):
-    """The set, with what is wrong with a clip in place of an error."""
+    """The set, with `Unreadable` instead of exceptions."""
 
     def __init__(self, clips: ClipSet) -> None:
         self.clips = clips
@@ -100,7 +101,7 @@ class _Readable(Dataset["Example | Unreadable"]):
             return self.clips[k]
         except FakespanError as error:
             return Unreadable(self.clips.samples[k].name, str(error))
-        except Exception as error:  # whatever a hostile file does to a decoder, the others are read
+        except Exception as error:  # a malicious file must not stop the others
             return Unreadable(self.clips.samples[k].name, f"{type(error).__name__}: {error}")
 
 
