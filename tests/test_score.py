@@ -141,8 +141,8 @@ def test_a_resample_is_the_set_that_it_draws(truth):
     [
         ({"test/a.mp4": None}, "a list for each video, got none of 1 video: test/a.mp4"),
         ({"test/a.mp4": [[math.nan, 1, 2]]}, "NaN or infinity in 1 proposal of 1 video: test/a.mp4"),
-        ({"test/b.mp4": [[math.inf, 1, 2], [0.5, 1, 2]]}, "score that is a number, .* test/b.mp4"),
-        ({"test/b.mp4": [[0.5, math.nan, 2]]}, "times that are numbers, .* test/b.mp4"),
+        ({"test/b.mp4": [[math.inf, 1, 2], [0.5, 1, 2]]}, "finite scores, .* test/b.mp4"),
+        ({"test/b.mp4": [[0.5, math.nan, 2]]}, "finite times, .* test/b.mp4"),
         ({"test/a.mp4": [[0.9, 2, 1]], "test/b.mp4": [[0.5, 2, 1]]}, "the opposite in 2 proposals of 2 videos: test/a"),
     ],
 )
@@ -155,9 +155,9 @@ def test_a_fault_is_named_with_its_video(truth, change, message):
 @pytest.mark.parametrize(
     ("change", "note"),
     [
-        ({"x.mp4": [[0.9, 1, 2]]}, "1 video not among the videos rated and left out: x.mp4"),
-        ({"test/a.mp4": []}, "1 video with an empty list, in which nothing was found: test/a.mp4"),
-        ({"test/a.mp4": [[0.3, 4, 5], [0.9, 1.0, 1.3]]}, "1 video whose list is not sorted by score.* test/a.mp4"),
+        ({"x.mp4": [[0.9, 1, 2]]}, "1 video not among the scored videos and ignored: x.mp4"),
+        ({"test/a.mp4": []}, "1 video with an empty list: test/a.mp4"),
+        ({"test/a.mp4": [[0.3, 4, 5], [0.9, 1.0, 1.3]]}, "1 video with a list that is not sorted.* test/a.mp4"),
         ({"test/a.mp4": [[1.5, 1, 2], [-1, 1, 2]]}, "2 scores outside 0..1, in 1 video: test/a.mp4"),
     ],
 )
@@ -183,7 +183,7 @@ def test_nothing_known_is_an_error(truth):
 def test_missing_can_count_as_nothing_found(truth):
     found = {name: rows for name, rows in FOUND.items() if name != "test/a.mp4"}
     result = score(found, truth, ScoreOptions(missing="zero"))
-    assert result.notes == ("1 video missing and counted as nothing found: test/a.mp4",)
+    assert result.notes == ("1 video missing and counted as an empty list: test/a.mp4",)
     assert result.subsets[0].values == score({**found, "test/a.mp4": []}, truth).subsets[0].values
     assert result.subsets[0].values["AUC"] < 1
 
@@ -345,5 +345,5 @@ def test_a_score_that_is_no_number_is_left_to_the_check(tmp_path):
     values = np.array([np.nan, np.inf, 0.5], dtype=np.float32)
     write_parquet(tmp_path / "p.parquet", Proposals(("test/a.mp4",), np.array([0, 3]), values, values, values))
     found, truth = read_both(tmp_path / "p.parquet", written(tmp_path / "metadata.json", ENTRIES[:1]))
-    with pytest.raises(DataError, match="a score that is a number"):
+    with pytest.raises(DataError, match="finite scores"):
         score(found, truth)

@@ -1,5 +1,5 @@
-"""What proposals are worth: anybody's files against a published truth. Numbers and tables; no torch, no network.
+"""Scoring of proposals files against the labels of a published data set. Metrics and tables; needs no torch.
 
-`proposals` reads and writes the files, `truth` reads the metadata, `score` gives every number, `rating` and `table` the
-published table. Modules are imported by their names; importing the package itself loads nothing.
+`proposals` reads and writes the files, `truth` reads the metadata, `score` computes all metrics, `rating` and `table`
+the published table. Import the modules by name; importing the package itself loads nothing.
 """

@@ -1,6 +1,6 @@
-"""What is wrong, or odd, with a proposals file: a clear word for each, with a video's name and the count.
+"""Validation of a proposals file: a clear message per problem, with the count and the names of videos.
 
-Contract: what makes the numbers meaningless is a DataError; what a reader should know is a note.
+Contract: problems that make the metrics meaningless raise DataError; others become notes.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ __all__ = ["check"]
 
 Missing = Literal["error", "zero"]
 SLACK_S = 0.5
-"""How far a span may reach beyond the video's end before it is odd: windows and stretched clips round outwards."""
+"""Tolerance for spans beyond the end of the video: windows and stretched clips round outwards."""
 
 
 def check(proposals: Proposals, truth: Truth, missing: Missing = "error") -> tuple[Proposals, list[str]]:
-    """The proposals of the truth's videos, in its order, and notes.
+    """The proposals of the videos in the truth, in its order, and notes.
 
     Raises:
-        DataError: a video is missing (unless `missing` is "zero": nothing was found in it then), none is known, a score
-            or time is NaN or infinite, or a span ends before it begins.
+        DataError: a video is missing (unless `missing` is "zero": it then has no proposals), no video is in the
+            metadata, a score or time is NaN or infinite, or a span ends before it begins.
     """
     names = tuple(name.replace("\\", "/") for name in proposals.names)
     named = Proposals(names, proposals.offsets, proposals.score, proposals.start_s, proposals.end_s)
     notes = [*_unknown(named, truth), *_missing(named, truth, missing)]
     rated = named.ordered(truth.names)
-    _refuse(rated, ~np.isfinite(rated.score), "a score that is a number", "NaN or infinity", "clamp or drop it")
+    _refuse(rated, ~np.isfinite(rated.score), "finite scores", "NaN or infinity", "clamp or drop them")
     times = np.isfinite(rated.start_s) & np.isfinite(rated.end_s)
-    _refuse(rated, ~times, "times that are numbers", "NaN or infinity", "drop it")
+    _refuse(rated, ~times, "finite times", "NaN or infinity", "drop them")
     _refuse(rated, rated.end_s < rated.start_s, "spans that end after they begin", "the opposite", "swap the two")
     return rated, [*notes, *_oddities(rated, truth, set(names))]
 
@@ -48,17 +48,17 @@ def _unknown(proposals: Proposals, truth: Truth) -> Iterator[str]:
         remedy = "use the names of the metadata, and the right split"
         raise DataError("proposals", expected="videos of the metadata", got=got, remedy=remedy)
     if unknown:
-        yield f"{_count(unknown)} not among the videos rated and left out: {_some(unknown)}"
+        yield f"{_count(unknown)} not among the scored videos and ignored: {_some(unknown)}"
 
 
 def _missing(proposals: Proposals, truth: Truth, missing: Missing) -> Iterator[str]:
     absent = [name for name in truth.names if name not in proposals]
     if absent and missing == "error":
         got = f"none of {_count(absent)}: {_some(absent)}"
-        remedy = "add them with an empty list, or say --missing zero"
+        remedy = "add them with an empty list, or use --missing zero"
         raise DataError("proposals", expected="a list for each video", got=got, remedy=remedy)
     if absent:
-        yield f"{_count(absent)} missing and counted as nothing found: {_some(absent)}"
+        yield f"{_count(absent)} missing and counted as an empty list: {_some(absent)}"
 
 
 def _refuse(rated: Proposals, bad: BoolArray, expected: str, got: str, remedy: str) -> None:
@@ -72,28 +72,28 @@ def _oddities(rated: Proposals, truth: Truth, listed: set[str]) -> Iterator[str]
     lengths = np.diff(rated.offsets)
     empty = [rated.names[k] for k in np.flatnonzero(lengths == 0) if rated.names[k] in listed]
     if empty:
-        yield f"{_count(empty)} with an empty list, in which nothing was found: {_some(empty)}"
+        yield f"{_count(empty)} with an empty list: {_some(empty)}"
     grows = np.zeros(rated.n_proposals, dtype=bool)
     grows[1:] = rated.score[1:] > rated.score[:-1]
-    grows[rated.offsets[:-1][lengths > 0]] = False  # the first of a list follows nothing
+    grows[rated.offsets[:-1][lengths > 0]] = False  # the first of a list has no predecessor
     if grows.any():
         _, names = _where(rated, grows)
         yield (
-            f"{_count(names)} whose list is not sorted by score; AR and claims follow the order of the list, as the "
-            f"published evaluators do: {_some(names)}"
+            f"{_count(names)} with a list that is not sorted by score; AR and matching follow the order of the list, "
+            f"as in the published evaluators: {_some(names)}"
         )
     outside = (rated.score < 0) | (rated.score > 1)
     if outside.any():
         n, names = _where(rated, outside)
         yield f"{_many(n, 'score')} outside 0..1, in {_count(names)}: {_some(names)}"
-    late = rated.end_s > np.repeat(truth.durations_s, lengths) + SLACK_S  # false where the length is not known
+    late = rated.end_s > np.repeat(truth.durations_s, lengths) + SLACK_S  # false if the length is unknown
     if late.any():
         n, names = _where(rated, late)
         yield f"{_many(n, 'proposal')} past the end of the video, in {_count(names)} (is --fps right?): {_some(names)}"
 
 
 def _where(rated: Proposals, flags: BoolArray) -> tuple[int, list[str]]:
-    """How many proposals, and in which videos."""
+    """The number of proposals, and the videos they are in."""
     rows = np.flatnonzero(flags)
     videos = np.unique(np.searchsorted(rated.offsets, rows, side="right") - 1)
     return len(rows), [rated.names[k] for k in videos]

@@ -1,7 +1,7 @@
-"""The numbers of `score`, for any subset of the videos, any range of span lengths and any resample.
+"""The metrics of `score`, for any subset of the videos, any range of span lengths and any resample.
 
-Contract: overlaps and matches in, values by name out. A subset and a resample are both counts: how often each video is
-taken. What takes long is done once; a resample costs one sum over the proposals for each subset.
+Contract: overlaps and matches in, named values out. Subsets and resamples are both counts: how often each video is
+used. Expensive parts are computed once; a resample costs one sum over the proposals per subset.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Group:
-    """The numbers of one subset of the videos, or of the forged spans of one range of lengths."""
+    """The metrics of a subset of the videos, or of the forged spans in a range of lengths."""
 
     name: str
     n_videos: int
     n_fakes: int
     n_spans: int
-    values: Mapping[str, float] = field(default_factory=dict)  # "AP@0.5", "AR@100", "AUC" ...; NaN where undefined
-    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of those that were resampled
+    values: Mapping[str, float] = field(default_factory=dict)  # "AP@0.5", "AR@100", "AUC" ...; NaN if undefined
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of the resampled metrics
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, None for what is undefined."""
+        """Plain numbers, None if undefined."""
         counts = {"videos": self.n_videos, "fakes": self.n_fakes, "spans": self.n_spans}
         intervals = {name: [_plain(low), _plain(high)] for name, (low, high) in self.intervals.items()}
         values = {name: _plain(value) for name, value in self.values.items()}
@@ -49,7 +49,7 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Rated:
-    """Everything about a file that no subset changes."""
+    """Everything about a proposals file that is independent of subsets."""
 
     truth: Truth
     pairs: Pairs
@@ -58,22 +58,22 @@ class Rated:
 
     @cached_property
     def matches(self) -> Matches:
-        """Right proposals, the published way."""
+        """True positives, as published."""
         return match_pairs(self.pairs, self.ious)
 
     @cached_property
     def activitynet(self) -> Matches:
-        """Right proposals, the way of ActivityNet."""
+        """True positives, as in ActivityNet."""
         return match_activitynet(self.pairs, self.ious)
 
     @cached_property
     def hit_counts(self) -> HitCounts:
-        """Where the right proposals of both ways stand."""
+        """Ranks of the true positives of both methods."""
         return HitCounts([self.matches, self.activitynet])
 
     @cached_property
     def found(self) -> Float64Array:
-        """(L, K) for each label and number of proposals the share of IoUs at which it is found."""
+        """(L, K) share of IoU thresholds at which each label is matched by the first N proposals."""
         best = best_shares(self.pairs, self.n_proposals)
         return np.stack([found_shares(best[n]) for n in self.n_proposals], axis=1)
 
@@ -85,12 +85,12 @@ class Rated:
 
     @cached_property
     def forged(self) -> BoolArray:
-        """(V,) whether a video holds a forged span."""
+        """(V,) whether a video has a forged span."""
         return np.diff(self.truth.labels.offsets) > 0
 
     @cached_property
     def places(self) -> Int64Array:
-        """(V,) rank of each video by its best score, equal ones alike; one without proposals comes last."""
+        """(V,) rank of each video by its best score, ties equal; videos without proposals rank last."""
         found = self.pairs.proposals
         best = np.full(len(found.names), -np.inf)
         filled = np.flatnonzero(np.diff(found.offsets))
@@ -99,7 +99,7 @@ class Rated:
         return np.unique(best, return_inverse=True)[1]
 
     def sums(self, labels: BoolArray) -> Float64Array:
-        """(V, 1 + K) of some labels: how many each video has, and how much of them is found."""
+        """(V, 1 + K) for some labels: their number per video, and their matched share."""
         columns = [labels.astype(np.float64), *(self.found * labels[:, None]).T]
         n = len(self.forged)
         return np.stack([np.bincount(self.label_video, column, minlength=n) for column in columns], axis=1)
@@ -112,7 +112,7 @@ class Rated:
         }
 
     def precisions(self, counts: Int64Array) -> Values:
-        """AP of a draw of the videos, both ways."""
+        """AP of a draw of the videos, by both methods."""
         n_labels = int(np.diff(self.truth.labels.offsets) @ counts)
         return {
             f"{'AP' if way is self.matches else 'ActivityNet AP'}@{iou:g}": way.area(found, seen, n_labels)
@@ -120,7 +120,7 @@ class Rated:
         }
 
     def auc(self, counts: Int64Array) -> float:
-        """AUC of a draw of the videos by their best scores; NaN where only one kind is left."""
+        """AUC of a draw of the videos by their best scores; NaN if only one class is left."""
         n = int(self.places.max(initial=0)) + 1
         forged = np.bincount(self.places, counts * self.forged, minlength=n)
         real = np.bincount(self.places, counts * ~self.forged, minlength=n)
@@ -128,16 +128,16 @@ class Rated:
         return float(forged @ (np.cumsum(real) - real / 2) / n_pairs) if n_pairs else NAN
 
     def values(self, counts: Int64Array, sums: Float64Array) -> Values:
-        """All numbers of a draw of the videos."""
+        """All metrics of a draw of the videos."""
         return {**self.precisions(counts), **self.recalls(sums, counts), "AUC": self.auc(counts)}
 
     def in_bucket(self, low_s: float, high_s: float) -> BoolArray:
-        """(L,) the labels of these lengths. Half a millisecond of rounding does not push one over the edge."""
+        """(L,) the labels of these lengths, with a tolerance of half a millisecond."""
         lengths = np.round(self.truth.labels.end_s.astype(np.float64) - self.truth.labels.start_s, 3)
         return (lengths >= low_s) & (lengths < high_s)
 
     def bucket_precisions(self, labels: BoolArray, low_s: float, high_s: float) -> Values:
-        """AP for some labels: proposals right about others are left out, wrong ones count by their own length."""
+        """AP for some labels: proposals that match others are ignored, false positives count by their own length."""
         found = self.pairs.proposals
         lengths = np.round(found.end_s.astype(np.float64) - found.start_s, 3)
         is_near = (lengths >= low_s) & (lengths < high_s)
@@ -150,13 +150,13 @@ class Rated:
         return values
 
     def subset(self, name: str, videos: BoolArray) -> Group:
-        """The numbers of some videos."""
+        """The metrics of some videos."""
         counts, sums = videos.astype(np.int64), self.sums(np.ones(len(self.label_video), dtype=bool))
         n_spans = int(np.diff(self.truth.labels.offsets)[videos].sum())
         return Group(name, int(videos.sum()), int(self.forged[videos].sum()), n_spans, self.values(counts, sums))
 
     def bucket(self, name: str, low_s: float, high_s: float) -> Group:
-        """The numbers of the labels of these lengths, over all videos."""
+        """The metrics of the labels of these lengths, over all videos."""
         labels = self.in_bucket(low_s, high_s)
         n_videos = len(np.unique(self.label_video[labels]))
         once = np.ones(len(self.forged), dtype=np.int64)
@@ -166,7 +166,7 @@ class Rated:
 
 @dataclass(frozen=True)
 class Resamples:
-    """How intervals are drawn."""
+    """Options of the bootstrap."""
 
     n: int
     seed: int
@@ -180,14 +180,14 @@ def resampled(
     resamples: Resamples,
     progress: Progress | None = None,
 ) -> tuple[list[Group], list[Group]]:
-    """The groups with intervals. The same resamples serve all: a subset is what a resample holds of it.
+    """The groups with intervals. All groups share the resamples.
 
     Args:
-        rated: the file.
+        rated: the proposals file.
         subsets: each with its videos (V,).
-        buckets: each with its labels (L,); recall alone is resampled.
-        resamples: how many, and how.
-        progress: called with resamples done and wanted.
+        buckets: each with its labels (L,); only recall is resampled.
+        resamples: options of the bootstrap.
+        progress: called with the number of resamples done and their total.
     """
     everything = rated.sums(np.ones(len(rated.label_video), dtype=bool))
     of_bucket = [rated.sums(labels) for _, labels in buckets]

@@ -1,8 +1,8 @@
-"""Writes proposals one video after the other; a run that is killed goes on where it stopped.
+"""Writes proposals incrementally, video by video; an interrupted run can be resumed.
 
-Contract: seconds in. While it runs there is STEM.part.jsonl beside the files to come: a line that names the run, then
-one line for each video. `close` makes STEM.json (as published, in frames) and STEM.parquet (seconds) from it, each in
-one step, and takes it away. A last line torn by a kill is dropped and its video is asked for again.
+Contract: seconds in. During a run there is STEM.part.jsonl: a line that identifies the run, then one line per video.
+`close` converts it to STEM.json (published format, in frames) and STEM.parquet (seconds), atomically, and removes it.
+An incomplete last line is dropped, and its video has to be written again.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ FORMAT = "fakespan.proposals/1"
 
 
 class ProposalWriter:
-    """Proposals on their way to a file.
+    """Writes proposals to a file.
 
     Args:
-        stem: where to write, without a suffix: "out/proposals_fused" makes out/proposals_fused.json.
+        stem: path without a suffix: "out/proposals_fused" gives out/proposals_fused.json.
         formats: "json", "parquet" or both.
-        run: what the proposals come from (model, data set ...); a part of another run is not continued.
-        fps: the JSON's begin and end are in frames at this rate; 1 for seconds.
+        run: identifies the source of the proposals (model, data set ...); a part of another run is not continued.
+        fps: begin and end in the JSON are in frames at this rate; 1 for seconds.
 
     Raises:
         DataError: there is a part of another run, or one that is damaged before its last line.
-        UsageError: the folder cannot be written to, or a format is unknown.
+        UsageError: the folder is not writable, or a format is unknown.
 
-    With `with`, the files are made at the end unless an error leaves the block; then only the part stays.
+    As a context manager, it writes the files at the end, unless an error leaves the block; then only the part remains.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, ProposalWriter(folder + "/found") as writer:
@@ -63,21 +63,21 @@ class ProposalWriter:
 
     @property
     def done(self) -> frozenset[str]:
-        """Names of the videos that need not be given again."""
+        """Names of the finished videos."""
         return frozenset(self._done)
 
     def __contains__(self, name: object) -> bool:
         return name in self._done
 
     def add(self, name: str, table: ArrayLike) -> None:
-        """Appends one video, which a kill from now on does not take away.
+        """Append one video durably.
 
         Args:
-            name: as the metadata names it.
+            name: as in the metadata.
             table: (n, 3) score, start, end in seconds, best first.
 
         Raises:
-            DataError: the name was given before, or the table is not finite (n, 3).
+            DataError: the name was written before, or the table is not finite (n, 3).
             UsageError: the disk is full, or the writer is closed.
         """
         rows = Proposals.of({name: table})
@@ -85,7 +85,7 @@ class ProposalWriter:
             got = "a second list" if name in self._done else "NaN or infinity"
             raise DataError(f"proposals of {name}", expected="one list of numbers", got=got, remedy="check the network")
         if self._file is None:
-            raise UsageError(self.stem, expected="an open writer", got="a closed one", remedy="make a new one")
+            raise UsageError(self.stem, expected="an open writer", got="a closed one", remedy="create a new one")
         values = np.asarray(table, dtype=np.float64).reshape(-1, 3).tolist()
         try:
             self._file.write(_line([name, values]))
@@ -95,7 +95,7 @@ class ProposalWriter:
         self._done.add(name)
 
     def close(self) -> None:
-        """Makes the final files and takes the part away; closing twice does nothing."""
+        """Write the final files and remove the part; closing twice has no effect."""
         if self._file is None:
             return
         self.stop()
@@ -107,7 +107,7 @@ class ProposalWriter:
         self.part.unlink()
 
     def stop(self) -> None:
-        """Stops without making the files: a later writer of the same stem goes on."""
+        """Stop without writing the files: a later writer of the same stem resumes."""
         if self._file is not None:
             self._file.close()
         self._file = None
@@ -122,7 +122,7 @@ class ProposalWriter:
             self.stop()
 
     def _resume(self) -> list[tuple[str, Float64Array]]:
-        """What the part holds, its torn last line cut off."""
+        """Read the part, without an incomplete last line."""
         try:
             if not self.part.exists():
                 return []
@@ -170,7 +170,7 @@ def _line(record: Any) -> bytes:
 
 
 def _run(part: Path) -> str | None:
-    """The run that a part names; None for one torn in its first line."""
+    """The run identified by a part; None if its first line is incomplete."""
     with part.open("rb") as file:
         first = file.readline()
     if not first.endswith(b"\n"):
@@ -182,12 +182,12 @@ def _run(part: Path) -> str | None:
 
 
 def _read(part: Path) -> tuple[int, list[tuple[str, Float64Array]]]:
-    """Up to which byte the part is whole, and its entries."""
+    """Length in bytes of the intact beginning of the part, and its entries."""
     size, entries = 0, []
     with part.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
-                break  # torn by a kill
+                break  # incomplete after an interruption
             if number > 1:
                 entries.append(_entry(part, number, line))
             size += len(line)
@@ -213,6 +213,6 @@ def _record(part: Path, number: int, line: bytes) -> Any:
 
 
 def _snapped(frames: Float64Array) -> Float64Array:
-    """Frames of which those that are whole but for rounding are whole."""
+    """Frames, where values that are integers up to rounding are made integers."""
     whole = np.round(frames)
     return np.where(np.abs(frames - whole) < 1e-9, whole, frames)

@@ -1,8 +1,8 @@
-"""Proposal files: reading anybody's, writing our own as they come.
+"""Proposals files: reading published formats, and incremental writing.
 
 Contract: `read_proposals` gives `Proposals` (seconds, float32) of a published JSON file, {file: [[score, begin, end],
 ...]} with begin and end in frames or seconds, or of a Parquet file with the columns file, score, start_s, end_s.
-`ProposalWriter` takes one video after the other and survives being killed. How good they are is not known here.
+`ProposalWriter` writes video by video and can be resumed. Scoring is done elsewhere.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["ProposalWriter", "Proposals", "read_proposals"]
 
 
 def read_proposals(path: str | Path, fps: float = FPS) -> Proposals:
-    """Reads a proposals file.
+    """Read a proposals file.
 
     Args:
-        path: .parquet, or else JSON.
-        fps: of begin and end in a JSON file: 25 for frames as published, 1 for seconds. Parquet holds seconds.
+        path: .parquet, otherwise JSON.
+        fps: unit of begin and end in a JSON file: 25 for frames as published, 1 for seconds. Parquet is in seconds.
 
     Returns:
-        Each video's proposals in the order of its list. Values are not judged: see `score.check`.
+        The proposals of each video in the order of its list. Values are not validated: see `scoring.check`.
 
     Raises:
-        DataError: the file cannot be read, or is damaged, or has another shape.
+        DataError: the file cannot be read, is damaged, or has another structure.
         UsageError: fps is not a positive number.
         MissingExtraError: Parquet without pyarrow.
     """
@@ -45,7 +45,7 @@ def read_proposals(path: str | Path, fps: float = FPS) -> Proposals:
 
 
 def read_json(path: Path, fps: float = FPS) -> Proposals:
-    """Reads a JSON file; see `read_proposals`."""
+    """Read a JSON file; see `read_proposals`."""
     try:
         with path.open("rb", buffering=0) as file:
             names, counts, columns = parse_proposals(file, path, fps)

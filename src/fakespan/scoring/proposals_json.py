@@ -1,10 +1,10 @@
-"""The published proposals file: {file: [[score, begin, end], ...]}, as arrays.
+"""Fast parser of the published proposals file, {file: [[score, begin, end], ...]}, to arrays.
 
-Contract: a file in, `(names, rows of each, columns)` out, seconds, float32. The usual file (plain numbers, nothing
-nested deeper) is read piece by piece, without making a Python object for every number: names are found by their quotes,
-since there are none inside the lists, and what remains is brackets, commas and numbers, which other threads turn into
-arrays meanwhile. Whatever looks otherwise goes through the standard library's parser, which is slower, knows NaN and
-Infinity, and says what is wrong.
+Contract: a file in, `(names, rows of each, columns)` out, seconds, float32. The usual file (plain numbers, no deeper
+nesting) is read in blocks, without creating a Python object per number: names are found by their quotes, since there
+are none inside the lists, and the remaining brackets, commas and numbers are converted to arrays in other threads.
+Everything else goes through the standard library's parser, which is slower, accepts NaN and Infinity, and reports
+errors.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ __all__ = ["parse_proposals"]
 Parsed = tuple[tuple[str, ...], list[int], Float32Array]
 
 _BLOCK = 1 << 22
-"""Bytes read at a time: what an operation leaves is still in the processor's cache for the next one."""
-_CSV_BLOCK = 2 * _BLOCK  # one for each piece: the threads are busy with others
+"""Bytes per block: intermediate results stay in the processor's cache."""
+_CSV_BLOCK = 2 * _BLOCK  # one CSV block per piece: the threads are busy with other pieces
 _THREADS = 2
 _AHEAD = 2
-"""Pieces that wait for a thread at most: what bounds the memory."""
+"""Maximum number of queued pieces, which bounds the memory."""
 
 _STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\.)*"')
 _CONTROL = re.compile(rb"[\x00-\x1f]")
@@ -43,15 +43,15 @@ _REMEDY = 'give {"file": [[score, begin, end], ...]}'
 
 
 def parse_proposals(file: IO[bytes], subject: object, fps: float = 1.0) -> Parsed:
-    """Names, how many rows each has, and score, start and end of all rows (3, P) in their order.
+    """Names, number of rows of each, and score, start and end of all rows (3, P) in their order.
 
     Args:
-        file: at its beginning.
-        subject: what an error names.
+        file: an open file, at its beginning.
+        subject: the subject of error messages.
         fps: begin and end are divided by it.
 
     Raises:
-        DataError: no JSON, another shape, or a name that comes twice.
+        DataError: not JSON, another structure, or a duplicate name.
     """
     parsed = _usual(file, fps)
     if parsed is None:
@@ -65,7 +65,7 @@ def parse_proposals(file: IO[bytes], subject: object, fps: float = 1.0) -> Parse
 
 
 def _usual(file: IO[bytes], fps: float = 1.0) -> Parsed | None:
-    """Reads the usual form; None for anything else."""
+    """Parse the usual form; None for anything else."""
     try:
         read_lines = _line_reader()
         names, columns = [], [np.zeros((3, 0), dtype=np.float32)]
@@ -80,7 +80,7 @@ def _usual(file: IO[bytes], fps: float = 1.0) -> Parsed | None:
                     lines = (bare if frames else b"," + bare).translate(_AS_LINES)
                     waiting.append(threads.submit(lambda lines: _seconds(read_lines(lines), fps), lines))
                 names += found
-                # without its numbers {"":[[,,],[,,]],"":[]} remains: one shape to compare with, and the rows counted
+                # without its numbers {"":[[,,],[,,]],"":[]} remains: a fixed structure in which rows are counted
                 frames.append(bare.translate(None, _SPACE + _NUMBER))
                 while waiting and (is_last or len(waiting) > _AHEAD):
                     columns.append(waiting.popleft().result())
@@ -92,7 +92,7 @@ def _usual(file: IO[bytes], fps: float = 1.0) -> Parsed | None:
 
 
 def _blocks(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """The file in pieces that end with a ], and then what is left."""
+    """Split the file into pieces that end with a ], and the rest."""
     rest = b""
     while block := file.read(_BLOCK):
         end = block.rfind(b"]") + 1
@@ -104,7 +104,7 @@ def _blocks(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 def _without_names(text: bytes) -> tuple[list[str], bytes]:
-    """The strings, and the text with one quote in the place of each."""
+    """The strings, and the text with one quote in place of each."""
     if b"\\" in text:
         names, bare = [str(json.loads(name)) for name in _STRING.findall(text)], _STRING.sub(b'"', text)
     else:
@@ -118,7 +118,7 @@ def _without_names(text: bytes) -> tuple[list[str], bytes]:
 
 
 def _counts(frame: bytes) -> list[int] | None:
-    """How many rows each list has; None where the brackets and commas stand otherwise."""
+    """Number of rows of each list; None for another structure of brackets and commas."""
     first, *lists = frame.split(b'":')
     if not lists:
         return [] if first == b"{}" else None
@@ -129,13 +129,13 @@ def _counts(frame: bytes) -> list[int] | None:
 
 
 def _line_reader() -> Any:
-    """Reads rows [a, b, c], [d, e, f] ... into (3, n) by pyarrow.
+    """Parse rows [a, b, c], [d, e, f] ... into (3, n) with pyarrow's CSV reader.
 
-    The text comes through _AS_LINES: with each ] a line's end and each [ a space, a row is a line, and the comma that
-    stood before it an empty column.
+    The text is translated by _AS_LINES: each ] becomes a line end and each [ a space, so that a row becomes a line, and
+    the comma before it an empty column.
 
-    Raises (the function given):
-        ValueError: one is no number, or something stands between the rows.
+    Raises (the returned function):
+        ValueError: a value is not a number, or there is other text between the rows.
         ImportError: pyarrow is missing.
     """
     import pyarrow as pa  # noqa: PLC0415  a heavy optional library
@@ -154,12 +154,12 @@ def _line_reader() -> Any:
 
 
 def _skip_blank(row: Any) -> str:
-    """What a list without rows leaves, and what space leaves between brackets."""
+    """Remove the remains of empty lists and of space between brackets."""
     return "error" if row.text.strip(" ,") else "skip"
 
 
 def _seconds(columns: list[Any], fps: float) -> Float32Array:
-    """Score, start and end (3, n); what float32 cannot hold becomes infinite, and is told by whoever checks."""
+    """Score, start and end (3, n); values beyond float32 become infinite, which `check` reports."""
     rows = np.empty((3, len(columns[0])), dtype=np.float32)
     with np.errstate(over="ignore"):
         for row, column, scale in zip(rows, columns, (1, fps, fps), strict=True):
@@ -170,12 +170,12 @@ def _seconds(columns: list[Any], fps: float) -> Float32Array:
 
 
 def _any(text: bytes, subject: object, fps: float = 1.0) -> Parsed:
-    """The standard library's way, with a clear word about what is wrong."""
+    """Parse with the standard library and report errors clearly."""
     try:
         entries = json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
         got = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        raise DataError(subject, expected="JSON", got=got, remedy="write the file anew") from error
+        raise DataError(subject, expected="JSON", got=got, remedy="write the file again") from error
     if not isinstance(entries, _Pairs):
         raise DataError(subject, expected="an object of videos", got=type(entries).__name__, remedy=_REMEDY)
     tables = [_table(name, rows, subject) for name, rows in entries]
@@ -186,7 +186,7 @@ def _any(text: bytes, subject: object, fps: float = 1.0) -> Parsed:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object of a JSON file, with its doubles."""
+    """An object of a JSON file, including duplicate keys."""
 
 
 def _table(name: str, rows: Any, subject: object) -> Float64Array:
@@ -202,4 +202,4 @@ def _table(name: str, rows: Any, subject: object) -> Float64Array:
     try:
         return np.array(rows, dtype=np.float64).reshape(-1, 3)
     except OverflowError as error:
-        raise DataError(where, expected="numbers", got="one too large to hold", remedy=_REMEDY) from error
+        raise DataError(where, expected="numbers", got="a number beyond float64", remedy=_REMEDY) from error

@@ -1,7 +1,7 @@
-"""Proposals in a Parquet file: the columns file, score, start_s, end_s, a row for each proposal, seconds, float32.
+"""Proposals in a Parquet file: columns file, score, start_s, end_s, one row per proposal, seconds, float32.
 
-Contract: a video's rows in the order of its list; a video with an empty list has one row without numbers. Files that
-others made are read as well, with any number type and a video's rows anywhere. Needs pyarrow.
+Contract: the rows of a video are in the order of its list; a video with an empty list has one row without numbers.
+Files of other programs are read as well, with any number type and rows in any order. Needs pyarrow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COLUMNS = ("file", "score", "start_s", "end_s")
 
 
 def read_parquet(path: Path) -> Proposals:
-    """Reads a Parquet file.
+    """Read a Parquet file.
 
     Raises:
         DataError: the file cannot be read, is damaged, or has other columns.
@@ -30,11 +30,11 @@ def read_parquet(path: Path) -> Proposals:
     """
     pa, pq = _pyarrow()
     try:
-        with pq.ParquetFile(path, read_dictionary=["file"]) as file:  # read_table imports much that is not needed here
+        with pq.ParquetFile(path, read_dictionary=["file"]) as file:  # read_table has many more imports
             missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
             if missing:
                 got = f"none called {', '.join(missing)}"
-                raise DataError(path, expected=f"the columns {', '.join(COLUMNS)}", got=got, remedy="name them so")
+                raise DataError(path, expected=f"the columns {', '.join(COLUMNS)}", got=got, remedy="rename them")
             table = file.read(columns=list(COLUMNS), use_threads=False)  # threads cost more than they save
         files = _as(table["file"].unify_dictionaries().combine_chunks(), pa.dictionary(pa.int32(), pa.string()))
         numbers = [_as(table[name], pa.float32()) for name in COLUMNS[1:]]
@@ -43,14 +43,14 @@ def read_parquet(path: Path) -> Proposals:
         raise DataError(path, expected="a proposals file", got=got, remedy="check the path") from error
     except (pa.ArrowException, KeyError, ValueError) as error:
         got = str(error).partition("\n")[0][:120]
-        raise DataError(path, expected="a Parquet file of proposals", got=got, remedy="write it anew") from error
+        raise DataError(path, expected="a Parquet file of proposals", got=got, remedy="write it again") from error
     if files.null_count:
-        raise DataError(path, expected="a file name in each row", got=f"{files.null_count} without", remedy="name it")
+        raise DataError(path, expected="a file name in each row", got=f"{files.null_count} without", remedy="add it")
     return _from_rows(files, numbers, path)
 
 
 def _as(column: Any, kind: Any) -> Any:
-    """The column as this type; as it is where it has it, for the first cast imports all of Arrow's arithmetic."""
+    """Cast the column unless it has this type already: the first cast imports all of Arrow's compute functions."""
     return column if column.type == kind else column.cast(kind)
 
 
@@ -61,18 +61,18 @@ def _from_rows(files: Any, numbers: list[Any], path: Path) -> Proposals:
     if any(column.null_count for column in numbers):
         nulls = np.stack([column.is_null().to_numpy() for column in numbers])
         if (nulls.any(axis=0) != nulls.all(axis=0)).any():
-            raise DataError(path, expected="score, start_s and end_s", got="a row without one", remedy="write it anew")
+            raise DataError(path, expected="score, start_s and end_s", got="a row without one", remedy="write it again")
         columns, video = [column[~nulls[0]] for column in columns], video[~nulls[0]]
-    if (video[1:] < video[:-1]).any():  # a video's rows need not stand together
+    if (video[1:] < video[:-1]).any():  # the rows of a video need not be adjacent
         order = np.argsort(video, kind="stable")
         columns, video = [column[order] for column in columns], video[order]
-    wanted = np.arange(len(names) + 1, dtype=video.dtype)  # of the same type: numpy copies all rows otherwise
-    offsets = np.searchsorted(video, wanted)
+    indices = np.arange(len(names) + 1, dtype=video.dtype)  # of the same type: numpy copies all rows otherwise
+    offsets = np.searchsorted(video, indices)
     return Proposals(names, offsets, *columns)
 
 
 def write_parquet(path: Path, proposals: Proposals) -> None:
-    """Writes proposals as Parquet, in one step; an empty list becomes a row without numbers.
+    """Write proposals as Parquet, atomically; an empty list becomes a row without numbers.
 
     Raises:
         UsageError: the file cannot be written.
@@ -92,7 +92,7 @@ def write_parquet(path: Path, proposals: Proposals) -> None:
             "use_dictionary": ["file"],
             "compression": "none",
             "row_group_size": max(len(rows), 1),
-        }  # floats hardly shrink
+        }  # floats hardly compress
         with replacing(path) as part:
             pq.write_table(pa.table(columns, names=list(COLUMNS)), part, **options)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""What proposals are worth on a data set: the rows of its published table, by `score`.
+"""Scores proposals on a data set: the rows of its published table, computed by `score`.
 
-Contract: names of samples are names of proposals. A sample without proposals counts as one in which nothing was found.
-Where there is nothing to find, or nothing was proposed at all, the rows are there without numbers.
+Contract: samples and proposals have the same names. A sample without proposals has an empty list. If there are no
+forged spans, or no proposals at all, the rows have no numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Rated", "columns_of", "rate_kinds", "rate_map"]
 
 @dataclass(frozen=True)
 class Rated:
-    """One map's rows, and all its numbers."""
+    """The rows of one map, and all its metrics."""
 
     rows: tuple[Row, ...]
     record: Mapping[str, Any] = field(default_factory=dict)  # `Score.to_dict`
@@ -30,7 +30,7 @@ class Rated:
 
 
 def columns_of(preset: Preset) -> tuple[str, ...]:
-    """As the papers head them.
+    """Column names, as in the papers.
 
     >>> columns_of("lavdf")
     ('AP@0.5', 'AP@0.75', 'AP@0.95', 'AR@100', 'AR@50', 'AR@20', 'AR@10', 'AUC')
@@ -49,16 +49,16 @@ def rate_map(
     n_bootstrap: int = 0,
     progress: Progress | None = None,
 ) -> Rated:
-    """What the proposals of one map are worth on each subset.
+    """Score the proposals of one map on each subset.
 
     Args:
-        proposals: of the map.
-        samples: what is rated.
-        map_name: for the rows.
-        preset: whose columns.
-        subsets: one row each.
-        n_bootstrap: resamples behind the intervals.
-        progress: called with the resamples done and wanted.
+        proposals: the proposals of the map.
+        samples: the samples to score.
+        map_name: name of the map in the rows.
+        preset: data set whose columns are used.
+        subsets: one row per subset.
+        n_bootstrap: number of resamples for the intervals.
+        progress: called with the number of resamples done and their total.
     """
     if not _can_be_rated(proposals, samples):
         return Rated(tuple(_empty(map_name, subset, samples) for subset in subsets))
@@ -70,7 +70,7 @@ def rate_map(
 
 
 def rate_kinds(proposals: Proposals, samples: Sequence[Sample], preset: Preset = "lavdf") -> dict[str, Any]:
-    """The same numbers for the fakes of each kind and of each method, each together with the real clips."""
+    """The same metrics for the fakes of each kind and of each forging method, together with the real clips."""
     options = ScoreOptions(subsets=("full",), buckets=(), missing="zero")
     real, rated = [s for s in samples if not s.is_fake], {}
     for name, fakes in sorted(_groups(samples).items()):
@@ -83,7 +83,7 @@ def rate_kinds(proposals: Proposals, samples: Sequence[Sample], preset: Preset =
 
 
 def _groups(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    """The fakes by kind, and by the method that the set names."""
+    """The fakes by kind and by forging method."""
     groups: dict[str, list[Sample]] = {}
     for sample in (s for s in samples if s.is_fake):
         groups.setdefault(sample.kind, []).append(sample)

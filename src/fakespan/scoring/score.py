@@ -1,8 +1,8 @@
-"""Rates anybody's proposals against the truth of a published data set.
+"""Scores proposals against the labels of a published data set.
 
-Contract: `score` gives every number: AP and AR as both published evaluators compute them, AP the ActivityNet way, AUC
-of whole videos, for each subset and each length of forged spans, with intervals over videos. Overlaps are computed
-once; a subset and a resample of the videos are weights on them. docs/scoring.md explains each number.
+Contract: `score` computes AP and AR as both published evaluators do, AP as in ActivityNet, and AUC of whole videos, for
+each subset and each range of span lengths, with intervals over videos. Overlaps are computed once; subsets and
+resamples of the videos are weights. docs/scoring.md explains each metric.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ USUAL: dict[str, tuple[tuple[float, ...], tuple[int, ...]]] = {
     "lavdf": ((0.5, 0.75, 0.95), (100, 50, 20, 10)),
     "avdeepfake1m": ((0.5, 0.75, 0.9, 0.95), (50, 30, 20, 10, 5)),
 }
-"""Preset -> IoUs of AP and numbers of proposals of AR in its published table."""
+"""Preset -> IoU thresholds of AP and numbers of proposals of AR in its published table."""
 
 BUCKETS_S = (0.0, 0.4, 0.8, 1.2, math.inf)
-"""Lengths of forged spans at which the buckets part: a bucket holds low <= length < high."""
+"""Bucket borders of the lengths of forged spans: low <= length < high."""
 
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """Which numbers are computed, and how. Raises UsageError for an option that cannot be."""
+    """Options of `score`. Raises UsageError for invalid values."""
 
-    iou_thresholds: Sequence[float] | None = None  # IoUs of AP; those usual for the truth's preset if None
-    n_proposals: Sequence[int] | None = None  # numbers of proposals of AR; the usual ones if None
+    iou_thresholds: Sequence[float] | None = None  # of AP; None: those of the truth's preset
+    n_proposals: Sequence[int] | None = None  # of AR; None: those of the preset
     subsets: Sequence[Subset] = tuple(SUBSETS)
-    buckets: Sequence[float] = BUCKETS_S  # increasing seconds that part the forged spans; fewer than two: no buckets
-    n_bootstrap: int = 0  # resamples of the videos behind the intervals; 0: none
-    missing: Missing = "error"  # a video of the truth without proposals: an error, or nothing found in it ("zero")
-    seed: int = 0  # of the resamples
+    buckets: Sequence[float] = BUCKETS_S  # increasing borders of span lengths, s; fewer than two: no buckets
+    n_bootstrap: int = 0  # resamples of the videos for the intervals; 0: none
+    missing: Missing = "error"  # for a video without proposals: an error, or an empty list ("zero")
+    seed: int = 0  # seed of the resamples
 
     def __post_init__(self) -> None:
         ious, counts = self.iou_thresholds or (), self.n_proposals or ()
@@ -64,7 +64,7 @@ class ScoreOptions:
 
 @dataclass(frozen=True)
 class Score:
-    """All numbers of one proposals file."""
+    """All metrics of one proposals file."""
 
     preset: str
     subsets: tuple[Group, ...]
@@ -73,10 +73,10 @@ class Score:
     n_bootstrap: int
     seed: int
     level: float = 0.95
-    rated: Rated | None = field(default=None, repr=False, compare=False)  # what plots are made from
+    rated: Rated | None = field(default=None, repr=False, compare=False)  # the data of the plots
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dicts and numbers, ready for JSON; None for what is undefined."""
+        """Plain lists, dicts and numbers, ready for JSON; None if undefined."""
         bootstrap = {"resamples": self.n_bootstrap, "seed": self.seed, "level": self.level}
         return {
             "format": "fakespan.score/1",
@@ -89,9 +89,9 @@ class Score:
 
 
 def read_both(proposals: str | Path, metadata: str | Path, fps: float = FPS) -> tuple[Proposals, Truth]:
-    """Reads what `score` takes: both files at the same time, the proposals in a thread, which counts their scores too.
+    """Read both inputs of `score` concurrently, the proposals in a thread, which also computes their tally.
 
-    Args, Raises: as `read_proposals` and `read_truth`; where both files are bad, the proposals' error.
+    Args, Raises: as `read_proposals` and `read_truth`; if both files are invalid, the error of the proposals.
     """
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(_read_and_count, proposals, fps)
@@ -104,7 +104,7 @@ def read_both(proposals: str | Path, metadata: str | Path, fps: float = FPS) -> 
 
 def _read_and_count(path: str | Path, fps: float) -> Proposals:
     found = read_proposals(path, fps)
-    _ = found.tally  # NumPy and Arrow work while the interpreter parses the metadata
+    _ = found.tally  # NumPy and Arrow run while the interpreter parses the metadata
     return found
 
 
@@ -114,23 +114,23 @@ def score(
     options: ScoreOptions | None = None,
     progress: Progress | None = None,
 ) -> Score:
-    """Every number of these proposals.
+    """Score proposals.
 
     Args:
         proposals: name -> (n, 3) score, begin, end in seconds; see `read_proposals`.
-        truth: the videos that are rated; see `read_truth`.
-        options: which numbers; those of the published table if None.
-        progress: called with resamples done and wanted.
+        truth: the videos to score; see `read_truth`.
+        options: None: the metrics of the published table.
+        progress: called with the number of resamples done and their total.
 
     Raises:
-        DataError: what `check` finds, or no forged span to find.
+        DataError: invalid proposals (see `check`), or no forged spans.
     """
     options = options or ScoreOptions()
     usual_ious, usual_counts = USUAL[truth.preset]
     ious, counts = tuple(options.iou_thresholds or usual_ious), tuple(options.n_proposals or usual_counts)
     found, notes = check(Proposals.of(proposals), truth, options.missing)
     rated = Rated(truth, Pairs.of(found, truth.labels, min(0.5, *ious)), ious, counts)
-    # the point values, each with the videos or labels that it is of
+    # the point values, each with its videos or labels
     chosen = [_videos(truth, name) for name in options.subsets]
     edges = list(pairwise(options.buckets))
     groups = [rated.subset(name, videos) for name, videos in zip(options.subsets, chosen, strict=True)]
@@ -146,7 +146,7 @@ def score(
 
 
 def bucket_name(low_s: float, high_s: float) -> str:
-    """Words for a range of lengths.
+    """Description of a range of lengths.
 
     >>> bucket_name(0, 0.4), bucket_name(0.4, 0.8), bucket_name(1.2, math.inf)
     ('under 0.4 s', '0.4 to 0.8 s', '1.2 s and more')
@@ -157,7 +157,7 @@ def bucket_name(low_s: float, high_s: float) -> str:
 
 
 def _videos(truth: Truth, subset: Subset) -> BoolArray:
-    """(V,) the videos of a subset."""
+    """(V,) mask of the videos of a subset."""
     dropped = SUBSETS[subset]
     return np.asarray(truth.kinds != (-1 if dropped is None else KINDS.index(dropped)))
 

@@ -1,4 +1,4 @@
-"""A score for a reader: tables for the terminal, pictures for a folder."""
+"""Output of a score: tables for the terminal, plots for a folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["draw", "render"]
 
 
 def render(result: Score, title: str) -> RenderableType:
-    """What `Console.print` shows: a table of the subsets, one of the lengths, notes. Percent, as in the papers."""
+    """A rich renderable: a table of the subsets, one of the lengths, notes. In percent, as in the papers."""
     unit = "percent"
     if result.n_bootstrap:
         unit += f"; in brackets {result.level:.0%} intervals, {result.n_bootstrap} resamples of the videos"
@@ -38,7 +38,7 @@ def render(result: Score, title: str) -> RenderableType:
 
 
 def _table(what: str, groups: tuple[Group, ...], with_intervals: bool = False) -> Table:
-    """A column for each group, a row for each number. Intervals of many columns would not fit a terminal."""
+    """One column per group, one row per metric: many columns with intervals would not fit a terminal."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column(what)
     for group in groups:
@@ -72,10 +72,10 @@ def _percent(value: float, digits: int = 2) -> str:
 
 
 def draw(result: Score, folder: Path) -> list[Path]:
-    """Three PNGs: precision over recall at each IoU, AR over the number of proposals, best scores of real and forged.
+    """Three PNG files: precision over recall per IoU, AR over the number of proposals, best scores of real and forged.
 
     Raises:
-        UsageError: the folder cannot be written to.
+        UsageError: the folder is not writable.
         MissingExtraError: matplotlib is missing.
     """
     rated = result.rated

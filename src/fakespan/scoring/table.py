@@ -1,6 +1,6 @@
-"""The published table: a row for each map and subset, AP, AR and AUC in percent; for a terminal, Markdown and CSV.
+"""The published table: one row per map and subset, AP, AR and AUC in percent; for the terminal, Markdown and CSV.
 
-Numbers are shares (0..1) here and percent in what is shown. What they mean and how they are counted is not known here.
+Values are shares (0..1) here and percent in the output. Independent of how they are computed.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ ABSENT = "-"
 
 @dataclass(frozen=True)
 class Row:
-    """What one map is worth on one subset."""
+    """The metrics of one map on one subset."""
 
     map_name: str  # fused, visual or audio
     subset: str  # full, visual or audio
     n_clips: int
     n_spans: int
-    values: dict[str, float] = field(default_factory=dict)  # column -> share; NaN or absent where there is none
+    values: dict[str, float] = field(default_factory=dict)  # column -> share; NaN or missing if undefined
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # column -> 95 % by bootstrap
 
     def percent(self, column: str) -> str:
-        """A value as the papers print it.
+        """A value formatted as in the papers.
 
         >>> Row("fused", "full", 2, 1, {"AP@0.5": 0.79154}).percent("AP@0.5")
         '79.15'
@@ -41,12 +41,12 @@ class Row:
         return ABSENT if math.isnan(value) else f"{100 * value:.2f}"
 
     def end(self, column: str, which: int) -> str:
-        """The low (0) or high (1) end of its interval in percent; nothing where there is none."""
+        """The low (0) or high (1) end of its interval in percent; empty if there is none."""
         ends = self.intervals.get(column)
         return "" if ends is None else f"{100 * ends[which]:.2f}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, shares as they are; None where there is none."""
+        """Plain values, as shares; None if undefined."""
         plain = {name: None if math.isnan(value) else value for name, value in self.values.items()}
         record: dict[str, Any] = {"map": self.map_name, "subset": self.subset, "clips": self.n_clips,
                                   "spans": self.n_spans, **plain}  # fmt: skip
@@ -57,14 +57,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under the same columns."""
+    """Rows with common columns."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
     @property
     def counted(self) -> str:
-        """How many clips and forged spans each subset has.
+        """Numbers of clips and forged spans per subset.
 
         >>> Table((), (Row("fused", "full", 2, 1),)).counted
         'full: 2 clips, 1 span'
@@ -73,7 +73,7 @@ class Table:
         return "; ".join(f"{r.subset}: {counted(r.n_clips, 'clip')}, {counted(r.n_spans, 'span')}" for r in rows)
 
     def render(self) -> RichTable:
-        """For `Console.print`: 80 columns wide."""
+        """A rich table, 80 columns wide."""
         table = RichTable(
             box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", collapse_padding=True
         )
@@ -92,7 +92,7 @@ class Table:
         return table
 
     def to_markdown(self) -> str:
-        """A table for a document."""
+        """A Markdown table."""
         heads = ["map", "subset", "clips", "spans", *self.columns]
         lines = [heads, ["---"] * 2 + ["---:"] * (len(heads) - 2)]
         for row in self.rows:
@@ -101,7 +101,7 @@ class Table:
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def to_csv(self) -> str:
-        """For a spreadsheet: percent, and the ends of the intervals in columns of their own."""
+        """A CSV table in percent, with the ends of the intervals in separate columns."""
         with_ends = [c for c in self.columns if any(c in row.intervals for row in self.rows)]
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
@@ -115,7 +115,7 @@ class Table:
 
 
 def counted(n: int, word: str) -> str:
-    """So many of these.
+    """A count with its noun.
 
     >>> counted(1, "clip"), counted(0, "clip")
     ('1 clip', '0 clips')

@@ -1,11 +1,11 @@
-"""What is forged in which video, by the metadata of a published data set or by its Samples.
+"""Labels of a published data set, from its metadata file or from Samples.
 
-Contract: a `Truth` in the order of the metadata, seconds, whatever was read: LAV-DF's list (file, fake_periods,
-modify_audio, modify_video, video_frames, split) or AV-Deepfake1M's (file, fake_segments, modify_type, video_frames,
-split). It is read as arrays, for speed, by the rules of `fakespan.data.entries`, and so says what the loaders of these
-sets say (a test compares the two). Only where AV-Deepfake1M's lists of the two streams name a span that fake_segments
-lacks do they differ: a loader adds it, a score takes fake_segments alone, as the published evaluators do.
-Fields that it does not need are passed over. Media files are not looked at.
+Contract: a `Truth` in the order of the metadata, in seconds, from LAV-DF's list (file, fake_periods, modify_audio,
+modify_video, video_frames, split) or AV-Deepfake1M's (file, fake_segments, modify_type, video_frames, split). It is
+read into arrays, for speed, by the rules of `fakespan.data.entries`, and so agrees with the loaders (a test compares
+the two). The only difference: if AV-Deepfake1M's lists of the two streams have a span that is not in fake_segments, a
+loader adds it, while scoring uses fake_segments alone, as the published evaluators do. Other fields are ignored. No
+media is opened.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _REMEDY = "give the metadata of LAV-DF or AV-Deepfake1M"
 class Truth:
     """V videos and their forged spans."""
 
-    preset: Preset  # whose thresholds are usual
+    preset: Preset  # default thresholds
     labels: Labels  # names, and spans in seconds
-    kinds: NDArray[np.int8]  # (V,) what was forged, an index into KINDS
-    splits: tuple[str, ...]  # (V,) train, validation, test; "" where the metadata does not say
-    durations_s: Float32Array  # (V,) NaN where the metadata does not say
+    kinds: NDArray[np.int8]  # (V,) forged modality, an index into KINDS
+    splits: tuple[str, ...]  # (V,) train, validation, test; "" if unknown
+    durations_s: Float32Array  # (V,) NaN if unknown
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ class Truth:
 
     @classmethod
     def of_samples(cls, samples: Iterable[Sample], preset: Preset = "lavdf") -> Truth:
-        """Of the samples of a data set (see `fakespan.data.sets`)."""
+        """Build from the samples of a data set (see `fakespan.data.sets`)."""
         chosen = tuple(samples)
         labels = Labels.of({s.name: s.spans for s in chosen})
         kinds = np.array([KINDS.index(s.kind) for s in chosen], dtype=np.int8)
@@ -63,16 +63,16 @@ class Truth:
         return cls(preset, labels, kinds, tuple(s.split for s in chosen), durations)
 
     def prepared(self, proposals: Proposals, split: str | None = None, preset: str | None = None) -> Truth:
-        """What a proposals file is rated by: the videos of one split, or of those splits that its videos are of.
+        """Select the videos that a proposals file is scored on: one split, or the splits of its videos.
 
         Args:
-            proposals: of the file.
+            proposals: the proposals of the file.
             split: train, validation (dev, val) or test.
-            preset: whose thresholds are taken; its own if None.
+            preset: data set whose thresholds are used; None: its own.
 
         Raises:
-            UsageError: no such preset.
-            DataError: no video of that split.
+            UsageError: unknown preset.
+            DataError: no videos in that split.
         """
         if preset is not None and preset not in PRESETS:
             raise UsageError("--preset", expected=" or ".join(PRESETS), got=repr(preset), remedy="change --preset")
@@ -82,17 +82,17 @@ class Truth:
         return chosen if preset is None else replace(chosen, preset=preset)
 
     def only(self, splits: Iterable[str]) -> Truth:
-        """The videos of these splits; "dev" and "val" are words for validation.
+        """The videos of these splits; "dev" and "val" are aliases of validation.
 
         Raises:
-            DataError: there is none.
+            DataError: there are none.
         """
-        wanted = {_split_word(split) for split in splits}
-        keep = np.flatnonzero([split in wanted for split in self.splits])
+        requested = {_split_word(split) for split in splits}
+        keep = np.flatnonzero([split in requested for split in self.splits])
         if not len(keep):
             known = ", ".join(sorted(set(self.splits))) or "no split"
             raise DataError(
-                "metadata", expected=f"videos of {', '.join(sorted(wanted))}", got=known, remedy="change --split"
+                "metadata", expected=f"videos of {', '.join(sorted(requested))}", got=known, remedy="change --split"
             )
         names = tuple(self.names[k] for k in keep)
         offsets, (start_s, end_s) = self.labels.taken(names)
@@ -103,10 +103,10 @@ class Truth:
 
 
 def read_truth(path: str | Path) -> Truth:
-    """Reads the metadata of LAV-DF or AV-Deepfake1M, whichever it is.
+    """Read the metadata of LAV-DF or AV-Deepfake1M; the format is detected.
 
     Raises:
-        DataError: the file cannot be read, is neither of the two, names a video twice, or has a span that is none.
+        DataError: the file cannot be read, has neither format, or has a duplicate video or an invalid span.
     """
     with _uncollected():
         return _read(Path(path))
@@ -148,7 +148,7 @@ def _splits(entries: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _split_word(word: Any) -> str:
-    """Our word for a split; a set's own word where we have none, by which it can still be asked for."""
+    """Normalised name of a split; unknown names are kept."""
     try:
         return split_of(word)
     except Unusable:
@@ -157,7 +157,7 @@ def _split_word(word: Any) -> str:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the garbage collector: one that looks at every new list takes longer than the parser."""
+    """Disable the garbage collector: it would take longer than the parser."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -178,19 +178,19 @@ def _labels(names: tuple[str, ...], spans: Sequence[Any], path: str | Path) -> L
     if len(bad):
         name = names[int(np.searchsorted(offsets, bad[0], side="right")) - 1]
         got = f"{values[bad[0]].tolist()} in {name} ({len(bad)} such)"
-        raise DataError(path, expected="spans that end after they start", got=got, remedy="mend the metadata")
+        raise DataError(path, expected="spans that end after they start", got=got, remedy="correct the metadata")
     start_s, end_s = np.ascontiguousarray(values.T, dtype=np.float32)
     return Labels(names, offsets, start_s, end_s)
 
 
 def _kinds(entries: list[dict[str, Any]], spans: Sequence[Any]) -> NDArray[np.int8]:
-    """What was forged; nothing where there is no span."""
+    """The forged modality; real if there is no span."""
     kinds = {kind: k for k, kind in enumerate(KINDS)}
     return np.array([kinds[_kind(e)] if s else 0 for e, s in zip(entries, spans, strict=True)], dtype=np.int8)
 
 
 def _kind(entry: dict[str, Any]) -> Modality:
-    """As a known modify_type says, else whose list of spans is not empty, else modify_audio and modify_video."""
+    """By a known modify_type, else by which list of spans is not empty, else by modify_audio and modify_video."""
     sound, picture = MODIFY_TYPES.get(str(entry.get("modify_type")), (False, False))
     if not (sound or picture):
         sound, picture = bool(entry.get("audio_fake_segments")), bool(entry.get("visual_fake_segments"))
@@ -200,7 +200,7 @@ def _kind(entry: dict[str, Any]) -> Modality:
 
 
 def _durations_s(entries: list[dict[str, Any]]) -> Float32Array:
-    """A clip lasts as long as its picture; where its frames are not counted, as long as the metadata says."""
+    """Length by the number of frames, or by the stated duration if that is missing."""
     frames: list[Any] = [e.get("video_frames") for e in entries]
     if set(map(type, frames)) == {int} and min(frames) > 0:
         return (np.array(frames, dtype=np.float64) / FPS).astype(np.float32)
@@ -215,7 +215,7 @@ def _duration_s(entry: dict[str, Any]) -> float:
 
 
 def _first_odd(entries: list[dict[str, Any]], key: str) -> str:
-    """Words for the first entry that has no name or no list of spans."""
+    """Description of the first entry without a name or a list of spans."""
     for k, entry in enumerate(entries, 1):
         spans = entry.get(key)
         if not isinstance(entry.get("file"), str) or not isinstance(spans, list):
