@@ -160,8 +160,8 @@ def test_a_clip_named_twice_counts_once(tmp_path):
     assert len(manifest.samples) == 2
     assert only(manifest).spans == ((0.5, 1.0),)
     assert [p.message.split(";")[0] for p in manifest.problems] == [
-        "duplicate entry, with the same content",
-        "duplicate entry, with another content",
+        "duplicate entry with the same content",
+        "duplicate entry with another content",
     ]
 
 

@@ -20,7 +20,7 @@ from fakespan.models.verdict_head import CALIBRATION_FLOOR, VerdictMLP
 from fakespan.verdict.fit import fit_head
 from fakespan.verdict.leakage import check_apart, shared_clips
 from fakespan.verdict.learn import Features, learn
-from fakespan.verdict.platt import MIN_SCALE, fit_calibration, fit_way, held
+from fakespan.verdict.platt import MIN_SCALE, clipped, fit_calibration, fit_way
 from fakespan.verdict.ways import frame_maximum, score_maps, top_proposal
 from verdict_maps import blind_to_the_maximum, plain, stored
 
@@ -178,7 +178,7 @@ def test_the_best_restart_is_kept_and_training_stops_early(splits):
 
 
 def test_a_training_that_diverges_is_told(splits):
-    with pytest.raises(ConfigError, match=r"learning_rate: .* no finite loss in any restart; make it smaller"):
+    with pytest.raises(ConfigError, match=r"learning_rate: .* no finite loss in any restart; reduce it"):
         fit_head(splits["train"], splits["val"], replace(SMALL, learning_rate=1e30))
 
 
@@ -273,7 +273,7 @@ def test_scores_that_part_the_kinds_give_finite_numbers_and_ones_that_say_nothin
     assert 0.2 < parted.calibration(0.0) + parted.calibration(1.0) < 1.5
     silent = fit_way([0.4] * 10, [True] * 8 + [False] * 2)
     assert float(silent.calibration(0.4)) == pytest.approx((8 * 9 / 10 + 2 * 1 / 4) / 10, abs=1e-3)
-    assert held([0, 1]).tolist() == [CALIBRATION_FLOOR, 1 - CALIBRATION_FLOOR]
+    assert clipped([0, 1]).tolist() == [CALIBRATION_FLOOR, 1 - CALIBRATION_FLOOR]
 
 
 def test_cheap_ways():

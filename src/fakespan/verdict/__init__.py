@@ -1,5 +1,4 @@
-"""One label for a whole video out of its boundary maps: maps of a split (`maps`), a head fitted to them, its rating.
+"""Video-level labels from boundary maps: stored maps of a split (`maps`), fitting of a head, and its evaluation.
 
-What this package does not know: how a map comes about (`fakespan.localizer`) and what the command line is called.
-Modules are imported by their names; importing the package itself loads nothing.
+Maps are computed by `fakespan.localizer`. Import the modules by name; importing the package itself loads nothing.
 """

@@ -1,7 +1,7 @@
-"""Whether clips that a head learns from also judge it: an original and its fakes must stand on one side.
+"""Detects leakage between train and validation: an original and its fakes must be in the same split.
 
 Contract: names and originals in, names out. A fake of DFDC looks and sounds like the real video that it was made from
-(the field `original`), so a head that has seen one of the two knows something of the other.
+(the field `original`), so a head that was trained on one of the two has information about the other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Origin", "check_apart", "n_unknown", "shared_clips"]
 
 
 class Origin(Protocol):
-    """What is known of where a clip comes from."""
+    """The origin of a clip."""
 
     @property
     def name(self) -> str:
@@ -23,7 +23,7 @@ class Origin(Protocol):
 
     @property
     def original(self) -> str | None:
-        """The name of the clip that it was made from; None for a real one, or where the set does not say."""
+        """The name of its original; None for a real clip, or if unknown."""
 
     @property
     def label(self) -> int:
@@ -31,33 +31,33 @@ class Origin(Protocol):
 
 
 def shared_clips(train: Iterable[Origin], validation: Iterable[Origin]) -> tuple[str, ...]:
-    """Names of the clips, or originals of clips, that both sides know, sorted.
+    """Sorted names of the clips, or originals of clips, in both splits.
 
-    A clip counts as known to a side that holds it, or anything made from it.
+    A clip is in a split that contains it, or anything made from it.
     """
     return tuple(sorted(_known(train) & _known(validation)))
 
 
 def n_unknown(clips: Iterable[Origin]) -> int:
-    """How many fakes do not say what they were made from, so that nothing can be said about them."""
+    """Number of fakes without a known original, which cannot be checked."""
     return sum(clip.label == 1 and clip.original is None for clip in clips)
 
 
 def check_apart(
     train: Sequence[Origin], validation: Sequence[Origin], *, allow_shared_originals: bool = False
 ) -> tuple[str, ...]:
-    """Refuses clips that both sides know.
+    """Refuse clips that are in both splits.
 
     Args:
-        train: the clips that are learned from.
-        validation: the clips that say when to stop, and where the threshold lies.
-        allow_shared_originals: they are wanted.
+        train: the training clips.
+        validation: the validation clips.
+        allow_shared_originals: permit them.
 
     Returns:
-        The names that both know; none, unless allowed.
+        The names in both; empty unless permitted.
 
     Raises:
-        DataError: both know a clip, and that is not allowed.
+        DataError: a clip is in both, and that is not permitted.
     """
     shared = shared_clips(train, validation)
     if shared and not allow_shared_originals:

@@ -1,11 +1,11 @@
-"""Training of the head's network on features that lie in memory; files and maps are unknown here.
+"""Training of the head's network on in-memory features; independent of files and maps.
 
-A clip of several windows gets the largest logit of its windows, in training as in use. Loss: cross-entropy in which
-real and fake clips weigh the same, however many there are of each. Optimiser: AdamW. After each epoch the validation
-clips are scored; a training ends after `patience` epochs without a better AUC, whose best epoch is kept, and so is the
-best of several trainings from other seeds. Of equal AUCs the one of the smaller validation loss is better.
+The logit of a clip with several windows is the maximum over its windows, in training as in use. Loss: cross-entropy in
+which real and fake clips have equal total weight, whatever their numbers. Optimiser: AdamW. After each epoch the
+validation clips are scored; training stops after `patience` epochs without a better AUC. The best epoch is kept, and
+the best of several restarts with other seeds. Ties in AUC are broken by the validation loss.
 
-Paper: BA-TFD (arXiv 2204.06228, section 5) says "three layers" and no more; all else here is our choice.
+Paper: BA-TFD (arXiv 2204.06228, section 5) says "three layers" and no more; everything else is our choice.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What the network learns from: clips of one window or more."""
+    """Training data: clips of one or more windows."""
 
-    rows: Tensor  # (w, F) of all windows
-    windows: Tensor  # (n, W) which rows are a clip's; one of fewer than W windows names its first more than once
+    rows: Tensor  # (w, F) features of all windows
+    windows: Tensor  # (n, W) row indices of each clip; with fewer than W windows the first one is repeated
     labels: Tensor  # (n,) 1 for a fake
 
     @classmethod
     def of(cls, clips: Sequence[Float32Array], labels: BoolArray) -> Features:
-        """Of clips of (their windows, F) each."""
+        """Build from clips of (windows, F) each."""
         counts = np.array([len(rows) for rows in clips])
         first = np.cumsum(counts) - counts
         place = np.arange(counts.max())
@@ -52,13 +52,13 @@ class Features:
 
     @property
     def weights(self) -> Tensor:
-        """(n,) of the clips: both kinds have the same sum, the mean is 1."""
+        """(n,) weights of the clips: equal sum per class, mean 1."""
         n_fake = float(self.labels.sum())
         n = len(self.labels)
         return torch.where(self.labels > 0, n / (2 * n_fake), n / (2 * (n - n_fake)))
 
     def logits(self, network: VerdictMLP, clips: Tensor) -> Tensor:
-        """(b,) of some clips (b,), by their numbers."""
+        """(b,) logits of some clips (b,), by index."""
         windows = self.windows[clips]
         logits: Tensor = network(self.rows[windows.flatten()])
         return logits.view(windows.shape).amax(dim=1)
@@ -66,7 +66,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Learned:
-    """A trained network, and how it came about."""
+    """A trained network and its history."""
 
     network: VerdictMLP
     seed: int
@@ -77,18 +77,18 @@ class Learned:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """What the best has most of."""
+        """Sort key: the best has the largest."""
         return self.auc, -self.loss
 
 
 def learn(train: Features, validation: Features, config: VerdictConfig, progress: Progress | None = None) -> Learned:
-    """The best network of the restarts; the same numbers each time, on the same machine.
+    """Train the network and return the best restart; deterministic on the same machine.
 
     Args:
-        train: with clips of both kinds.
-        validation: with clips of both kinds.
+        train: clips of both classes.
+        validation: clips of both classes.
         config: sizes, seeds, rates.
-        progress: called with the share of the work that is done, and 1.
+        progress: called with the finished share of the work, and 1.
 
     Raises:
         ConfigError: no restart stayed finite.
@@ -105,7 +105,9 @@ def learn(train: Features, validation: Features, config: VerdictConfig, progress
                 progress(k + 1, config.restarts)
     if best is None:
         got = "no finite loss in any restart"
-        raise ConfigError("learning_rate", expected="a training that converges", got=got, remedy="make it smaller")
+        raise ConfigError(
+            "learning_rate", expected="a value with which training converges", got=got, remedy="reduce it"
+        )
     return Learned(best.network, best.seed, best.epoch, best.auc, best.loss, tuple(aucs))
 
 
@@ -145,7 +147,7 @@ def _one_epoch(network: VerdictMLP, optimiser: torch.optim.Optimizer, train: Fea
 
 @torch.inference_mode()
 def _rank(network: VerdictMLP, validation: Features, batch_size: int) -> tuple[float, float] | None:
-    """AUC and minus the loss of the validation clips; None where the network is not finite."""
+    """AUC and negative loss of the validation clips; None if the network is not finite."""
     network.eval()
     numbers = torch.arange(len(validation.labels))
     logits = torch.cat([validation.logits(network, clips) for clips in numbers.split(batch_size)])
@@ -157,7 +159,7 @@ def _rank(network: VerdictMLP, validation: Features, batch_size: int) -> tuple[f
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """One thread and random numbers of our own: sums are added in the same order each time."""
+    """One thread and a separate random state, for a deterministic order of summation."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,10 +1,10 @@
-"""How good the verdicts of a head are on a split: every way side by side, with intervals.
+"""Evaluation of a head on a split: all methods side by side, with intervals.
 
-Contract: a `MapSet` and a `Head` in, numbers out. Order (AUC, AP, EER) is that of the raw scores; decisions (accuracy,
-balanced accuracy) are those at the thresholds that the head brings along; probabilities (Brier score, expected
-calibration error in 15 bins) are judged as the raw scores give them, and as the head's calibration does. Intervals are
-percentile bootstraps over the videos; the same draws serve all ways, so that their difference has one too. A share of
-fakes other than that of the validation clips counts against the probabilities: the head cannot know of it.
+Contract: a `MapSet` and a `Head` in, metrics out. Ranking metrics (AUC, AP, EER) use the raw scores; decisions
+(accuracy, balanced accuracy) use the thresholds of the head; calibration metrics (Brier score, expected calibration
+error in 15 bins) are computed for the raw scores and for the calibrated ones. Intervals are percentile bootstraps over
+the videos; all methods share the resamples, so that their difference has an interval too. A share of fakes that differs
+from the validation clips lowers the calibration metrics: the head cannot know it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fakespan.models.verdict_head import Head, WayFit
 from fakespan.types import Progress, no_progress
 from fakespan.verdict.fit import maker_of
 from fakespan.verdict.maps import MapSet
-from fakespan.verdict.platt import held
+from fakespan.verdict.platt import clipped
 from fakespan.verdict.ways import Scored, score_maps
 
 __all__ = ["FORMAT", "VerdictRating", "WayRating", "rate_maps"]
@@ -35,15 +35,15 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True)
 class WayRating:
-    """The numbers of one way, shares of 1."""
+    """The metrics of one method, as shares of 1."""
 
     name: str
-    fit: WayFit | None  # None: the head has no threshold for it, and only the order can be rated
+    fit: WayFit | None  # None: the head has no threshold for it; only ranking metrics are available
     values: Mapping[str, float]
     intervals: Mapping[str, Ends] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; None for what is undefined."""
+        """Plain values; None if undefined."""
         record: dict[str, Any] = {"way": self.name, "published": self.name in PUBLISHED}
         if self.fit is not None:
             record |= {"threshold": self.fit.threshold, "raw_threshold": self.fit.raw_threshold}
@@ -54,7 +54,7 @@ class WayRating:
 
 @dataclass(frozen=True)
 class VerdictRating:
-    """All numbers of one split."""
+    """All metrics of one split."""
 
     model: str
     data: str
@@ -68,10 +68,10 @@ class VerdictRating:
     n_bootstrap: int
     seed: int
     level: float = 0.95
-    scored: Scored | None = field(default=None, repr=False, compare=False)  # what plots are made from
+    scored: Scored | None = field(default=None, repr=False, compare=False)  # the data of the plots
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dicts and numbers, ready for JSON; None for what is undefined."""
+        """Plain lists, dicts and numbers, ready for JSON; None if undefined."""
         bootstrap = {"resamples": self.n_bootstrap, "seed": self.seed, "level": self.level}
         ends = None if self.gain_interval is None else [_plain(end) for end in self.gain_interval]
         return {
@@ -91,18 +91,18 @@ class VerdictRating:
 def rate_maps(
     maps: MapSet, head: Head, *, n_bootstrap: int = 0, seed: int = 0, progress: Progress | None = None
 ) -> VerdictRating:
-    """Every number of a head's verdicts on these clips.
+    """Evaluate a head on these clips.
 
     Args:
-        maps: of clips that the head was not fitted on.
-        head: fitted on maps of the same localizer.
-        n_bootstrap: resamples of the videos behind the intervals; 0 for none.
-        seed: of the resamples.
-        progress: called with work done, work wanted and a word about it.
+        maps: maps of clips that the head was not fitted on.
+        head: a head fitted on maps of the same localizer.
+        n_bootstrap: number of resamples for the intervals; 0: none.
+        seed: seed of the resamples.
+        progress: called with the work done, the total and a note.
 
     Raises:
-        CheckpointError: the maps are of another model than the head's.
-        DataError: there is no clip, all are of one kind, or a map is damaged or holds NaN.
+        CheckpointError: the maps are from another model than the head's.
+        DataError: there are no clips, only one class, or a map is damaged or has NaN.
     """
     check_head_belongs(maps.folder, head, maker_of(maps))
     tell = progress or no_progress
@@ -137,7 +137,7 @@ def rate_maps(
 
 @dataclass(frozen=True, eq=False)
 class _Rated:
-    """One way's scores, ready for many draws."""
+    """The scores of one method, prepared for many resamples."""
 
     name: str
     fit: WayFit | None
@@ -153,11 +153,11 @@ class _Rated:
         return cls(name, fit, BinaryScores.of(raw, scored.forged), raw, scored.forged, probabilities)
 
     def values(self, counts: Int64Array | None = None) -> dict[str, float]:
-        """All numbers of a draw."""
+        """All metrics of a draw."""
         ranked, forged = self.ranked, self.forged
         found = {"AUC": ranked.auc(counts), "AP": ranked.precision(counts), "EER": ranked.eer(counts)}
         if self.fit is not None and self.probabilities is not None:
-            scores, threshold = held(self.raw), self.fit.raw_threshold
+            scores, threshold = clipped(self.raw), self.fit.raw_threshold
             found["accuracy"] = accuracy(scores, forged, threshold, counts)
             found["balanced accuracy"] = balanced_accuracy(scores, forged, threshold, counts)
             for name, number in (("Brier", brier), ("ECE", expected_calibration_error)):
@@ -171,14 +171,14 @@ def _intervals(drawn: list[dict[str, float]]) -> dict[str, Ends]:
 
 
 def _notes(maps: MapSet, head: Head) -> tuple[str, ...]:
-    """What a reader of the numbers must know."""
+    """Caveats of the metrics."""
     notes = []
     for split in ("train", "validation"):
         known = head.notes.get(split)
         if isinstance(known, Mapping) and known.get("digest") == maps.header.clips:
-            notes.append(f"these are the {split} clips that the head was fitted on: its numbers flatter it")
+            notes.append(f"these are the {split} clips that the head was fitted on: the results are optimistic")
     if n_shared := head.notes.get("shared_originals"):
-        notes.append(f"the head was fitted with {n_shared} originals in both train and validation, as was asked for")
+        notes.append(f"the head was fitted with {n_shared} originals in both train and validation, as permitted")
     return tuple(notes)
 
 

@@ -1,4 +1,4 @@
-"""A head and its rating for a reader: tables for the terminal, pictures for a folder."""
+"""Output of a head and its evaluation: tables for the terminal, plots for a folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fakespan.metrics.binary import BinaryScores, expected_calibration_error, re
 from fakespan.models.verdict_head import Head
 from fakespan.report.verdict_plots import Bins, Curve, Kinds, plot_histograms, plot_reliability, plot_roc
 from fakespan.report.words import printable
-from fakespan.verdict.platt import held
+from fakespan.verdict.platt import clipped
 from fakespan.verdict.rate import PUBLISHED, VerdictRating, WayRating
 from fakespan.verdict.ways import Scored
 
@@ -33,7 +33,7 @@ WORDS |= {"Brier calibrated": "  calibrated", "ECE calibrated": "  calibrated"}
 
 
 def render(rating: VerdictRating, title: str) -> RenderableType:
-    """What `Console.print` shows, 80 columns wide: a column for each way, a row for each number, notes."""
+    """A rich renderable, 80 columns wide: one column per method, one row per metric, notes."""
     split = "" if rating.split is None else f" {rating.split}"
     about = f"{rating.model} on {rating.data}{split}: {rating.n_clips} videos, {rating.n_fake} fake"
     unit = "percent, the Brier score as it is"
@@ -52,7 +52,7 @@ def render(rating: VerdictRating, title: str) -> RenderableType:
 
 
 def render_fit(head: Head, title: str) -> RenderableType:
-    """What a freshly fitted head is: where it comes from, thresholds, how the validation clips like it."""
+    """Summary of a fitted head: training data, thresholds, validation metrics."""
     table = _ruled()
     for name in ("way", "AUC", "threshold", "raw score", "calibration"):
         table.add_column(name, justify="left" if name == "way" else "right", no_wrap=True)
@@ -75,10 +75,10 @@ def render_fit(head: Head, title: str) -> RenderableType:
 
 
 def _fit_notes(head: Head) -> list[str]:
-    notes = [f"a scan tells of the {head.way} (--way for the other)"]
-    notes.append("rate it on clips that it has not seen: fakespan verdict test")
+    notes = [f"scans use the {head.way} (--way selects the other)"]
+    notes.append("evaluate it on unseen clips: fakespan verdict test")
     if n_shared := head.notes["shared_originals"]:
-        notes.append(f"{n_shared} originals stand in both train and validation, as was asked for")
+        notes.append(f"{n_shared} originals are in both train and validation, as permitted")
     for split in ("train", "validation"):
         facts = head.notes[split]
         if n_unknown := facts["fakes_of_unknown_original"]:
@@ -110,8 +110,8 @@ def _table(rating: VerdictRating) -> Table:
 
 def _notes(rating: VerdictRating) -> list[str]:
     notes = [
-        "frames (the largest frame probability) and proposal (the first after soft-NMS) are there to compare with",
-        "thresholds are those of the largest balanced accuracy on the validation videos",
+        "frames (the largest frame probability) and proposal (the first after soft-NMS) are baselines",
+        "thresholds maximise balanced accuracy on the validation videos",
     ]
     if rating.gain is not None:
         words = f"the network has {100 * rating.gain:+.2f} points of AUC over the maximum"
@@ -141,10 +141,10 @@ def _threshold(way: WayRating, *, raw: bool) -> str:
 
 
 def draw(rating: VerdictRating, folder: Path) -> list[Path]:
-    """Three PNGs: the ROC curves of all ways, reliability of the published ones, histograms of all.
+    """Three PNG files: ROC curves of all methods, reliability of the published ones, histograms of all.
 
     Raises:
-        UsageError: the folder cannot be written to.
+        UsageError: the folder is not writable.
         MissingExtraError: matplotlib is missing.
     """
     scored = rating.scored
@@ -164,7 +164,7 @@ def draw(rating: VerdictRating, folder: Path) -> list[Path]:
 def _curve(way: WayRating, scored: Scored) -> Curve:
     scores, point = scored.scores[way.name], None
     if way.fit is not None:
-        called = held(scores) >= way.fit.raw_threshold
+        called = clipped(scores) >= way.fit.raw_threshold
         point = float(called[~scored.forged].mean()), float(called[scored.forged].mean())
     return Curve(*BinaryScores.of(scores, scored.forged).roc(), way.values["AUC"], point)
 

@@ -1,12 +1,12 @@
-"""The ways from the maps of a clip to one score for it: the two that a head knows, and two cheap ones beside them.
+"""Methods that turn the maps of a clip into one score: the two of a head, and two simple baselines.
 
-    maximum   the largest score of the deciding map (`boundary_map.peak`)
+    maximum   the maximum of the fused map (`boundary_map.peak`)
     mlp       the head's network over that map
-    frames    the largest probability of the frame classifiers, of sight or sound
+    frames    the largest probability of the visual or audio frame classifier
     proposal  the score of the first proposal after soft-NMS, decoded as published
 
-The first proposal is the one that soft-NMS leaves alone, so "proposal" is the maximum again, but for what the published
-decoding reads otherwise: it passes over spans of one frame and reaches one frame beyond the clip.
+Soft-NMS does not change the first proposal, so "proposal" equals the maximum, except that the published decoding skips
+spans of one frame and includes spans that end one frame beyond the clip.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ POST = PostConfig()
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Raw scores of clips, each way."""
+    """Raw scores of clips by each method."""
 
     names: tuple[str, ...]
     forged: BoolArray  # (n,)
-    scores: Mapping[str, Float64Array]  # way -> (n,) in 0..1
+    scores: Mapping[str, Float64Array]  # method -> (n,) in 0..1
 
 
 def frame_maximum(frames: Float32Array) -> float:
-    """The largest of the frame probabilities (2, n) of sight and sound; a missing one is NaN, or 0.
+    """The largest of the frame probabilities (2, n) of video and audio; a missing modality is NaN, or 0.
 
     >>> frame_maximum(np.array([[0.25, 0.5], [np.nan, np.nan]], np.float32))
     0.5
@@ -53,7 +53,7 @@ def frame_maximum(frames: Float32Array) -> float:
 
 
 def top_proposal(score_map: Float32Array, post: PostConfig = POST) -> float:
-    """The score of the first proposal of a map (D, n) after soft-NMS, decoded as published; 0 where there is none.
+    """The score of the first proposal of a map (D, n) after soft-NMS, decoded as published; 0 if there is none.
 
     >>> top_proposal(np.array([[0.9, 0, 0], [0, 0.5, 0]], np.float32))
     0.5
@@ -65,32 +65,32 @@ def top_proposal(score_map: Float32Array, post: PostConfig = POST) -> float:
 
 
 CHEAP = ("frames", "proposal")
-"""The ways that need no head and that nobody published: there to be compared with."""
+"""Baselines that need no head, for comparison."""
 
 
 def labels_of(maps: MapSet) -> BoolArray:
-    """(n,) true where a clip is fake.
+    """(n,) true for fake clips.
 
     Raises:
-        DataError: there is no clip, or all are of one kind.
+        DataError: there are no clips, or only one class.
     """
     forged = np.array([entry.label == 1 for entry in maps.entries], dtype=bool)
     if forged.all() or not forged.any():
         got = f"{int(forged.sum())} fake and {int((~forged).sum())} real"
-        raise DataError(maps.folder, expected="maps of fake and of real clips", got=got, remedy="take a split of both")
+        raise DataError(maps.folder, expected="maps of fake and of real clips", got=got, remedy="use a split with both")
     return forged
 
 
 def score_maps(maps: MapSet, head: Head, progress: Progress | None = None) -> Scored:
-    """Every clip's score, each way that there is; "mlp" only where the head has a network.
+    """Score every clip by each available method; "mlp" only if the head has a network.
 
     Args:
         maps: of the head's own localizer.
-        head: its calibration and its thresholds play no part.
-        progress: called with clips done and wanted.
+        head: its calibration and thresholds are not used.
+        progress: called with the number of clips done and their total.
 
     Raises:
-        DataError: there is no clip, all are of one kind, or a map holds NaN.
+        DataError: there are no clips, only one class, or a map with NaN.
     """
     forged, n = labels_of(maps), len(maps.entries)
     ways: tuple[Way, ...] = ("maximum", "mlp") if head.mlp is not None else ("maximum",)
@@ -107,9 +107,11 @@ def score_maps(maps: MapSet, head: Head, progress: Progress | None = None) -> Sc
 
 
 def deciding_map(maps: MapSet, k: int) -> Float32Array:
-    """The map (D, n) of clip k; raises DataError where it holds NaN."""
+    """The map (D, n) of clip k; raises DataError if it has NaN."""
     score_map = np.ascontiguousarray(maps.fused(k), dtype=np.float32)
     if np.isnan(score_map).any():
         where = f"{maps.folder}: {maps.entries[k].name}"
-        raise DataError(where, expected="a map of numbers", got="NaN", remedy="check the model, and make the maps anew")
+        raise DataError(
+            where, expected="a map of numbers", got="NaN", remedy="check the model, and store the maps again"
+        )
     return score_map
