@@ -145,7 +145,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, form):
         torch.save({"state_dict": {}, "hyper_parameters": Malicious(target)}, path)
     else:
         path.write_bytes(pickle.dumps(Malicious(target), protocol=form))
-    said = "no checkpoint at all" if form == 5 else "code to be run, which was refused"
+    said = "a file that is not a checkpoint" if form == 5 else "code, which was not executed"
     with pytest.raises(CheckpointError, match=said):
         load_checkpoint(path)
     assert not target.exists()
@@ -156,7 +156,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, form):
 def test_a_damaged_file_is_told(tmp_path, suffix, content):
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="take the file from its source again"):
+    with pytest.raises(CheckpointError, match="download the file again"):
         load_checkpoint(path)
 
 
@@ -234,7 +234,7 @@ def lightning(tmp_path, **changes):
         ({"state_dict": {"a": 3}}, "a file without one"),
         ({"hyper_parameters": {"v_encoder": "resnet"}}, "v.*resnet"),
         ({"hyper_parameters": {"temporal_dim": "many"}}, "n_frames"),
-        ({"hyper_parameters": [1]}, "hyper_parameters as the published networks have them"),
+        ({"hyper_parameters": [1]}, "hyper_parameters of a published network"),
         ({"hyper_parameters": {}}, "of shape"),
     ],
 )

@@ -289,7 +289,7 @@ def bad_model(folder: Path, kind: str, tiny_path: Path) -> Path:
     [
         ("missing", "No such file"),
         ("damaged", "a damaged one"),
-        ("malicious", "asks for code to be run, which was refused"),
+        ("malicious", "a pickle with code, which was not executed"),
         ("other", "a checkpoint of another network"),
         ("stranger", "safetensors of another program"),
     ],

@@ -86,7 +86,7 @@ def test_the_way_that_orders_the_validation_videos_better_decides(tmp_path):
 
 
 def test_a_network_that_is_missing_cannot_decide(head):
-    with pytest.raises(UsageError, match="a way that the head has, got 'mlp'"):
+    with pytest.raises(UsageError, match="a method of this head, got 'mlp'"):
         replace(head, mlp=None, mlp_fit=None, decides="mlp")
 
 

@@ -285,8 +285,8 @@ def test_an_older_head_is_replaced_and_nothing_is_left_beside_it(path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"notes": {"auc": math.nan}}, "expected notes that JSON takes"),
-        ({"notes": {"path": object()}}, "expected notes that JSON takes"),
+        ({"notes": {"auc": math.nan}}, "expected JSON-serialisable notes"),
+        ({"notes": {"path": object()}}, "expected JSON-serialisable notes"),
         ({"mlp": "nan"}, "expected finite weights, got infinite or NaN values in layers"),
     ],
 )
@@ -301,7 +301,7 @@ def test_a_head_that_cannot_be_kept_leaves_the_older_one(path, changes, said):
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(CheckpointError, match="expected a place to write to"):
+    with pytest.raises(CheckpointError, match="expected a writable folder"):
         save_head(tmp_path / "none" / "head.safetensors", a_head())
 
 

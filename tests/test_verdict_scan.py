@@ -108,7 +108,7 @@ def test_a_head_of_another_model_is_refused_and_nothing_is_written(call, tiny_pa
     assert code == 1
     assert "expected a verdict head fitted on maps of tiny (" in err
     assert "got one of other (" in err
-    assert "make maps with this model and fit a head on them" in err
+    assert "store maps of this model and fit a head on them" in err
     assert len(err.splitlines()) == 1
     assert out.read_text() == "what was there"
     assert len(list(tmp_path.iterdir())) == 2

@@ -1,9 +1,9 @@
-"""One file that rebuilds its network unaided, and the import of the published checkpoints.
+"""Self-describing model files, and import of the published checkpoints.
 
-Our format is safetensors; its header's metadata key "fakespan" holds the JSON
-{"format": 1, "name": ..., "model": {...}, "post": {...}, "notes": {...}}, with "verdict" where a verdict head is joined
-to it (see `checkpoint.head`). Published checkpoints are the files that Lightning wrote for BA-TFD and BA-TFD+; they are
-read by a loader that takes tensors and plain values only. No file is ever trusted with code.
+Our format is safetensors; its header's metadata key "fakespan" holds the JSON {"format": 1, "name": ..., "model":
+{...}, "post": {...}, "notes": {...}}, with "verdict" where a verdict head is joined to it (see `checkpoint.head`).
+Published checkpoints are files written by Lightning for BA-TFD and BA-TFD+; they are read by a loader that accepts only
+tensors and plain values. No code from a file is ever executed.
 """
 
 from __future__ import annotations
@@ -50,37 +50,37 @@ __all__ = [
 ]
 
 FORMAT = 1
-"""Version of the header's JSON; it grows when a field changes its meaning."""
-VERDICT = "verdict."  # begins the names of a joined head's tensors
+"""Version of the header's JSON; it increases when a field changes its meaning."""
+VERDICT = "verdict."  # prefix of the tensor names of a joined head
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network and all that is needed to use it."""
+    """A network with everything needed to use it."""
 
     name: str
     model: ModelConfig
     post: PostConfig
     network: nn.Module  # in eval mode
     notes: Mapping[str, Any] = field(default_factory=dict)  # plain facts: training data, metrics ...
-    head: Head | None = None  # for the whole video's label
+    head: Head | None = None  # for video-level labels
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
-    """The network in a file of ours, or in a published checkpoint.
+    """Load a model file of fakespan or a published checkpoint.
 
     Raises:
-        CheckpointError: the file is missing, damaged, unsafe, of another program, of a newer format, or its weights do
-            not fit the network that it describes; or its head was fitted on maps of another network.
+        CheckpointError: the file is missing, damaged, unsafe, of another program or of a newer format, its weights do
+            not match the network that it describes, or its head was fitted on maps of another network.
     """
     path = Path(path)
     description, state = _read_ours(path) if _is_safetensors(path) else _read_published(path)
     head = None
     if description.head is not None:
-        state, joined = _parted(state)
+        state, joined = _split_head(state)
         head = head_from(path, description.head, joined)
     _check_fit(path, description.model, state)
-    with torch.random.fork_rng(devices=[]):  # fresh weights draw random numbers: leave the caller's alone
+    with torch.random.fork_rng(devices=[]):  # keep the caller's random state
         network = build_model(description.model)
     network.load_state_dict(state)
     if head is not None:
@@ -99,19 +99,19 @@ def save_checkpoint(
     notes: Mapping[str, Any] | None = None,
     head: Head | None = None,
 ) -> None:
-    """Write a network with its config; the file appears only once it is whole.
+    """Write a network with its config, atomically.
 
     Args:
-        path: of the file, by custom *.safetensors; an older one is replaced.
-        network: as `build_model(model)` gives it.
-        name: what a report calls the model.
-        model: its sizes.
-        post: how its map is read; the defaults unless given.
-        notes: plain facts (whatever JSON takes).
-        head: a verdict head for the whole video's label, fitted on maps of this network.
+        path: the file, by convention *.safetensors; an existing one is replaced.
+        network: as returned by `build_model(model)`.
+        name: name of the model in reports.
+        model: its architecture.
+        post: its post-processing; default: `PostConfig()`.
+        notes: JSON-serialisable facts.
+        head: a verdict head fitted on maps of this network.
 
     Raises:
-        CheckpointError: the folder cannot be written to, the weights are not finite or not of this config, or the head
+        CheckpointError: the folder is not writable, the weights are not finite or do not match the config, or the head
             was fitted on maps of another network.
     """
     path = Path(path)
@@ -141,7 +141,7 @@ class _Description:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """By content: 8 bytes of header length, then JSON."""
+    """Detect by content: 8 bytes of header length, then JSON."""
     try:
         with path.open("rb") as file:
             start = file.read(9)
@@ -158,15 +158,15 @@ def _read_ours(path: Path) -> tuple[_Description, dict[str, Tensor]]:
         raise _error(path, "a readable fakespan header", f"{type(error).__name__}: {error}") from error
 
 
-def _parted(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The network's weights, and those of a joined head under their own names."""
+def _split_head(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Separate the network's weights from those of a joined head, without their prefix."""
     joined = {key.removeprefix(VERDICT): value for key, value in state.items() if key.startswith(VERDICT)}
     return {key: value for key, value in state.items() if not key.startswith(VERDICT)}, joined
 
 
 def _description(path: Path, header: Mapping[str, Any]) -> _Description:
     if header.get("format") != FORMAT:
-        remedy = "update fakespan, or take a model file made for this version"
+        remedy = "update fakespan, or use a model file of this version"
         raise _error(path, f"a header of format {FORMAT}", f"format {header.get('format')!r}", remedy)
     return _Description(
         str(header["name"]),
@@ -188,31 +188,31 @@ def _read_published(path: Path) -> tuple[_Description, dict[str, Tensor]]:
     try:
         model = config_from_published(family, record.get("hyper_parameters") or {}, state)
     except (ConfigError, AttributeError, TypeError) as error:
-        raise _error(path, "hyper_parameters as the published networks have them", str(error)) from error
+        raise _error(path, "hyper_parameters of a published network", str(error)) from error
     notes = {"source": "published checkpoint", "file": path.name, "epoch": record.get("epoch")}
     return _Description(path.stem, model, PostConfig(), notes), rename_published(state)
 
 
 def _load_plain(path: Path) -> Any:
-    """What torch saved, if it is tensors and plain values; the loader refuses to run anything."""
+    """The content of a torch file with only tensors and plain values; anything else is refused."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error) or "global" in str(error):
-            got = "a pickle that asks for code to be run, which was refused"
+            got = "a pickle with code, which was not executed"
             raise _error(path, "a checkpoint of plain weights", got, "do not trust this file") from error
-        raise _error(path, "a checkpoint", "a damaged file, or no checkpoint at all") from error
+        raise _error(path, "a checkpoint", "a damaged file, or a file that is not a checkpoint") from error
     except Exception as error:  # a damaged pickle can raise anything
         raise _error(path, "a checkpoint", f"a damaged file ({type(error).__name__})") from error
 
 
 def _check_fit(path: Path, config: ModelConfig, state: Mapping[str, Tensor]) -> None:
-    """Names, shapes and values, against the network that the config describes (built without memory)."""
+    """Validate names, shapes and values against the network of the config (built on the meta device)."""
     try:
         with torch.device("meta"):
-            wanted = shapes(build_model(config))
+            expected = shapes(build_model(config))
     except (ConfigError, RuntimeError) as error:
-        raise _error(path, "a config that makes a network", str(error)) from error
-    check_weights(path, f"a {config.family} network", wanted, state)
+        raise _error(path, "a config of a network", str(error)) from error
+    check_weights(path, f"a {config.family} network", expected, state)

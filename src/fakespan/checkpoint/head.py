@@ -1,8 +1,8 @@
-"""A verdict head on disk: alone in a file, or inside the checkpoint of the model whose maps it was fitted on.
+"""Verdict heads on disk: in a separate file, or inside the checkpoint of the model whose maps they were fitted on.
 
-Alone it is a safetensors file whose header's metadata key "fakespan.verdict" holds the JSON of `head_entry`, and whose
-tensors are the network's; inside a checkpoint the same JSON stands in the header under "verdict", and the tensors'
-names begin with "verdict.".
+A separate head is a safetensors file whose metadata key "fakespan.verdict" holds the JSON of `head_entry`, and whose
+tensors are the network's. Inside a checkpoint the same JSON is in the header under "verdict", and the tensor names have
+the prefix "verdict.".
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ __all__ = [
 ]
 
 HEAD_FORMAT = 1
-"""Version of the head's JSON; it grows when a field changes its meaning."""
+"""Version of the head's JSON; it increases when a field changes its meaning."""
 
 
 def save_head(path: str | Path, head: Head) -> None:
-    """Write a head; the file appears only once it is whole, an older one is replaced.
+    """Write a head atomically; an existing file is replaced.
 
-    Raises CheckpointError: the folder cannot be written to, the weights are not finite, or the notes are no plain JSON.
+    Raises CheckpointError: the folder is not writable, the weights are not finite, or the notes are not plain JSON.
     """
     path = Path(path)
     _check_network(path, None if head.mlp is None else head.config, head_tensors(head))
     try:
         header = json.dumps(head_entry(head), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise bad_file(path, "notes that JSON takes", str(error), "leave them out") from error
+        raise bad_file(path, "JSON-serialisable notes", str(error), "remove them") from error
     write_tensors(path, HEAD_KEY, header, head_tensors(head))
 
 
 def load_head(path: str | Path) -> Head:
-    """The head in a file of `save_head`.
+    """Load a head written by `save_head`.
 
-    Raises CheckpointError: missing, damaged, of another program, of a newer format, no head, or weights that do not
-    fit its config.
+    Raises CheckpointError: missing, damaged, of another program or of a newer format, not a head, or weights that do
+    not match its config.
     """
     path = Path(path)
     entry, tensors = read_tensors(path, HEAD_KEY)
@@ -64,7 +64,7 @@ def load_head(path: str | Path) -> Head:
 
 
 def is_head(path: str | Path) -> bool:
-    """Whether a file says of itself that it is a head; what cannot be read is none."""
+    """Whether a file is a head according to its header; False if it cannot be read."""
     try:
         with safe_open(path, framework="pt") as file:
             return HEAD_KEY in (file.metadata() or {})
@@ -73,7 +73,7 @@ def is_head(path: str | Path) -> bool:
 
 
 def head_entry(head: Head) -> dict[str, Any]:
-    """All of a head but its weights, as plain values."""
+    """A head without its weights, as plain values."""
     return {
         "format": HEAD_FORMAT,
         "config": to_mapping(head.config),
@@ -87,13 +87,13 @@ def head_entry(head: Head) -> dict[str, Any]:
 
 
 def head_tensors(head: Head) -> dict[str, Tensor]:
-    """Its network's weights; none where there is no network."""
+    """The weights of its network; empty without a network."""
     state = {} if head.mlp is None else head.mlp.state_dict()
     return {name: value.detach().cpu().contiguous() for name, value in state.items()}
 
 
 def head_from(path: Path, entry: Any, tensors: Mapping[str, Tensor]) -> Head:
-    """The inverse of `head_entry` and `head_tensors`; `path` is what an error is about. Raises CheckpointError."""
+    """The inverse of `head_entry` and `head_tensors`; `path` is the subject of errors. Raises CheckpointError."""
     try:
         if entry["format"] != HEAD_FORMAT:
             remedy = "update fakespan, or fit the head with this version"
@@ -115,31 +115,31 @@ def head_from(path: Path, entry: Any, tensors: Mapping[str, Tensor]) -> Head:
 
 
 def model_of(name: str, model: ModelConfig, network: nn.Module) -> HeadModel:
-    """What a head says of the localizer whose maps it was fitted on."""
+    """Identification of a localizer, as stored in a head."""
     digest = weights_digest(network.state_dict())
     return HeadModel(name, digest, model.n_frames, model.max_duration, model.clock)
 
 
 def check_head_belongs(subject: Path, head: Head, model: HeadModel) -> None:
-    """Raise CheckpointError unless the head was fitted on maps of this model, by its weights and sizes."""
+    """Raise CheckpointError unless the head was fitted on maps of this model (same weights and sizes)."""
     theirs, ours = head.model, model
     if (theirs.digest, theirs.n_frames, theirs.max_duration, theirs.clock) != (
         ours.digest, ours.n_frames, ours.max_duration, ours.clock
     ):  # fmt: skip
         expected, got = (f"{m.name} ({m.digest[:12]}, D={m.max_duration}, T={m.n_frames})" for m in (ours, theirs))
-        remedy = "make maps with this model and fit a head on them"
+        remedy = "store maps of this model and fit a head on them"
         raise bad_file(subject, f"a verdict head fitted on maps of {expected}", f"one of {got}", remedy)
 
 
 def _network(config: VerdictConfig, tensors: Mapping[str, Tensor]) -> VerdictMLP:
-    with torch.random.fork_rng(devices=[]):  # fresh weights draw random numbers: leave the caller's alone
+    with torch.random.fork_rng(devices=[]):  # keep the caller's random state
         network = VerdictMLP.of(config)
     network.load_state_dict(dict(tensors))
     return network.eval()
 
 
 def _check_network(path: Path, config: VerdictConfig | None, tensors: Mapping[str, Tensor]) -> None:
-    """The weights against the sizes, built without memory; no config: there must be no weights."""
+    """Validate the weights against the config (built on the meta device); without a config there must be none."""
     with torch.device("meta"):
-        wanted = {} if config is None else shapes(VerdictMLP.of(config))
-    check_weights(path, "its verdict network", wanted, tensors)
+        expected = {} if config is None else shapes(VerdictMLP.of(config))
+    check_weights(path, "its verdict network", expected, tensors)

@@ -1,4 +1,4 @@
-"""Tensors and a JSON header in one safetensors file: read without trust, written whole or not at all."""
+"""Reads and writes safetensors files with a JSON header: untrusted input, atomic output."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["HEAD_KEY", "MODEL_KEY", "REMEDY", "bad_file", "check_weights", "read
 MODEL_KEY = "fakespan"
 HEAD_KEY = "fakespan.verdict"
 KINDS = {MODEL_KEY: "a model file of fakespan", HEAD_KEY: "a verdict head of fakespan"}
-REMEDY = "take the file from its source again, or another model file"
+REMEDY = "download the file again, or use another model file"
 
 
 def read_tensors(path: Path, key: str) -> tuple[Any, dict[str, Tensor]]:
-    """The header's JSON under a key, and the tensors. Raises CheckpointError when it is no such file."""
+    """The header's JSON under a key, and the tensors. Raises CheckpointError if it is not such a file."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -43,28 +43,28 @@ def read_tensors(path: Path, key: str) -> tuple[Any, dict[str, Tensor]]:
 def write_tensors(path: Path, key: str, header: str, tensors: Mapping[str, Tensor]) -> None:
     """Write the file; an older one is replaced once the new one is whole. `header` is JSON.
 
-    Raises CheckpointError when it cannot be written.
+    Raises CheckpointError if it cannot be written.
     """
     try:
         with replacing(path) as part:
-            part.write_bytes(save(dict(tensors), metadata={key: header}))  # save_file would hide it from others
+            part.write_bytes(save(dict(tensors), metadata={key: header}))  # save_file would set restrictive permissions
     except (OSError, SafetensorError) as error:
-        raise bad_file(path, "a place to write to", str(error), "choose another folder") from error
+        raise bad_file(path, "a writable folder", str(error), "choose another folder") from error
 
 
 def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Name and shape of each of a network's tensors."""
+    """Name and shape of each tensor of a network."""
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
-def check_weights(path: Path, what: str, wanted: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> None:
-    """Names, shapes and values of a network's weights. Raises CheckpointError where they are not those of `what`."""
-    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+def check_weights(path: Path, what: str, expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> None:
+    """Validate names, shapes and values of weights. Raises CheckpointError if they do not match `what`."""
+    missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or unknown:
-        said = [f"{len(names)} {kind} (first: {names[0]})" for kind, names in
+        parts = [f"{len(names)} {kind} (first: {names[0]})" for kind, names in
                 (("missing", missing), ("unknown", unknown)) if names]  # fmt: skip
-        raise bad_file(path, f"the weights of {what}", " and ".join(said))
-    for name, shape in wanted.items():
+        raise bad_file(path, f"the weights of {what}", " and ".join(parts))
+    for name, shape in expected.items():
         if tuple(state[name].shape) != shape:
             raise bad_file(path, f"{name} of shape {shape} by its config", f"{tuple(state[name].shape)}")
         if not torch.isfinite(state[name]).all():

@@ -1,6 +1,6 @@
-"""The networks. B batch, C channels, T frames, D longest proposal in frames, N samples per proposal.
+"""The networks. Legend: B batch, C channels, T frames, D longest proposal in frames, N samples per proposal.
 
-`build_model` is the only place that turns a config into parts; each family's module is imported when it is asked for.
+`build_model` is the only place that builds networks from a config; the module of a family is imported on demand.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["build_model"]
 
 
 def build_model(config: ModelConfig) -> nn.Module:
-    """A network of the config's family and sizes, with fresh weights; called with video and audio it gives an `Output`.
+    """Build a network with random weights; called with video and audio it returns an `Output`.
 
-    Raises ConfigError when the family has no such encoder.
+    Raises ConfigError if the family does not have the encoder.
     """
     if config.family == "batfd":
         from fakespan.models.batfd import build_batfd  # noqa: PLC0415

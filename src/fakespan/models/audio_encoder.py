@@ -1,4 +1,4 @@
-"""Log-mel sound (B, 64, 4T) -> features (B, C_f, T): the 2-D convolutions of BA-TFD (2204.06228, section 3.1)."""
+"""Log-mel (B, 64, 4T) -> features (B, C_f, T): the 2-D convolutions of BA-TFD (2204.06228, section 3.1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POOLED_BANDS = N_MELS // 16
 
 
 def build_audio_encoder(config: ModelConfig) -> nn.Module:
-    """The encoder that the config names; ConfigError for one of another family, or whose widths do not give C_f."""
+    """Build the encoder of a config; ConfigError for one of another family, or widths incompatible with C_f."""
     if config.audio_encoder == "cnn":
         return CnnEncoder(config.audio_widths, config.n_features)
     if config.audio_encoder.startswith("vit_"):
@@ -33,10 +33,10 @@ class CnnEncoder(nn.Module):
 
     Args:
         widths: channels of the first convolution, of the next two and of the last two; C_f is 4 times the last.
-        n_features: C_f, to be sure.
+        n_features: C_f, for validation.
     """
 
-    reach = 2  # frames: an output frame sees 5 mel columns beyond its own four on either side
+    reach = 2  # frames: an output frame depends on 5 mel columns beyond its own four on either side
 
     def __init__(self, widths: tuple[int, ...], n_features: int) -> None:
         super().__init__()

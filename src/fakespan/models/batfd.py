@@ -1,7 +1,7 @@
 """BA-TFD, the boundary-aware temporal forgery detection network (2204.06228, figure 3).
 
-Deviations: dropped is nothing; added is `n_frames`, which spares the work on padding, and `bmn` sampling (see
-`fakespan.models.sampling`). The contrastive, frame and map losses are in `fakespan.losses`.
+Deviations: nothing is omitted; `n_frames` (no computation on padding) and `bmn` sampling (see
+`fakespan.models.sampling`) are added. The contrastive, frame and map losses are in `fakespan.losses`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLUMNS_PER_FRAME = 4  # of the log-mel
 
 
 def build_batfd(config: ModelConfig) -> BaTfd:
-    """BA-TFD of these sizes. Raises ConfigError for an encoder without limited reach or widths that do not fit."""
+    """Build BA-TFD. Raises ConfigError for an encoder of another family or incompatible widths."""
     return BaTfd(
         build_video_encoder(config),
         build_audio_encoder(config),
@@ -35,13 +35,13 @@ def build_batfd(config: ModelConfig) -> BaTfd:
 
 
 class BaTfd(nn.Module):
-    """Both encoders, a frame classifier and a boundary module for each, and the fusion of their maps.
+    """Two encoders, each with a frame classifier and a boundary module, and the fusion of their maps.
 
     Args:
-        video_encoder: (B, 3, T, 96, 96) -> (B, C_f, T); its `reach` in frames, if it has one, spares padding.
+        video_encoder: (B, 3, T, 96, 96) -> (B, C_f, T); with a limited `reach` in frames, padding is not computed.
         audio_encoder: (B, 64, 4T) -> (B, C_f, T); likewise.
-        boundaries: of the picture and of the sound, (B, C_f + 1, T) -> (B, D, T).
-        fusion: of the two maps.
+        boundaries: boundary modules of video and audio, (B, C_f + 1, T) -> (B, D, T).
+        fusion: fusion of the two maps.
         n_features: C_f.
     """
 
@@ -61,10 +61,10 @@ class BaTfd(nn.Module):
         self.fusion = fusion
 
     def forward(self, video: Tensor, audio: Tensor, n_frames: int | None = None) -> Output:
-        """Maps (B, D, T) of faces (B, 3, T, 96, 96) in 0..1 and log-mel sound (B, 64, 4T).
+        """Maps (B, D, T) from faces (B, 3, T, 96, 96) in 0..1 and log-mel (B, 64, 4T).
 
-        `n_frames` says after how many frames all clips of the batch are padding (zero pictures, silence): the answer is
-        the same, at a cost of about n_frames / T. Raises UsageError when picture and sound differ in length.
+        `n_frames`: all clips of the batch are padding (zeros, silence) after so many frames; the output is the same, at
+        about n_frames / T of the cost. Raises UsageError if video and audio differ in length.
         """
         if audio.shape[-1] != COLUMNS_PER_FRAME * video.shape[2]:
             raise UsageError(
@@ -99,7 +99,7 @@ class BaTfd(nn.Module):
 
 
 def _encode(encoder: nn.Module, x: Tensor, n_frames: int | None, axis: int, columns: int = 1) -> Tensor:
-    """Features (B, C_f, T); the padding is spared where the encoder's reach is limited."""
+    """Features (B, C_f, T); padding is not computed if the encoder's reach is limited."""
     reach = getattr(encoder, "reach", None)
     if reach is None:
         return encoder(x)  # type: ignore[no-any-return]

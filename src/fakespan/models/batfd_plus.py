@@ -1,11 +1,11 @@
-"""BA-TFD+ (2305.01979, figure 2): BA-TFD with transformers, related proposals and, if wanted, boundary probabilities.
+"""BA-TFD+ (2305.01979, figure 2): BA-TFD with transformers, proposal relations and, optionally, boundary probabilities.
 
-As in BA-TFD each modality has an encoder, a frame classifier and a boundary module. The boundary module gives three
-maps, each fused with its like from the other modality; the prediction is the mean of the three. With a boundary
-generator the whole clip is also encoded backwards in time, and both runs together say where spans start and end.
+As in BA-TFD each modality has an encoder, a frame classifier and a boundary module. The boundary module outputs three
+maps, each fused with its counterpart of the other modality; the prediction is the mean of the three. With a boundary
+generator the clip is also encoded backwards in time, and both runs together give the start and end probabilities.
 
-Deviations: `n_frames` spares work on padding where an encoder allows it; `sampling="bmn"` samples spans as the paper
-says (see `fakespan.models.sampling`) and lets the channel branch keep its cells in place (`fakespan.models.relation`).
+Deviations: `n_frames` avoids computation on padding if the encoder allows it; `sampling="bmn"` samples spans as in the
+paper (see `fakespan.models.sampling`) and keeps the cells of the channel branch in place (`fakespan.models.relation`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COLUMNS_PER_FRAME = 4  # of the log-mel
 
 
 def build_batfd_plus(config: ModelConfig) -> BaTfdPlus:
-    """BA-TFD+ of these sizes. Raises ConfigError for an encoder of another family or a T that does not fit."""
+    """Build BA-TFD+. Raises ConfigError for an encoder of another family or an incompatible T."""
     if config.boundary_generator and config.n_frames % 4:
         raise ConfigError(
             "n_frames",
@@ -67,7 +67,7 @@ def build_batfd_plus(config: ModelConfig) -> BaTfdPlus:
 
 @dataclass(frozen=True)
 class BoundaryParts:
-    """What start and end probabilities ask for."""
+    """The modules for start and end probabilities."""
 
     visual_generator: BoundaryGenerator
     audio_generator: BoundaryGenerator
@@ -76,7 +76,7 @@ class BoundaryParts:
 
     @classmethod
     def build(cls, n_evidence: int) -> BoundaryParts:
-        """Parts for evidence of this many channels."""
+        """Build them for evidence with this many channels."""
         return cls(
             BoundaryGenerator(n_evidence), BoundaryGenerator(n_evidence), Fusion(n_evidence, 1), Fusion(n_evidence, 1)
         )
@@ -84,19 +84,19 @@ class BoundaryParts:
 
 @dataclass(frozen=True)
 class PlusBranch(Branch):
-    """A branch of a network that may also have looked at the clip backwards."""
+    """A branch of a network with an optional backward run."""
 
     reversed_evidence: Tensor | None = None  # (B, C + 1, T): index 0 is the last frame
 
 
 class BaTfdPlus(nn.Module):
-    """Encoders, frame classifiers and boundary modules of both modalities, fusions, and boundary generators if any.
+    """Encoders, frame classifiers and boundary modules of both modalities, fusions, and optional boundary generators.
 
     Args:
-        video_encoder: (B, 3, T, 96, 96) -> (B, C_f, T); its `reach` in frames, if it has one, spares padding.
+        video_encoder: (B, 3, T, 96, 96) -> (B, C_f, T); with a limited `reach` in frames, padding is not computed.
         audio_encoder: (B, 64, 4T) -> (B, C_f, T); likewise.
-        boundaries: of the picture and of the sound, (B, C_f + 1, T) -> three maps (B, D, T).
-        fusions: of the maps p, c and p_c.
+        boundaries: boundary modules of video and audio, (B, C_f + 1, T) -> three maps (B, D, T).
+        fusions: fusions of the maps p, c and p_c.
         n_features: C_f.
         boundary_parts: None for a network without start and end probabilities.
     """
@@ -124,13 +124,13 @@ class BaTfdPlus(nn.Module):
             self.cbg_fusion_start, self.cbg_fusion_end = boundary_parts.start_fusion, boundary_parts.end_fusion
 
     def forward(self, video: Tensor, audio: Tensor, n_frames: int | None = None) -> Output:
-        """Maps (B, D, T) of faces (B, 3, T, 96, 96) in 0..1 and log-mel sound (B, 64, 4T).
+        """Maps (B, D, T) from faces (B, 3, T, 96, 96) in 0..1 and log-mel (B, 64, 4T).
 
-        `n_frames` says after how many frames all clips of the batch are padding (zero pictures, silence). c3d and cnn
-        then encode the clip alone, with the same result. mvit and vit attend to the padding too, and the maps' cells
-        to one another: the published numbers depend on it, so there nothing is spared.
+        `n_frames`: all clips of the batch are padding (zeros, silence) after so many frames. c3d and cnn then encode
+        only the clip, with the same result. mvit and vit attend to the padding too, and the cells of the maps to one
+        another: the published outputs depend on it, so the padding is computed.
 
-        Raises UsageError when picture and sound differ in length.
+        Raises UsageError if video and audio differ in length.
         """
         if audio.shape[-1] != COLUMNS_PER_FRAME * video.shape[2]:
             raise UsageError(
@@ -186,7 +186,7 @@ class BaTfdPlus(nn.Module):
         )
 
     def _fused_boundaries(self, seen: PlusBranch, heard: PlusBranch) -> Boundaries:
-        """Each run's probabilities, weighted by that run's evidence."""
+        """The probabilities of each run, weighted by the evidence of that run."""
         visual, audio = _boundaries(seen), _boundaries(heard)
         forward = seen.evidence, heard.evidence
         backward = _not_none(seen.reversed_evidence), _not_none(heard.reversed_evidence)
@@ -204,7 +204,7 @@ class _ClipEncoder:
 
     encoder: nn.Module
     classifier: nn.Module
-    columns: int  # entries of the input along time for one frame
+    columns: int  # input columns per frame
     n_frames: int | None
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -213,8 +213,8 @@ class _ClipEncoder:
         return features, self.classifier(features)
 
     def backwards(self, x: Tensor) -> Tensor:
-        """Evidence (B, C_f + 1, T) of the clip played backwards; index 0 is the last frame."""
-        # played backwards the padding comes first; turned round again, it is a clip with a padded tail
+        """Evidence (B, C_f + 1, T) of the reversed clip; index 0 is the last frame."""
+        # reversed, the padding comes first; reversed again, it is a clip with a padded tail
         features = self._encoded(lambda clip: self.encoder(clip.flip(2)).flip(-1), x).flip(-1)
         return torch.cat([features, self.classifier(features)], dim=1)
 

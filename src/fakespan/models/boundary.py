@@ -1,9 +1,9 @@
 """Features (B, C, T) -> boundary map (B, D, T): the boundary matching module (1907.09702 3.2; 2204.06228 3.3).
 
-The papers sample N points for every cell of the map and then convolve over the N samples, which asks for a dense
-T x (N D T) matrix and a (C, N, D, T) tensor. Both steps are linear, so here the convolution comes first (one small
-product on the features) and each cell then adds up at most 2N of the resulting rows. Same numbers, a fraction of the
-work and of the memory. The gradient takes the same road back and computes the cells anew instead of keeping them.
+The papers sample N points for every cell of the map and then convolve over the N samples, which needs a dense T x (N D
+T) matrix and a (C, N, D, T) tensor. Both steps are linear, so here the convolution comes first (one small product on
+the features), and each cell then sums at most 2N of the resulting rows: the same result at a fraction of the
+computation and memory. The backward pass does the same in reverse and recomputes the cells instead of storing them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from fakespan.models.sampling import Bags, sampling_bags, transpose
 __all__ = ["BoundaryModule", "ProposalFeatures"]
 
 SLOPE = 0.01  # of every LeakyReLU
-GROUP_CELLS = 2048  # cells handled at once: what lies between two steps should stay in the processor's cache
-KEPT_TABLES = 4  # sampling tables kept for other lengths than the last
+GROUP_CELLS = 2048  # cells per group: intermediate results should stay in the processor's cache
+KEPT_TABLES = 4  # cached sampling tables of other lengths
 
 
 class BoundaryModule(nn.Module):
-    """How well each span matches a forged one.
+    """Boundary matching: predicts for each span how well it matches a forged one.
 
     Args:
         n_features: C, channels of the features.
@@ -48,22 +48,21 @@ class BoundaryModule(nn.Module):
 
     @classmethod
     def from_config(cls, config: ModelConfig) -> BoundaryModule:
-        """Sized by the config; its features are the encoder's and, as the last channel, the frame logit."""
+        """Build from a config; the features are the encoder's and, as the last channel, the frame logit."""
         return cls(
             config.n_features + 1, config.boundary_widths, config.max_duration, config.n_samples, config.sampling
         )
 
     def forward(self, features: Tensor, n_begins: int | None = None) -> Tensor:
-        """The boundary map (B, D, T) in 0..1 of features (B, C, T).
+        """The boundary map (B, D, T) in 0..1 from features (B, C, T).
 
-        With `n_begins` only cells that begin before that frame are computed, for that share of the cost; the others
-        are 0.
+        With `n_begins` only cells that begin before that frame are computed, at that share of the cost; others are 0.
         """
         n_frames = features.shape[-1]
         n_begins = n_frames if n_begins is None else min(n_begins, n_frames)
         x = self.proposals(features, min(n_begins + 1, n_frames))  # (B, C2, D, n_begins + 1): one more for the 3x3
         x = F.leaky_relu(self.context(x), SLOPE, inplace=True)
-        x = self.score(x).float().sigmoid().squeeze(1)  # in half precision a sure map rounds to 0 or 1: no way back
+        x = self.score(x).float().sigmoid().squeeze(1)  # half precision would round to 0 or 1, without a gradient
         return x if n_begins == n_frames else F.pad(x[..., :n_begins], (0, n_frames - n_begins))
 
 
@@ -123,7 +122,7 @@ class ProposalFeatures(nn.Module):
 
 @dataclass(frozen=True)
 class _Gather:
-    """A sparse matrix in torch's terms; `gather(x)` is its product with x (rows, channels)."""
+    """A sparse matrix as torch tensors; `gather(x)` is its product with x (rows, channels)."""
 
     rows: Tensor
     weights: Tensor
@@ -142,7 +141,7 @@ class _Gather:
 
 @dataclass(frozen=True)
 class _Group:
-    """The cells of a few durations: how they gather their rows, and how rows gather the gradient of the cells."""
+    """The cells of a few durations: sparse matrices for the forward and the backward pass."""
 
     cells: slice
     forward: _Gather
@@ -150,7 +149,7 @@ class _Group:
 
     @classmethod
     def build(cls, bags: Bags, cells: slice, n_rows: int, like: Tensor) -> _Group:
-        """`n_rows` of 0: no gradient is wanted."""
+        """`n_rows` of 0: no gradient is needed."""
         return cls(cells, _Gather.build(bags, like), _Gather.build(transpose(bags, n_rows), like) if n_rows else None)
 
 
@@ -172,7 +171,7 @@ def _gather_project(
 
 
 class _GatherProject(torch.autograd.Function):
-    """`_gather_project` with a gradient that computes the gathered cells anew instead of keeping them."""
+    """`_gather_project` with a backward pass that recomputes the gathered cells instead of storing them."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 - apply() takes no names

@@ -1,9 +1,8 @@
 """The complementary boundary generator of BA-TFD+ (2305.01979, section 3.5; from BSN++, 2009.07641, section 3.2).
 
-A nested one-dimensional U-Net gives each frame's probability of being the start and the end of a forged span. The
-network runs it a second time on the clip played backwards, where a start looks like an end, and combines both runs.
-Names of parameters are those of the published state dict, and so is the order of the two output channels: 0 is the end,
-1 the start.
+A nested one-dimensional U-Net predicts for each frame the probability that a forged span starts or ends there. It is
+run a second time on the reversed clip, where a start looks like an end, and both runs are combined. Parameter names are
+those of the published state dict, and so is the order of the two output channels: 0 is the end, 1 the start.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ __all__ = ["BoundaryGenerator", "BoundaryRun", "combined_boundaries"]
 
 _WIDTH = 512
 _END, _START = 0, 1
-_TINY = 1e-12  # the slope of the square root is infinite at 0; below this it is taken as level
+_TINY = 1e-12  # the slope of the square root is infinite at 0; below this it is treated as constant
 
 
 @dataclass(frozen=True)
 class BoundaryRun:
-    """What the generator says of one run; of the clip played backwards, index 0 is the last frame."""
+    """The output of one run; for the reversed clip, index 0 is the last frame."""
 
     start: Tensor  # (B, T) in 0..1
     end: Tensor  # (B, T) in 0..1
@@ -50,7 +49,7 @@ class BoundaryGenerator(nn.Module):
         self.final = nn.Conv1d(3 * _WIDTH, 2, 1)
 
     def forward(self, features: Tensor) -> BoundaryRun:
-        """Features (B, C, T) -> start and end probabilities, and the features that led to them."""
+        """Features (B, C, T) -> start and end probabilities, and their features."""
         # x<level>_<step>: levels 0, 1, 2 have T, T/2, T/4 frames
         x0_0 = self.conv0_0(features)
         x1_0 = self.conv1_0(F.max_pool1d(x0_0, 2))
@@ -78,7 +77,7 @@ def _doubled(x: Tensor) -> Tensor:
 
 
 def combined_boundaries(runs: Boundaries) -> tuple[Tensor, Tensor]:
-    """Start and end (B, T) by both runs: the start of one is the end of the other; geometric means."""
+    """Combine start and end (B, T) of both runs, where the start of one is the end of the other, by geometric means."""
     start = _geometric_mean(runs.start, runs.reversed_end.flip(-1))
     end = _geometric_mean(runs.end, runs.reversed_start.flip(-1))
     return start, end

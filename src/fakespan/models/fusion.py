@@ -1,4 +1,4 @@
-"""Two boundary maps -> one, each weighted cell by cell by how far it can be trusted (2204.06228, section 3.4)."""
+"""Fusion of two boundary maps with a predicted weight per cell (2204.06228, section 3.4)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Fusion(nn.Module):
 
     Args:
         n_features: channels of the evidence, C + 1.
-        max_duration: D; 1 fuses curves in place of maps.
+        max_duration: D; 1 fuses curves instead of maps.
     """
 
     def __init__(self, n_features: int, max_duration: int) -> None:
@@ -25,8 +25,8 @@ class Fusion(nn.Module):
     def forward(self, visual: Tensor, audio: Tensor, visual_evidence: Tensor, audio_evidence: Tensor) -> Tensor:
         """Maps (B, D, T) and evidence (B, C + 1, T) -> fused map (B, D, T).
 
-        The weights sigmoid(v) / (sigmoid(v) + sigmoid(a)) are 0/0 in half precision when both trusts are low; in
-        logarithms that quotient is sigmoid(log sigmoid(v) - log sigmoid(a)), which no precision breaks.
+        The weights sigmoid(v) / (sigmoid(v) + sigmoid(a)) are 0/0 in half precision if both are small; in logarithms
+        the quotient is sigmoid(log sigmoid(v) - log sigmoid(a)), which is stable in any precision.
         """
         v = self.visual_trust(visual, visual_evidence, audio_evidence)
         a = self.audio_trust(audio, audio_evidence, visual_evidence)
@@ -35,9 +35,9 @@ class Fusion(nn.Module):
 
 
 class MapTrust(nn.Module):
-    """The logit of a map's weight: the mean of what its own map, its own evidence and the other's evidence say.
+    """The logit of a map's weight: the mean of projections of its map, its evidence and the other's evidence.
 
-    In float32 also under autocast, at next to no cost: a logit that overflows to infinity would make the weights NaN.
+    In float32 also under autocast, at negligible cost: a logit that overflows to infinity would give NaN weights.
     """
 
     def __init__(self, n_features: int, max_duration: int) -> None:

@@ -1,7 +1,7 @@
-"""Training in less memory: parts of an encoder are computed again on the way back instead of being kept.
+"""Activation checkpointing: parts of an encoder are recomputed in the backward pass instead of being stored.
 
-Gradients stay the same; a step of BA-TFD at T = 512 takes 1.6 times as long. There nearly all that a step keeps are
-the activations of c3d's first block, 64 channels of 96x96 pixels for every frame.
+Gradients stay the same; a step of BA-TFD at T = 512 takes 1.6 times as long. Most of its memory is the activations of
+the first block of c3d, 64 channels of 96x96 pixels per frame.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ __all__ = ["Recomputing", "save_memory"]
 
 
 class Recomputing(nn.Module):
-    """A module that can compute parts of itself twice; `save_memory` says whether it does.
+    """A module that can recompute parts of itself; `save_memory` switches this on.
 
-    For parts without random numbers and without running statistics, of which a second run would take more.
+    Only for parts without random numbers and running statistics, which a second run would change.
     """
 
     recomputes = False
 
     def recomputed(self, part: Callable[..., Tensor], *args: Any) -> Tensor:
-        """part(*args), of which only the arguments are kept for the way back if this module recomputes."""
+        """part(*args); only the arguments are stored for the backward pass if this module recomputes."""
         if not (self.recomputes and torch.is_grad_enabled()):
             return part(*args)
         result: Tensor = checkpoint(part, *args, use_reentrant=False, preserve_rng_state=False)
@@ -33,10 +33,10 @@ class Recomputing(nn.Module):
 
 
 def save_memory(network: nn.Module, on: bool = True) -> bool:
-    """Let a network's encoders compute their activations anew in backward instead of keeping them; whether any can.
+    """Let the encoders of a network recompute their activations in backward; returns whether any can.
 
-    c3d goes through time in pieces, mvit and vit block by block; cnn and the encoders of `small` are light and stay as
-    they are. Results, gradients and the names of weights do not change. To be called once, at any time before training:
+    c3d recomputes pieces of time, mvit and vit blocks; cnn and the encoders of `small` are light and unaffected.
+    Results, gradients and weight names do not change. Call it once before training:
 
         network = build_model(config)
         save_memory(network)

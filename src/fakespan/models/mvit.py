@@ -1,19 +1,21 @@
 """The video encoder of BA-TFD+: a multiscale vision transformer (MViTv2, 2112.01526) over whole clips.
 
-Every frame becomes 8x8 tokens. Four stages halve the picture (8x8, 4x4, 2x2, 1x1 tokens a frame) and double the width,
-while time keeps its full length; keys and values are pooled to a single token a frame, or to 2x2 where a stage begins.
+Every frame becomes 8x8 tokens. Four stages halve the resolution (8x8, 4x4, 2x2, 1x1 tokens per frame) and double the
+width, at full temporal resolution; keys and values are pooled to one token per frame, or to 2x2 at the beginning of a
+stage.
 
-The published layers form, for every head, a matrix of all queries by all keys for the scores and further ones for the
-relative positions. Here the same numbers come from four observations:
+The published layers compute, for every head, a matrix of all queries by all keys for the scores and further ones for
+the relative positions. This implementation computes the same result more efficiently:
 
-1. The keys may come in any order. Run backwards in time, their relative positions to frame t are the rows t, t + 1, ...
-   of the table: a window that slides, hence a view and no gather.
-2. The bias is added by `scaled_dot_product_attention`, a few frames of queries at a time, so its size is bounded.
+1. The order of the keys does not matter. In reversed time order, their relative positions to frame t are the rows t, t
++ 1,
+   ... of the table: a sliding window, which is a view instead of a gather.
+2. The bias is added by `scaled_dot_product_attention` for a few frames of queries at a time, so its size is bounded.
 3. With stride s a pooling kernel of 3 reads only the first (n - 1) s + 2 rows and columns: keys and values are
    projected for those alone (in stage 1: for 2x2 of the 8x8 tokens).
-4. Heads share their pooling kernel, so one depthwise convolution over all channels pools tokens where they lie.
+4. Heads share their pooling kernel, so one depthwise convolution over all channels pools the tokens in place.
 
-Names of parameters are those of the published state dict.
+Parameter names are those of the published state dict.
 """
 
 from __future__ import annotations
@@ -35,18 +37,18 @@ _HEADS = (1, 2, 4, 8)
 _WIDTHS = (96, 192, 384, 768)
 _GRID = 8  # tokens along each side of a frame, after the patch embedding
 _EPS = 1e-6
-_MAX_SCORES = 1 << 22  # attention scores that may exist at once, over all heads (16 MB in fp32)
+_MAX_SCORES = 1 << 22  # maximum number of attention scores at once, over all heads (16 MB in fp32)
 
 
 @dataclass(frozen=True)
 class BlockSize:
-    """Sizes of one block. Strides and grids concern height and width alone; time is never strided."""
+    """Sizes of one block. Strides and grids are spatial only; time is never strided."""
 
     n_frames: int  # longest clip
     n_in: int  # channels in
     n_out: int  # channels out
     heads: int
-    grid: int  # tokens along each side of a frame, coming in
+    grid: int  # input tokens along each side of a frame
     stride_q: int
     stride_kv: int
 
@@ -69,11 +71,11 @@ def pooled_size(size: int, stride: int) -> int:
 
 
 class MultiscaleViT(nn.Module):
-    """MViTv2 that gives one feature vector a frame (BA-TFD+, 2305.01979, section 3.2).
+    """MViTv2 with one output feature vector per frame (BA-TFD+, 2305.01979, section 3.2).
 
     Args:
         name: "mvit_t", "mvit_s" or "mvit_b".
-        n_frames: T, the longest clip. A shorter one may be given: it sees the middle of the tables of relative time.
+        n_frames: T, the longest clip. Shorter clips use the middle of the tables of relative time.
         n_features: C_f, channels of the output.
     """
 
@@ -107,7 +109,7 @@ class _Trunk(Recomputing):
 
 
 class _ClassToken(nn.Module):
-    """Puts a learned token before the others. It answers nothing here, but every token attends to it."""
+    """Prepends a learned class token. It is not used as output, but every token attends to it."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -128,7 +130,7 @@ class _Block(nn.Module):
         self.attn = PooledAttention(size)
         self.norm2 = nn.LayerNorm(size.n_out, eps=_EPS)
         hidden = 4 * size.n_out
-        # the two Identity places keep the published numbering (dropout, unused)
+        # the two Identity modules keep the published numbering (dropout, unused)
         self.mlp = nn.Sequential(nn.Linear(size.n_out, hidden), nn.GELU(), nn.Identity(), nn.Linear(hidden, size.n_out))
         self.project = nn.Linear(size.n_in, size.n_out) if size.n_in != size.n_out else None
 
@@ -140,7 +142,7 @@ class _Block(nn.Module):
         return out
 
     def _pool_skip(self, x: Tensor, n_frames: int) -> Tensor:
-        """Max-pooling of the residual path where the queries are strided."""
+        """Max-pooling of the residual path if the queries are strided."""
         if self.size.stride_q == 1:
             return x
         grid = x[:, 1:].unflatten(1, (n_frames, self.size.grid, self.size.grid)).movedim(-1, 1)
@@ -173,7 +175,7 @@ class _Pool(nn.Module):
 class PooledAttention(nn.Module):
     """Multi-head attention with pooled queries, keys and values and decomposed relative positions (MViTv2, 4.1).
 
-    The pooled queries are added to the result, but for the class token, which also has no relative position.
+    The pooled queries are added to the result, except for the class token, which also has no relative position.
     """
 
     def __init__(self, size: BlockSize) -> None:
@@ -204,7 +206,7 @@ class PooledAttention(nn.Module):
         return projected
 
     def _pooled_qkv(self, x: Tensor, n_frames: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries of all tokens, keys and values of those that the pooling reads."""
+        """Queries of all tokens, keys and values of the tokens that the pooling reads."""
         size, n_out = self.size, self.size.n_out
         class_token, grid = x[:, :1], x[:, 1:].unflatten(1, (n_frames, size.grid, size.grid))
         n_read = min(size.grid, (self.grid_kv - 1) * size.stride_kv + 2)
@@ -244,7 +246,7 @@ class PooledAttention(nn.Module):
         return table.unfold(0, n_frames, 1).transpose(1, 2)
 
     def _space_table(self) -> Tensor:
-        """(P, S, c): for a query at place p, the summed row and column positions of the keys at each place s."""
+        """(P, S, c): for a query at position p, the summed row and column embeddings of the keys at each position s."""
         distances = spatial_distances(self.grid_q, self.grid_kv).to(self.rel_pos_h.device)
         rows, columns = self.rel_pos_h[distances], self.rel_pos_w[distances]
         both = rows[:, None, :, None] + columns[None, :, None, :]  # (Hq, Wq, Hk, Wk, c)
@@ -262,12 +264,12 @@ def spatial_distances(n_queries: int, n_keys: int) -> Tensor:
 
 
 def relative_bias(q: Tensor, time: Tensor, space: Tensor) -> Tensor:
-    """What relative positions add to the scores: q . (time + space), and 0 for the class token, the last key.
+    """The bias of the scores by relative positions: q . (time + space), and 0 for the class token, the last key.
 
     Args:
         q: (B, heads, t, P, c), queries of some frames.
         time: (t, T, c), of each of these frames to every frame of keys.
-        space: (P, S, c), of each place of queries to every place of keys.
+        space: (P, S, c), of each query position to every key position.
 
     Returns:
         (B, heads, t*P, T*S + 1).

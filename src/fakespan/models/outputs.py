@@ -1,4 +1,4 @@
-"""What a network gives, by name. Shapes as in the legend of `fakespan.models`; maps and probabilities are in 0..1."""
+"""Outputs of a network. Shapes as in the legend of `fakespan.models`; maps and probabilities are in 0..1."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Maps:
 class Boundaries:
     """Start and end probabilities of the forward and of the time-reversed run, each (B, T) in 0..1.
 
-    The `reversed_*` are as the network gave them on reversed features: index 0 is the last frame.
+    The `reversed_*` are the outputs for reversed features: index 0 is the last frame.
     """
 
     start: Tensor
@@ -39,7 +39,7 @@ class Boundaries:
 
 @dataclass(frozen=True)
 class Stream:
-    """What only a loss asks of one of fused, visual and audio. None: the network has no such part."""
+    """Additional outputs of fused, visual or audio for the losses. None: the network has no such part."""
 
     maps: Maps | None = None
     boundaries: Boundaries | None = None
@@ -61,13 +61,13 @@ class Branch:
 
     @property
     def score_map(self) -> Tensor:
-        """The score of each proposal by this modality alone, (B, D, T)."""
+        """The score of each proposal from this modality alone, (B, D, T)."""
         return _scores(self.map, self.start, self.end)
 
 
 @dataclass(frozen=True)
 class Output:
-    """The answer of every network.
+    """The output of a network.
 
     `fused`, `visual` and `audio` are boundary maps (B, D, T): entry [d, t] is the predicted IoU of the span of d + 1
     frames from frame t with the best matching forged span. For BA-TFD+ they are the mean of the three maps of
@@ -93,12 +93,12 @@ class Output:
 
     @property
     def score_map(self) -> Tensor:
-        """The score of each proposal, (B, D, T): `fused`, times its start and end probabilities where there are any."""
+        """The score of each proposal, (B, D, T): `fused`, times its start and end probabilities if there are any."""
         return _scores(self.fused, self.start, self.end)
 
 
 def _scores(boundary_map: Tensor, start: Tensor | None, end: Tensor | None) -> Tensor:
-    """A map (B, D, T) times the probabilities (B, T) that its spans start and end there, where there are any."""
+    """A map (B, D, T) times the start and end probabilities (B, T) of its spans, if there are any."""
     if start is None or end is None:
         return boundary_map
     n_durations, n_frames = boundary_map.shape[1:]

@@ -1,4 +1,4 @@
-"""Encode a clip with a zero-padded tail at the cost of the clip alone."""
+"""Encodes a clip with a zero-padded tail at the cost of the clip alone."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ def encode_padded(
 ) -> Tensor:
     """`encode(x)`, (B, C, T), for an x that is constant padding after its first `n_frames`.
 
-    An encoder that sees `reach` frames to either side gives one and the same feature vector all along the padding,
-    but for the last `reach` frames, which see the end. So a clip with just enough padding is encoded, and the constant
-    part is stretched to T.
+    An encoder with a reach of `reach` frames to either side outputs a constant feature vector along the padding, except
+    in the last `reach` frames, which see the end. So the clip is encoded with just enough padding, and the constant
+    part is repeated up to T.
 
     Args:
         encode: an encoder of limited reach.
         x: its input, padded to T frames.
-        n_frames: frames that are the clip's own; None when unknown.
+        n_frames: frames of the clip itself; None if unknown.
         reach: frames to either side that an output frame depends on.
         axis: the time axis of x.
-        columns: entries of x along that axis for one frame. With more than one (sound), the frame after the clip may
-            hold an echo of it: the windows of a spectrogram overlap.
+        columns: entries of x along that axis per frame. With more than one (audio), the frame after the clip may depend
+            on the clip: the windows of a spectrogram overlap.
     """
     total = x.shape[axis] // columns
-    head = (n_frames or total) + (1 if columns > 1 else 0) + reach  # the first frame that sees padding alone
+    head = (n_frames or total) + (1 if columns > 1 else 0) + reach  # the first frame that sees only padding
     short = head + 1 + reach
     if n_frames is None or short >= total:
         return encode(x)

@@ -1,7 +1,7 @@
-"""From the published checkpoints' words to ours: names of weights, and the constructor's arguments.
+"""Converts published checkpoints: names of weights, and arguments of the constructor.
 
-The layers are the same and no weight is changed; only the levels of the names differ. The encoders and blocks that
-came with BA-TFD+ (mvit, vit, proposal block, boundary generator) keep their published names.
+The layers are the same and no weight is changed; only the prefixes of the names differ. The encoders and blocks of
+BA-TFD+ (mvit, vit, proposal block, boundary generator) keep their published names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 STRETCHED_FRAMES = 100  # T of the AV-Deepfake1M baseline (2311.15308)
 
 _RENAMES = (
-    # c3d: block and place of the convolution in it -> its number
+    # c3d: block and index of the convolution in it -> its number
     (r"^video_encoder\.block0\.0\.conv\.", "video_encoder.convs.0."),
     (r"^video_encoder\.block0\.1\.conv\.", "video_encoder.convs.1."),
     (r"^video_encoder\.block1\.0\.conv\.", "video_encoder.convs.2."),
@@ -55,10 +55,10 @@ _GENERATOR = "_comp_boundary_generator."
 
 
 def rename_published(state: Mapping[str, T]) -> dict[str, T]:
-    """A published state dict under our names.
+    """Rename the weights of a published state dict.
 
-    The published BA-TFD+ holds the weights of its boundary generator even where nothing uses them (there are then no
-    fusions for its curves): these are left out.
+    The published BA-TFD+ includes the weights of its boundary generator even if they are unused (there are no fusions
+    for its curves then): these are dropped.
 
     >>> list(rename_published({"fusion.a_attn_block.attn_from_bm.conv.bias": 0}))
     ['fusion.audio_trust.of_map.bias']
@@ -78,18 +78,18 @@ def _renamed(name: str) -> str:
 
 
 def family_from_names(names: Mapping[str, Any]) -> Family | None:
-    """Which published network has weights of these (published) names; None for no such network."""
+    """The published network with these (published) weight names; None if there is none."""
     if any(name.startswith("prb_fusion_p.") for name in names):
         return "batfd_plus"
     return "batfd" if any(name.startswith("fusion.v_attn_block.") for name in names) else None
 
 
 def config_from_published(family: Family, hyper_parameters: Mapping[str, Any], names: Mapping[str, Any]) -> ModelConfig:
-    """The sizes of a published network; what the checkpoint does not say is as published.
+    """The config of a published network; values that the checkpoint lacks are the published defaults.
 
-    It does not say which clock it was trained with: T = 100 is taken for the AV-Deepfake1M baseline's, "stretch".
+    The checkpoint does not state its clock: T = 100 is taken for that of the AV-Deepfake1M baseline, "stretch".
 
-    Raises ConfigError for a value of the wrong kind.
+    Raises ConfigError for an invalid value.
     """
     is_plus = family == "batfd_plus"
     values = {

@@ -1,15 +1,16 @@
-"""The boundary module of BA-TFD+: proposals that look at one another (2305.01979, section 3.4; BSN++, 2009.07641, 3.3).
+"""The boundary module of BA-TFD+ with proposal relations (2305.01979, section 3.4; BSN++, 2009.07641, 3.3).
 
 Every cell (d, t) of the map is a proposal. Two branches relate them: by position, where each cell attends to all
 others (non-local attention; keys and values are max-pooled 2x2), and by channel, where each channel attends to all
-other channels. Three maps come out: p and c, of one branch each, and p_c, of their sum.
+other channels. The outputs are three maps: p and c, of one branch each, and p_c, of their sum.
 
 The published position branch forms a matrix of all cells by all pooled cells (20,480 x 5,120 floats, 420 MB);
-`scaled_dot_product_attention` goes through it piece by piece. Names of parameters in the block are those of the
-published state dict.
+`scaled_dot_product_attention` computes it block-wise. Parameter names in the block are those of the published state
+dict.
 
-A quirk of the published channel branch: its result (C, D T) is read out as if it were (D T, C), which scatters every
-cell over the map. The published weights were trained with it, so `scatter` brings it back; our own networks go without.
+A quirk of the published channel branch: its result (C, D T) is reshaped as if it were (D T, C), which scatters every
+cell over the map. The published weights were trained with it, so `scatter` reproduces it; our own networks do not use
+it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class RelationBoundaryModule(nn.Module):
     Args:
         proposals: features of every proposal, (B, C, T) -> (B, C2, D, T).
         width: C2.
-        scatter: as the published channel branch does (see above).
+        scatter: reproduce the published channel branch (see above).
     """
 
     def __init__(self, proposals: ProposalFeatures, width: int, *, scatter: bool = False) -> None:
@@ -104,7 +105,9 @@ class ChannelRelation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, T) -> (B, C, D, T)."""
         q, k, v = (net(x).flatten(2) for net in (self.theta, self.phi, self.g))  # each (B, C, D*T)
-        with torch.autocast(x.device.type, enabled=False):  # a sum over all cells: float16 overflows, bfloat16 rounds
+        with torch.autocast(
+            x.device.type, enabled=False
+        ):  # in a sum over all cells float16 overflows and bfloat16 rounds
             weights = torch.softmax(q.float() @ k.float().transpose(1, 2), dim=-1)  # (B, C, C)
         related = weights.to(v.dtype) @ v
         if self.scatter:
@@ -123,7 +126,7 @@ def _conv_map(width: int) -> nn.Sequential:
 
 
 class _Probability(nn.Module):
-    """Sigmoid, in float32 always: in half precision a sure map rounds to 0 or 1, from where no gradient leads back."""
+    """Sigmoid in float32: half precision would round confident values to 0 or 1, without a gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.float().sigmoid()

@@ -1,15 +1,16 @@
-"""Where a proposal looks: N points in time for each (duration, begin) cell of the boundary map. Pure numpy.
+"""Sampling points of proposals: N points in time for each (duration, begin) cell of the boundary map. Pure numpy.
 
-BMN (1907.09702, section 3.2) samples N points, evenly spaced, over a proposal lengthened by half its length on both
-sides, each by linear interpolation between two frames. Sampling is linear, so it is written down once as bags: cell k
-is the weighted sum of a few rows of a matrix whose row `frame * N + n` belongs to sample n at that frame.
+BMN (1907.09702, section 3.2) samples N evenly spaced points over a proposal extended by half its length on both sides,
+each by linear interpolation between two frames. Sampling is linear, so it is a sparse matrix: cell k is the weighted
+sum of a few rows of a matrix whose row `frame * N + n` belongs to sample n at that frame.
 
 Two kinds:
 
-- `bmn`: cell (d, t) is the span [t, t + d + 1] and samples nothing when that span ends after frame T - 1.
-- `reference`: what the published BA-TFD and BA-TFD+ weights were trained with. Cell (d, t) looks at the span from t to
-  d + 1 (not t + d + 1), lengths may be negative, a point that falls exactly on a frame counts it twice, and a span
-  that ends with the last frame is left out.
+- `bmn`: cell (d, t) is the span [t, t + d + 1] and samples nothing if that span ends after frame T - 1.
+- `reference`: the sampling that the published BA-TFD and BA-TFD+ weights were trained with. Cell (d, t) samples the
+span
+  from t to d + 1 (not t + d + 1), lengths may be negative, a point that coincides with a frame counts it twice, and a
+  span that ends with the last frame is omitted.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ __all__ = ["Bags", "sample_points", "sampling_bags", "transpose"]
 
 @dataclass(frozen=True)
 class Bags:
-    """A sparse matrix by rows: row k is sum(weights[j] * source[rows[j]]) for j in offsets[k] to offsets[k + 1]."""
+    """A sparse matrix in CSR form: row k is sum(weights[j] * source[rows[j]]) for j in offsets[k] to offsets[k + 1]."""
 
     rows: Int32Array
     weights: Float32Array
-    offsets: Int32Array  # one more than there are bags
+    offsets: Int32Array  # (number of bags + 1,)
 
     def dense(self, n_rows: int) -> Float32Array:
-        """The same as a matrix (bags, n_rows); for tests and for reading."""
+        """The dense matrix (bags, n_rows), for tests."""
         matrix = np.zeros((len(self.offsets) - 1, n_rows), np.float32)
         np.add.at(matrix, (self._bag_of_entry(), self.rows), self.weights)
         return matrix
@@ -49,7 +50,7 @@ def sample_points(
     kind: Literal["bmn", "reference"],
     n_begins: int | None = None,
 ) -> Float64Array:
-    """Positions in frames, (len(durations), T or n_begins, N); NaN where the cell is not valid.
+    """Positions in frames, (len(durations), T or n_begins, N); NaN for invalid cells.
 
     >>> sample_points(8, np.array([1]), 3, "bmn")[0, 2]
     array([1., 3., 5.])
@@ -94,7 +95,7 @@ def sampling_bags(
 
 
 def transpose(bags: Bags, n_rows: int) -> Bags:
-    """The transposed matrix: bag r sums, over the cells that use row r, weight * cell. For the gradient."""
+    """The transposed matrix, for the gradient: bag r sums weight * cell over the cells that use row r."""
     order = np.argsort(bags.rows, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(np.bincount(bags.rows, minlength=n_rows))])
     return Bags(bags._bag_of_entry()[order], bags.weights[order], offsets.astype(np.int32))

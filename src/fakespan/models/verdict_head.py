@@ -1,15 +1,15 @@
-"""One label for a whole video from its boundary map: the maximum of the map, or a 3-layer network over it.
+"""Video-level label from the boundary map: the maximum of the map, or a 3-layer network over it.
 
-Both ways are those that the authors describe for DFDC (BA-TFD, arXiv 2204.06228, section 5; their code holds neither):
-the largest score of the map against a threshold fitted on validation clips, and a separate network of three layers that
-learns from the frozen localizer's maps and the videos' labels. A `Head` holds both, fitted.
+The authors describe both methods for DFDC (BA-TFD, arXiv 2204.06228, section 5; neither is in their released code): the
+maximum of the map against a threshold fitted on validation clips, and a separate 3-layer network trained on the maps of
+the frozen localizer and the labels of the videos. A `Head` contains both, fitted.
 
-Only the deciding map is looked at (fused, or that of the only modality), at the network's own clock: it exists for
-every file. What the network sees is of one size whatever the clip's length, see `map_features`. A map of more than the
-localizer's T frames is looked at in windows, and the video's score is the largest of theirs, see `map_windows`.
+Only the fused map is used (or that of the only modality), at the network's own clock: it exists for every file. The
+size of the network's input does not depend on the clip, see `map_features`. A map with more than the localizer's T
+frames is split into windows, and the score of the video is the maximum over them, see `map_windows`.
 
-Legend: D longest span in frames, T frames of the localizer's window, n the clip's own frames, F features.
-Deviation: nobody published the network's input or sizes; the grid, its logarithmic scale and the widths are ours.
+Legend: D longest span in frames, T frames of the localizer's window, n frames of the clip, F features.
+Deviation: the network's input and sizes are unpublished; the grid, its logarithmic scale and the widths are ours.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ __all__ = [
 
 Way = Literal["maximum", "mlp"]
 
-CALIBRATION_FLOOR = 1e-6  # of a score that is calibrated: 0 and 1 have no logit
-FARTHEST = 8.0  # standard deviations; what lies farther from the training maps counts as this far
+CALIBRATION_FLOOR = 1e-6  # scores are clipped before calibration: 0 and 1 have no logit
+FARTHEST = 8.0  # standardised features are clipped at so many standard deviations
 
 
 class VerdictMLP(nn.Module):
-    """Three linear layers from a map's features to the logit of "this video is forged".
+    """Three linear layers from the features of a map to the logit of "forged".
 
-    Features are brought to mean 0 and deviation 1 by the training maps' (buffers, see `standardise`).
+    Features are standardised with the statistics of the training maps (buffers, see `standardise`).
     """
 
     mean: Tensor
@@ -71,11 +71,11 @@ class VerdictMLP(nn.Module):
 
     @classmethod
     def of(cls, config: VerdictConfig) -> VerdictMLP:
-        """One of the config's sizes with fresh weights, drawn from torch's random numbers."""
+        """Build from a config with random weights."""
         return cls(n_features(config.rows, config.columns), config.widths, config.dropout)
 
     def standardise(self, features: Tensor) -> None:
-        """Take mean and deviation from the training maps' features (k, F); what hardly varies is not blown up."""
+        """Set mean and deviation from the features (k, F) of the training maps; near-constant ones are not scaled."""
         self.mean.copy_(features.mean(0))
         self.std.copy_(features.std(0, correction=0).clamp_min(0.05))
 
@@ -88,9 +88,9 @@ class VerdictMLP(nn.Module):
 
 @dataclass(frozen=True)
 class Calibration:
-    """From a score to a probability: sigmoid(scale * logit(score) + offset), after Platt (1999).
+    """Platt scaling (1999) of a score: sigmoid(scale * logit(score) + offset).
 
-    Raises UsageError unless both are finite and the scale is at least 0: a higher score is never a lower probability.
+    Raises UsageError unless both are finite and the scale is at least 0, so that probabilities increase with scores.
     """
 
     scale: float = 1.0
@@ -106,12 +106,12 @@ class Calibration:
     def __call__(self, scores: ArrayLike) -> Float64Array:
         """Probabilities of scores in 0..1, of the same shape."""
         logits = self.scale * logit(np.asarray(scores, np.float64), CALIBRATION_FLOOR) + self.offset
-        return 0.5 * (1 + np.tanh(logits / 2))  # the sigmoid, without an overflow
+        return 0.5 * (1 + np.tanh(logits / 2))  # the sigmoid, without overflow
 
 
 @dataclass(frozen=True)
 class WayFit:
-    """What validation clips said of one way: a video counts as forged from the threshold on.
+    """Threshold and calibration of one method, fitted on validation clips.
 
     Raises UsageError for a threshold outside 0..1.
     """
@@ -124,11 +124,11 @@ class WayFit:
         for name in ("threshold", "raw_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 got = str(getattr(self, name))
-                raise UsageError(name, expected="a number in 0..1", got=got, remedy="fit the head anew")
+                raise UsageError(name, expected="a number in 0..1", got=got, remedy="fit the head again")
 
     @classmethod
     def of(cls, raw_threshold: float, calibration: Calibration) -> WayFit:
-        """With the threshold that belongs to a threshold of the score."""
+        """Build from a threshold of the raw score and the calibration."""
         return cls(float(calibration(raw_threshold)), raw_threshold, calibration)
 
 
@@ -145,18 +145,18 @@ class HeadModel:
 
 @dataclass(frozen=True)
 class Head:
-    """Both ways to a verdict, fitted on the maps of one localizer.
+    """Both verdict methods, fitted on the maps of one localizer.
 
-    Raises UsageError when the network comes without its threshold, or the other way round, or is to decide and missing.
+    Raises UsageError if only one of the network and its threshold is given, or if the deciding method is missing.
     """
 
     config: VerdictConfig
     model: HeadModel
     maximum: WayFit
-    mlp: VerdictMLP | None = None  # None: the maximum alone
+    mlp: VerdictMLP | None = None  # None: only the maximum
     mlp_fit: WayFit | None = None
-    decides: Way | None = None  # the way that a scan tells of; None: the network where there is one
-    others: Mapping[str, WayFit] = field(default_factory=dict)  # ways that are only compared, by name
+    decides: Way | None = None  # the method that scans use; None: the network if there is one
+    others: Mapping[str, WayFit] = field(default_factory=dict)  # baselines, by name
     notes: Mapping[str, Any] = field(default_factory=dict)  # plain facts: data, counts, metrics
 
     def __post_init__(self) -> None:
@@ -164,19 +164,19 @@ class Head:
             got = "one without the other"
             raise UsageError("head", expected="a network and its threshold", got=got, remedy="give both or neither")
         if self.decides not in (None, "maximum", "mlp") or (self.decides == "mlp" and self.mlp is None):
-            expected, got = "a way that the head has", repr(self.decides)
-            raise UsageError("way", expected=expected, got=got, remedy="choose maximum, or mlp where there is one")
+            expected, got = "a method of this head", repr(self.decides)
+            raise UsageError("way", expected=expected, got=got, remedy="choose maximum, or mlp if there is one")
         if self.mlp is not None:
             self.mlp.eval()
 
     @property
     def way(self) -> Way:
-        """The way that decides."""
+        """The method that decides."""
         return self.decides or ("maximum" if self.mlp is None else "mlp")
 
     @property
     def fake_share(self) -> float | None:
-        """Of the validation clips, for which its probabilities hold; None where the notes do not say."""
+        """Share of fakes in the validation clips, for which the probabilities hold; None if unknown."""
         facts = self.notes.get("validation")
         try:
             return float(facts["fake"]) / float(facts["clips"])  # type: ignore[index]
@@ -184,14 +184,14 @@ class Head:
             return None
 
     def fit_of(self, way: Way | None = None) -> WayFit:
-        """Threshold and calibration of a way; raises UsageError for that of a missing network."""
+        """Threshold and calibration of a method; raises UsageError if the network is missing."""
         fit = self.maximum if (way or self.way) == "maximum" else self.mlp_fit
         if fit is None:
             raise UsageError("way", expected="maximum", got="mlp", remedy="this head has no network: fit one")
         return fit
 
     def features(self, score_map: Float32Array) -> Float32Array:
-        """What the network sees of each window of a map (D, n): (windows, F)."""
+        """Input features of the network for each window of a map (D, n): (windows, F)."""
         self._check(score_map)
         parts = map_windows(score_map, self.model.n_frames)
         return np.stack([map_features(part, self.config.rows, self.config.columns) for part in parts])
@@ -201,12 +201,12 @@ class Head:
         """The raw score of one map, in 0..1, before calibration.
 
         Args:
-            score_map: (D, n), the deciding map of a clip's own frames at the localizer's clock.
+            score_map: (D, n), the fused map of the clip's own frames at the localizer's clock.
             way: "maximum" is `boundary_map.peak`, "mlp" the sigmoid of the network's largest logit over the windows;
-                the head's own unless given.
+                default: the one that decides.
 
         Raises:
-            UsageError: the map has another number of rows than the localizer's, or the way needs a missing network.
+            UsageError: the map does not have the localizer's number of rows, or the network is missing.
         """
         self.fit_of(way)
         self._check(score_map)
@@ -215,10 +215,10 @@ class Head:
         return float(self.mlp(torch.from_numpy(self.features(score_map))).max().double().sigmoid())
 
     def probability(self, score: float, way: Way | None = None) -> float:
-        """The calibrated probability that belongs to a raw score of a way (the head's own unless given)."""
+        """The calibrated probability of a raw score of a method (default: the one that decides)."""
         return float(self.fit_of(way).calibration(score))
 
     def _check(self, score_map: Float32Array) -> None:
         if score_map.ndim != 2 or score_map.shape[0] != self.model.max_duration:
-            wanted, got = f"({self.model.max_duration}, n)", f"{score_map.shape}"
-            raise UsageError("map", expected=f"shape {wanted}", got=got, remedy="take maps of the head's own model")
+            expected, got = f"shape ({self.model.max_duration}, n)", f"{score_map.shape}"
+            raise UsageError("map", expected=expected, got=got, remedy="use maps of the head's own model")

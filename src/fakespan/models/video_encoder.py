@@ -16,14 +16,14 @@ from fakespan.models.memory import Recomputing
 __all__ = ["C3dEncoder", "build_video_encoder"]
 
 SLOPE = 0.01
-CHUNK_FRAMES = 16  # frames at a time when no gradient is wanted: 512 at once would take 5 GB
-PIECE_FRAMES = 32  # frames at a time when activations are computed again in backward
-BLOCK_REACH = 2  # frames on either side that two convolutions see
+CHUNK_FRAMES = 16  # frames per chunk without gradients: 512 at once would take 5 GB
+PIECE_FRAMES = 32  # frames per piece if activations are recomputed in backward
+BLOCK_REACH = 2  # reach of two convolutions in frames
 POOLED_SIDE = 2  # 96 pixels after poolings by 3, 2, 2, 2 and 2
 
 
 def build_video_encoder(config: ModelConfig) -> nn.Module:
-    """The encoder that the config names; ConfigError for one of another family."""
+    """Build the encoder of a config; ConfigError for one of another family."""
     if config.video_encoder == "c3d":
         return C3dEncoder(config.video_widths, config.n_features)
     if config.video_encoder.startswith("mvit_"):
@@ -38,16 +38,16 @@ def build_video_encoder(config: ModelConfig) -> nn.Module:
 class C3dEncoder(Recomputing):
     """Eight 3x3x3 convolutions, each with LeakyReLU, and spatial max pooling; time keeps its resolution.
 
-    Without gradients frames come in chunks and every convolution remembers the last two frames it has seen, so that the
-    result is that of the whole clip while only a chunk's activations are in memory. With gradients the clip runs whole,
-    or block by block in pieces that are computed again in backward (see `fakespan.models.memory`).
+    Without gradients frames are processed in chunks, and every convolution keeps its last two input frames, so that the
+    result equals that of the whole clip while only the activations of a chunk are in memory. With gradients the clip is
+    processed as a whole, or in pieces that are recomputed in backward (see `fakespan.models.memory`).
 
     Args:
-        widths: channels of the four blocks (2 convolutions each).
+        widths: channels of the four blocks (two convolutions each).
         n_features: C_f.
     """
 
-    reach = 8  # frames on either side that an output frame sees
+    reach = 8  # frames on either side that an output frame depends on
 
     def __init__(self, widths: tuple[int, ...], n_features: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class C3dEncoder(Recomputing):
         return chunks
 
     def _kept(self, x: Tensor) -> Tensor:
-        """(B, 3, T, 96, 96) -> (B, C, T, 2, 2), with a way back."""
+        """(B, 3, T, 96, 96) -> (B, C, T, 2, 2), with gradients."""
         for first in range(0, len(self.convs), 2):
             block = cast(nn.Sequential, self.convs[first : first + 2])
             x = self._in_pieces(block, x) if self.recomputes else block(x)
@@ -94,7 +94,7 @@ class C3dEncoder(Recomputing):
 
 
 class _PooledConv(nn.Conv3d):
-    """Conv3d k3 p1, LeakyReLU and spatial max pooling, over a whole clip or over one that comes in chunks."""
+    """Conv3d k3 p1, LeakyReLU and spatial max pooling, over a whole clip or over its chunks."""
 
     def __init__(self, n_in: int, n_out: int, pool: int) -> None:
         super().__init__(n_in, n_out, 3, padding=1)
@@ -105,12 +105,12 @@ class _PooledConv(nn.Conv3d):
         return self._pooled(super().forward(x.contiguous(memory_format=torch.channels_last_3d)))
 
     def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The result's chunks; each lags a frame behind, as the last frame of a chunk must wait for its neighbour."""
-        seen: Tensor | None = None
+        """The chunks of the result, delayed by one frame: the last frame of a chunk needs its successor."""
+        context: Tensor | None = None
         for chunk, is_last in _with_last(chunks):
             blank = torch.zeros_like(chunk[:, :, :1])
-            x = torch.cat([blank if seen is None else seen, chunk, *([blank] if is_last else [])], dim=2)
-            seen = x[:, :, -2:].clone()
+            x = torch.cat([blank if context is None else context, chunk, *([blank] if is_last else [])], dim=2)
+            context = x[:, :, -2:].clone()
             if x.shape[2] > 2:
                 x = x.contiguous(memory_format=torch.channels_last_3d)
                 yield self._pooled(F.conv3d(x, self.weight, self.bias, padding=(0, 1, 1)))
@@ -121,10 +121,10 @@ class _PooledConv(nn.Conv3d):
 
 
 def _with_last(items: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
-    """Each item and whether it is the last."""
+    """Yield each item and whether it is the last."""
     iterator = iter(items)
-    held = next(iterator)
+    current = next(iterator)
     for item in iterator:
-        yield held, False
-        held = item
-    yield held, True
+        yield current, False
+        current = item
+    yield current, True

@@ -1,7 +1,7 @@
-"""The audio encoder of BA-TFD+: a vision transformer (2010.11929) with one token for every frame of the video.
+"""The audio encoder of BA-TFD+: a vision transformer (2010.11929) with one token per video frame.
 
-Four log-mel columns (40 ms, one frame of 25 fps) become one token; attention is global over the clip. Names of
-parameters are those of the published state dict.
+Four log-mel columns (40 ms, one frame at 25 fps) become one token; attention is global over the clip. Parameter names
+are those of the published state dict.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class AudioViT(nn.Module):
 
     Args:
         name: "vit_t", "vit_s" or "vit_b".
-        n_frames: T, the longest clip. A shorter one may be given.
+        n_frames: T, the longest clip.
         n_features: C_f, channels of the output.
     """
 
@@ -44,7 +44,7 @@ class AudioViT(nn.Module):
         super().__init__()
         size = VIT_SIZES[name]
         patches = nn.Conv2d(1, size.width, (n_mels, 4), (n_mels, 4))
-        self.input_proj = nn.ModuleDict({"conv": patches})  # a level of the published names
+        self.input_proj = nn.ModuleDict({"conv": patches})  # a prefix of the published names
         self.block = _Transformer(size, n_frames)
         self.output_proj = nn.Linear(size.width, n_features)
 
@@ -79,7 +79,7 @@ class _Layer(nn.Module):
         self.ln_1 = nn.LayerNorm(width, eps=_EPS)
         self.self_attention = _SelfAttention(size)
         self.ln_2 = nn.LayerNorm(width, eps=_EPS)
-        # the Identity keeps the published numbering (dropout, unused)
+        # Identity keeps the published numbering (dropout, unused)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Identity(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
