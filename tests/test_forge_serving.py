@@ -92,7 +92,7 @@ def test_a_program_that_was_killed_between_two_texts_is_not_missed(voice, starts
 
 
 def test_a_program_that_dies_twice_is_told_in_one_line_and_the_next_text_may_do(voice, starts):
-    with pytest.raises(DataError, match=r"voice program .* ends without an answer \(out of memory\)") as caught:
+    with pytest.raises(DataError, match=r"voice program .* exits without an answer \(out of memory\)") as caught:
         voice.speak("die", REFERENCE, rng())
     assert "\n" not in str(caught.value)
     assert len(pids(starts)) == 2
@@ -110,7 +110,7 @@ def test_a_program_that_hangs_is_ended_and_its_late_answer_is_no_other_text_s(vo
     voice.speak("one", REFERENCE, rng())
     assert voice._program is not None
     voice._program.timeout_s = 0.4
-    with pytest.raises(DataError, match=r"nothing within 0\.4 s"):
+    with pytest.raises(DataError, match=r"no result within 0\.4 s"):
         voice.speak("hang", REFERENCE, rng())
     voice._program.timeout_s = 20.0
     with pytest.raises(ProcessLookupError):
@@ -126,7 +126,7 @@ def test_the_program_ends_when_it_is_closed(voice, starts):
 
 
 def test_a_program_that_is_not_there_is_told():
-    with pytest.raises(DataError, match="no program that starts"):
+    with pytest.raises(DataError, match="a program that cannot be started"):
         PluginEngine("no-such-voice-program --serve").speak("nine", REFERENCE, rng())
 
 

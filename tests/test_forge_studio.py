@@ -262,7 +262,7 @@ def test_the_same_seed_gives_the_same_set_though_it_was_killed(made, source, tmp
 @pytest.mark.slow
 def test_another_set_s_folder_is_not_touched(made, source, tmp_path):
     out, _ = made
-    with pytest.raises(DataError, match="one of another seed"):
+    with pytest.raises(DataError, match="a set with another seed"):
         forge_set(source, out, QUICK, count=12, seed=6, n_workers=1)
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(DataError, match="other files"):

@@ -157,7 +157,7 @@ def test_a_plug_in_gets_the_text_as_it_is(text, tmp_path, monkeypatch):
         ("--fail", r"exit code 1 \(no such speaker\)"),
         ("--nothing", "no sound file"),
         ("--silent", "got silence"),
-        ("--noise", "a file that is no sound"),
+        ("--noise", "a file that is not audio"),
     ],
 )
 def test_a_plug_in_that_fails_is_told(flag, said):
@@ -169,7 +169,7 @@ def test_a_plug_in_that_fails_is_told(flag, said):
 
 def test_a_plug_in_that_hangs_is_ended():
     began = time.monotonic()
-    with pytest.raises(DataError, match=r"nothing within 0\.4 s"):
+    with pytest.raises(DataError, match=r"no result within 0\.4 s"):
         plugin("--hang", timeout_s=0.4).speak("nine", REFERENCE, rng())
     assert time.monotonic() - began < 30  # the program itself sleeps a minute
 
@@ -177,14 +177,14 @@ def test_a_plug_in_that_hangs_is_ended():
 def test_the_children_of_a_program_that_hangs_end_too(tmp_path):
     child = "import time, pathlib, sys; time.sleep(1.2); pathlib.Path(sys.argv[1]).touch()"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}, sys.argv[1]])"
-    with pytest.raises(DataError, match="nothing within"):
+    with pytest.raises(DataError, match="no result within"):
         run_program([sys.executable, "-c", parent, str(tmp_path / "late")], "parent", 0.5)
     time.sleep(1.2)
     assert not (tmp_path / "late").exists()
 
 
 def test_a_plug_in_that_is_not_there_is_told():
-    with pytest.raises(DataError, match="no program that starts"):
+    with pytest.raises(DataError, match="a program that cannot be started"):
         PluginEngine("no-such-voice-program {text} {out}").speak("nine", REFERENCE, rng())
 
 
@@ -193,7 +193,7 @@ def test_a_plug_in_that_is_not_there_is_told():
     [
         ("say {text}", "none for {out}"),
         ("say {out}", "none for {text} or {text_file}"),
-        ("say 'x {text} {out}", "mend"),
+        ("say 'x {text} {out}", "correct its quotes"),
         ("", "none for {out}"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Forgeries to practise on."""
+"""Forging: practice examples for training, and whole data sets (`forge.studio`)."""

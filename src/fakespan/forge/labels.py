@@ -1,8 +1,8 @@
-"""Where the words are, by a label file beside the media file: GRID, TextGrid, whisperX, CTM, WebVTT, LRS2, plain text.
+"""Word times from a label file beside the media file: GRID, TextGrid, whisperX, CTM, WebVTT, LRS2, plain text.
 
-A label file has the media file's name with another ending: `clip.align`, `clip.TextGrid`, `clip.json`, `clip.ctm`,
-`clip.vtt` (or `clip.en.vtt`), `clip.txt`. Times are seconds. Some formats hold words with times, others only sentences
-with times, or the text alone: then `Labels.passages` says what is spoken when, for an aligner to find the words.
+A label file has the media file's name with another suffix: `clip.align`, `clip.TextGrid`, `clip.json`, `clip.ctm`,
+`clip.vtt` (or `clip.en.vtt`), `clip.txt`. Times are in seconds. Some formats have words with times, others only
+sentences with times, or the text alone: `Labels.passages` then has what is spoken when, as input of forced alignment.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What is said in a stretch of time, word times unknown; None: to the end of the file."""
+    """A transcript of a time range without word times; end None: to the end of the file."""
 
     text: str
     start_s: float = 0.0
@@ -45,18 +45,18 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What a label file says: words, or passages whose words an aligner must find."""
+    """The content of a label file: words, or passages to be aligned."""
 
     words: tuple[Word, ...] = ()
     passages: tuple[Passage, ...] = ()
 
 
 def read_labels(media: Path) -> Labels | None:
-    """The labels beside a media file; None when there are none.
+    """The labels beside a media file; None if there are none.
 
     Raises:
-        DataError: a label file is damaged or holds no word.
-        MissingExtraError: a TextGrid or WebVTT file, and the extra `forge` is not installed.
+        DataError: a label file is damaged or has no words.
+        MissingExtraError: a TextGrid or WebVTT file without the extra `forge`.
     """
     for suffix, read in READERS:
         for path in sorted({media.with_suffix(suffix), *media.parent.glob(f"{_escaped(media.stem)}.*{suffix}")}):
@@ -66,7 +66,7 @@ def read_labels(media: Path) -> Labels | None:
 
 
 def clean(text: str) -> str:
-    """A word as the dictionaries write it: lower case, apostrophes kept.
+    """Normalise a word as in the dictionaries: lower case, with apostrophes.
 
     >>> clean("“Don’t!”")
     "don't"
@@ -81,7 +81,7 @@ def _read(path: Path, read: Callable[[str, Path, Path], Labels | None], media: P
         labels = read(path.read_text(encoding="utf-8-sig"), path, media)
     except (DataError, MissingExtraError):
         raise
-    except Exception as error:  # a hostile file may break its reader in any way
+    except Exception as error:  # a malicious file may raise anything in its parser
         raise _error(path, f"word labels ({path.suffix})", f"{type(error).__name__}: {error}") from error
     if labels is not None and not labels.words and not labels.passages:
         raise _error(path, "at least one word", "none")
@@ -89,20 +89,20 @@ def _read(path: Path, read: Callable[[str, Path, Path], Labels | None], media: P
 
 
 def _words(rows: Iterable[tuple[str, float, float]]) -> Labels:
-    """Rows of text, start, end; silences and rows without length are passed over."""
+    """Words from rows of text, start, end; silences and rows without length are skipped."""
     found = [Word(clean(t), float(a), float(b)) for t, a, b in rows if t.strip().lower() not in SILENCES]
     kept = [w for w in found if w.text and 0 <= w.start_s < w.end_s < float("inf")]
     return Labels(words=tuple(sorted(kept, key=lambda w: (w.start_s, w.end_s))))
 
 
 def _read_align(text: str, path: Path, media: Path) -> Labels:
-    """GRID: `start end word`, 25,000 units a second."""
+    """GRID: `start end word`, 25,000 units per second."""
     rows = [line.split(maxsplit=2) for line in text.splitlines() if line.strip()]
     return _words((word, int(start) / GRID_RATE, int(end) / GRID_RATE) for start, end, word in rows)
 
 
 def _read_textgrid(text: str, path: Path, media: Path) -> Labels:
-    """Praat: the interval tier called words, or else the first one."""
+    """Praat: the interval tier named words, or the first one."""
     try:
         from praatio import textgrid  # noqa: PLC0415
     except ImportError as error:
@@ -116,9 +116,9 @@ def _read_textgrid(text: str, path: Path, media: Path) -> Labels:
 
 
 def _read_whisperx(text: str, path: Path, media: Path) -> Labels | None:
-    """whisperX: `word_segments`, or `words` inside `segments`; words that it could not time are passed over.
+    """whisperX: `word_segments`, or `words` inside `segments`; words without times are skipped.
 
-    Any other JSON is no label file.
+    Any other JSON is not a label file.
     """
     record: Any = json.loads(text)
     if not isinstance(record, dict) or not {"word_segments", "segments"} & record.keys():
@@ -140,7 +140,7 @@ def _read_ctm(text: str, path: Path, media: Path) -> Labels:
 
 
 def _read_vtt(text: str, path: Path, media: Path) -> Labels:
-    """WebVTT: words where the cues carry times inside, otherwise what is said in each cue."""
+    """WebVTT: words if the cues contain timestamps, otherwise the text of each cue."""
     try:
         import webvtt  # noqa: PLC0415
     except ImportError as error:
@@ -149,13 +149,13 @@ def _read_vtt(text: str, path: Path, media: Path) -> Labels:
     if any(STAMP.search(cue.raw_text) for cue in cues):
         return _words(row for cue in cues for row in _stamped(cue))
     spoken = [(_plain(cue.raw_text), _seconds(cue.start_time), _seconds(cue.end_time)) for cue in cues]
-    return Labels(passages=tuple(Passage(said, float(a), float(b)) for said, a, b in spoken if said))
+    return Labels(passages=tuple(Passage(text, float(a), float(b)) for text, a, b in spoken if text))
 
 
 def _stamped(cue: Any) -> list[tuple[str, float, float]]:
-    """The words of a cue like `one<00:00:01.200> two<00:00:01.500> three`; a stamp begins the word after it.
+    """The words of a cue like `one<00:00:01.200> two<00:00:01.500> three`; a timestamp starts the word after it.
 
-    What follows the first word before the next stamp has no time of its own and is left out.
+    Text after the first word and before the next timestamp has no time and is dropped.
     """
     parts = STAMP.split(cue.raw_text)
     starts = [_seconds(cue.start_time)]
@@ -179,7 +179,7 @@ def _plain(cue: str) -> str:
 
 
 def _read_txt(text: str, path: Path, media: Path) -> Labels:
-    """LRS2 and LRS3: `Text:  WORDS`, and a table `WORD START END SCORE` where there is one; else a plain transcript."""
+    """LRS2 and LRS3: `Text:  WORDS`, with an optional table `WORD START END SCORE`; otherwise a plain transcript."""
     lines = text.splitlines()
     tables = [k for k, line in enumerate(lines) if line.split()[:3] == ["WORD", "START", "END"]]
     if tables:
@@ -195,7 +195,7 @@ def _escaped(stem: str) -> str:
 
 
 def _error(path: Path, expected: str, got: str) -> DataError:
-    return DataError(path, expected=expected, got=got, remedy="mend or remove this label file")
+    return DataError(path, expected=expected, got=got, remedy="correct or remove this label file")
 
 
 READERS = (

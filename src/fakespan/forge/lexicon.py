@@ -1,7 +1,7 @@
-"""Which word may stand in another's place: its opposite, or a word of the same kind.
+"""Replacements for words: the opposite, or a word of the same kind.
 
-The lists are this project's own (`opposites.txt`, `kinds.txt`); where WordNet's dictionary files are installed (the
-Debian package wordnet-base), its antonyms are added.
+The lists are this project's own (`opposites.txt`, `kinds.txt`); if WordNet's dictionary files are installed (the Debian
+package wordnet-base), its antonyms are added.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WORDNET_FOLDERS = ("/usr/share/wordnet", "/usr/local/share/wordnet", "/usr/local
 
 
 def opposites(word: str) -> tuple[str, ...]:
-    """The opposites of a word (lower case), sorted; none when it has none.
+    """The sorted opposites of a word (lower case), if it has any.
 
     >>> opposites("won")
     ('lost',)
@@ -28,7 +28,7 @@ def opposites(word: str) -> tuple[str, ...]:
 
 
 def same_kind(word: str) -> tuple[str, ...]:
-    """The other words of its kind, sorted: another colour for a colour, another digit for a digit.
+    """The sorted other words of its kind: other colours for a colour, other digits for a digit.
 
     >>> same_kind("monday")[:2]
     ('friday', 'saturday')

@@ -1,10 +1,10 @@
-"""Where the words are, by listening: speech regions, words of a known text, words recognised.
+"""Word times from audio: voice activity detection, forced alignment, speech recognition.
 
-pocketsphinx (its English model is in the package) finds the words of a known text within 0.01 s (median, GRID). What it
-recognises without a text is often wrong, but each word it names begins and ends where some word does, which is what a
-forger needs. silero-vad says where anybody speaks at all. Both are in the extra `forge`.
+pocketsphinx (its English model is in the package) aligns a known text within 0.01 s (median, GRID). Its recognition
+without a text is often wrong, but the word boundaries are usable for forging. silero-vad detects speech. Both are in
+the extra `forge`.
 
-Everything is mono float32 at 16 kHz, times are seconds.
+Audio is mono float32 at 16 kHz, times are in seconds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MIN_WORD_S = 0.06
 
 
 class Listener:
-    """The recogniser and the voice detector, loaded once (0.4 s) for many clips.
+    """The recogniser and the voice activity detector, loaded once (0.4 s) for many clips.
 
     Raises:
         MissingExtraError: the extra `forge` is not installed.
@@ -44,21 +44,21 @@ class Listener:
             warnings.simplefilter("ignore", DeprecationWarning)  # the package's model is a TorchScript file
             self._detector = silero_vad.load_silero_vad()
         self._library: Any = pocketsphinx
-        self._decoder: Any = None  # recognises freely
+        self._decoder: Any = None  # free recognition
         self._aligner: Any = None
 
     def _new_decoder(self) -> Any:
         return self._library.Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
 
     def regions(self, sound: Float32Array) -> list[tuple[float, float]]:
-        """Start and end of every stretch of speech, in seconds."""
+        """Start and end of every speech region, in seconds."""
         found = self._silero.get_speech_timestamps(
             torch.from_numpy(np.ascontiguousarray(sound)), self._detector, sampling_rate=SAMPLE_RATE
         )
         return [(r["start"] / SAMPLE_RATE, r["end"] / SAMPLE_RATE) for r in found]
 
     def recognise(self, sound: Float32Array) -> list[Word]:
-        """The words heard, region by region; the text may be wrong."""
+        """The recognised words, region by region; the text may be wrong."""
         self._decoder = self._decoder or self._new_decoder()
         words: list[Word] = []
         for start_s, end_s in self.regions(sound):
@@ -66,9 +66,9 @@ class Listener:
         return words
 
     def align(self, sound: Float32Array, passage: Passage) -> list[Word]:
-        """The words of a known text; those that the pronouncing dictionary lacks are left out of it.
+        """Forced alignment of a known text; words that are not in the pronunciation dictionary are dropped.
 
-        An empty list when nothing can be aligned: the text is not what is said, or none of it is in the dictionary.
+        Returns an empty list if nothing can be aligned: another text is spoken, or no word is in the dictionary.
         """
         self._aligner = self._aligner or self._new_decoder()
         known = [word for word in map(clean, passage.text.split()) if word and self._aligner.lookup_word(word)]
@@ -83,7 +83,7 @@ class Listener:
 
 
 def _decode(decoder: Any, sound: Float32Array, start_s: float, end_s: float) -> list[Word]:
-    """The words that the decoder finds in a stretch."""
+    """The words that the decoder finds in a region."""
     stretch = sound[int(start_s * SAMPLE_RATE) : int(end_s * SAMPLE_RATE)]
     if len(stretch) < SAMPLE_RATE // 10:
         return []

@@ -1,8 +1,8 @@
-"""Another mouth in a face: donor frames laid over the originals, aligned by landmarks, matched in colour, blended.
+"""Replaces the mouth in a face: donor frames are aligned by landmarks, matched in colour and blended.
 
-Faces are square crops (n, S, S, 3) uint8 framed as in LAV-DF. The donor's frames are already as many as the originals
-(see `retime`). Only the region (mouth, lower face or whole face) changes; what a forger's generator would leave there
-(lost detail, noise, colour) comes from a `LipsLook` of `forge.lips`.
+Faces are square crops (n, S, S, 3) uint8 framed as in LAV-DF. The donor has the same number of frames as the original
+(see `retime`). Only the region (mouth, lower face or whole face) changes; the artefacts of a generator (lost detail,
+noise, colour) come from a `LipsLook` of `forge.lips`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Look", "draw_look", "find_landmarks", "swap_mouth"]
 
 Region = Literal["mouth", "lower", "face"]
 
-# centre below the mouth's centre, half width, half height; in distances between the eyes
+# centre below the mouth's centre, half width, half height; in units of the distance between the eyes
 REGIONS: dict[Region, tuple[float, float, float]] = {
     "mouth": (0.06, 0.62, 0.42),
     "lower": (0.12, 0.86, 0.66),
@@ -33,7 +33,7 @@ WEIGHTS = np.array([1.0, 1.0, 1.0, 0.3, 0.3])[:, None]  # of the five landmarks 
 
 @dataclass(frozen=True)
 class Look:
-    """How one forger's tool works and what it leaves. Lengths are in distances between the eyes."""
+    """Parameters and artefacts of a simulated tool. Lengths are in units of the distance between the eyes."""
 
     region: Region = "lower"
     blend: Literal["soft", "poisson"] = "soft"
@@ -47,19 +47,21 @@ class Look:
 
 
 def draw_look(rng: np.random.Generator, *, region: Region | None = None, is_generated: bool = True) -> Look:
-    """A look of random strength.
+    """Random parameters.
 
     Args:
-        rng: draws it.
-        region: the region, or None to draw it too.
-        is_generated: whether a generator's traces (lost detail, noise, colour) are wanted beside the seams.
+        rng: source of randomness.
+        region: the region; None: random.
+        is_generated: whether to add a generator's artefacts (lost detail, noise, colour) besides the seams.
     """
     regions: tuple[Region, ...] = ("mouth", "lower", "face")
     chosen = region or regions[rng.choice(3, p=(0.4, 0.4, 0.2))]
     tint = rng.normal(0, 2.5, 3) if is_generated and rng.random() < 0.6 else np.zeros(3)
     return Look(
         region=chosen,
-        blend="poisson" if chosen == "mouth" and rng.random() < 0.5 else "soft",  # wider, it drinks the background
+        blend="poisson"
+        if chosen == "mouth" and rng.random() < 0.5
+        else "soft",  # a larger region would absorb the background
         size=float(rng.uniform(0.88, 1.12)),
         feather=float(rng.uniform(0.15, 0.35)),
         shrink=float(rng.uniform(1.3, 3.2)) if is_generated else 1.0,
@@ -71,10 +73,10 @@ def draw_look(rng: np.random.Generator, *, region: Region | None = None, is_gene
 
 
 def find_landmarks(faces: UInt8Array, detector: FaceDetector) -> Float32Array:
-    """Eyes, nose and mouth corners of every frame, (n, 5, 2) pixels, steadied over time.
+    """Eyes, nose and mouth corners of every frame, (n, 5, 2) pixels, smoothed over time.
 
     Raises:
-        DataError: no face is seen in the first frame that should show one.
+        DataError: no face is detected in the first frame that should show one.
     """
     side = faces.shape[1]
     found = detector.detect(faces[len(faces) // 2], 0.25 * side)
@@ -84,7 +86,7 @@ def find_landmarks(faces: UInt8Array, detector: FaceDetector) -> Float32Array:
     points = np.empty((len(faces), 5, 2), np.float32)
     for order in (range(len(faces) // 2, len(faces)), range(len(faces) // 2 - 1, -1, -1)):
         place = box
-        for k in order:  # outwards from the middle: each frame's face is near the last one's
+        for k in order:  # outwards from the middle: each face is near the previous one
             points[k] = detector.landmarks(faces[k], place)
             near = detector.refine(faces[k], place[None])
             place = near.boxes[0] if near.scores[0] > 0.5 else place
@@ -94,20 +96,20 @@ def find_landmarks(faces: UInt8Array, detector: FaceDetector) -> Float32Array:
 def swap_mouth(
     faces: UInt8Array, donor: UInt8Array, look: Look, rng: np.random.Generator, detector: FaceDetector
 ) -> UInt8Array:
-    """The faces with the donor's region in place of their own.
+    """Replace the region of the faces by the donor's.
 
     Args:
         faces: (n, S, S, 3) originals.
-        donor: (n, S, S, 3) of the same person, frame by frame what the region shall show.
-        look: how.
-        rng: draws noise.
-        detector: finds the landmarks.
+        donor: (n, S, S, 3) of the same person, the content of the region frame by frame.
+        look: parameters.
+        rng: random noise.
+        detector: detects the landmarks.
 
     Returns:
         (n, S, S, 3); outside the region each frame equals the original.
 
     Raises:
-        DataError: no face is seen in either.
+        DataError: no face is detected in either.
     """
     own, theirs = find_landmarks(faces, detector), find_landmarks(donor, detector)
     matrices = _steady(np.stack([_similarity(b, a) for a, b in zip(own, theirs, strict=True)]))
@@ -126,12 +128,12 @@ def swap_mouth(
 
 
 def _entrance(k: int, n: int) -> float:
-    """The first and the last frame are half the original's: a mouth does not jump."""
+    """The first and the last frame are mixed with the original, to avoid jumps."""
     return 0.55 if n > 3 and k in (0, n - 1) else 1.0
 
 
 def _rendered(face: UInt8Array, look: Look, gap: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """The face as the generator would give it."""
+    """The face with the artefacts of a generator."""
     side = face.shape[0]
     region: Any = face.astype(np.float32)
     if look.shrink > 1.0:
@@ -147,18 +149,18 @@ def _rendered(face: UInt8Array, look: Look, gap: Float32Array, rng: np.random.Ge
 
 
 def _poisson(face: UInt8Array, region: Float32Array, mask: Float32Array) -> Float32Array:
-    """The region's gradients grown into the face's colours (Perez et al. 2003, by OpenCV)."""
+    """Poisson blending of the region into the face (Perez et al. 2003, by OpenCV)."""
     inside = (mask[:, :, 0] > 0.5).astype(np.uint8) * 255
     y, x = np.nonzero(inside)
     if len(y) == 0 or min(y.min(), x.min()) < 2 or max(y.max(), x.max()) > len(inside) - 3:
-        return region  # it would lie over the picture's edge
+        return region  # it would cross the edge of the picture
     centre = (int(x.min() + x.max() + 1) // 2, int(y.min() + y.max() + 1) // 2)
     source = np.clip(region, 0, 255).astype(np.uint8)
     return np.asarray(cv2.seamlessClone(source, face, inside, centre, cv2.NORMAL_CLONE), np.float32)
 
 
 def _mask(points: Float32Array, look: Look, side: int) -> Float32Array:
-    """Soft ellipse that leans with the eyes, (S, S, 1) in 0..1."""
+    """Soft ellipse rotated with the eyes, (S, S, 1) in 0..1."""
     eyes = points[1] - points[0]
     unit = max(float(np.hypot(*eyes)), side / 12)
     across = eyes / max(float(np.hypot(*eyes)), 1e-6)
@@ -175,17 +177,17 @@ def _mask(points: Float32Array, look: Look, side: int) -> Float32Array:
 
 
 def _colour_gap(face: UInt8Array, donor: UInt8Array, mask: Float32Array) -> Float32Array:
-    """What must be added to the donor for its skin around the region's border to be the face's, (3,)."""
+    """Colour offset (3,) that matches the donor's skin to the face around the border of the region."""
     border = mask * (1 - mask)
     weight = border / max(float(border.sum()), 1e-6)
     return np.asarray((weight * (face.astype(np.float32) - donor)).sum(axis=(0, 1)), np.float32)
 
 
 def _similarity(source: Float32Array, target: Float32Array) -> Float64Array:
-    """Scale, rotation and shift (2, 3) that lay the source's landmarks on the target's (Umeyama 1991)."""
+    """Similarity transform (2, 3) that maps the source's landmarks to the target's (Umeyama 1991)."""
     share = WEIGHTS / WEIGHTS.sum()
     a, b = (share * source).sum(0), (share * target).sum(0)
-    p, q = (source - a) @ (1, 1j), (target - b) @ (1, 1j)  # a similarity is one complex factor
+    p, q = (source - a) @ (1, 1j), (target - b) @ (1, 1j)  # a similarity is a complex factor
     factor = (share[:, 0] * q * p.conj()).sum() / (share[:, 0] * abs(p) ** 2).sum()
     turn = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
     return np.concatenate([turn, (b - turn @ a)[:, None]], axis=1)
@@ -199,7 +201,7 @@ def _warped(face: UInt8Array, matrix: NDArray[np.floating[Any]], side: int) -> U
 
 
 def _steady(values: AnyArray, sigma: float = 1.0) -> Float32Array:
-    """Smoothed along the first axis by a Gaussian of `sigma` frames, ends repeated."""
+    """Gaussian smoothing along the first axis, `sigma` in frames, ends repeated."""
     reach = int(3 * sigma)
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     padded = np.concatenate([values[:1].repeat(reach, 0), values, values[-1:].repeat(reach, 0)]).astype(np.float32)

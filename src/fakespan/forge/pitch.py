@@ -1,9 +1,10 @@
-"""The pitch of speech: tracked, and changed together with the length by pitch-synchronous overlap-add.
+"""Pitch tracking of speech, and changes of pitch and length by pitch-synchronous overlap-add.
 
-Mono float32 at 16 kHz. The tracker takes the best lag of the normalised cross-correlation of each 10 ms, twice: the
-second time only near the median of the first, which removes octave errors (De Looze and Hirst, 2008). The changer is
-TD-PSOLA (Moulines and Charpentier, 1990): grains of two periods are laid at new distances, so that the formants stay.
-Both are our own because the libraries that do this well do not fit: parselmouth is GPL-3, pyworld needs a compiler.
+Mono float32 at 16 kHz. The tracker takes the best lag of the normalised cross-correlation every 10 ms, in two passes:
+the second is restricted to the neighbourhood of the first median, which removes octave errors (De Looze and Hirst,
+2008). Changes use TD-PSOLA (Moulines and Charpentier, 1990): grains of two periods are placed at new distances, which
+preserves formants. Both are implemented here because the existing libraries do not fit: parselmouth is GPL-3, pyworld
+needs a compiler.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ UNVOICED_PERIOD = 80  # samples between the grains where there is no pitch
 class PitchTrack:
     """Fundamental frequency every 10 ms; frame k is centred on sample 160 k."""
 
-    f0_hz: Float64Array  # (n,); 0 where there is no pitch
+    f0_hz: Float64Array  # (n,); 0 for unvoiced frames
 
     def at(self, sample: int) -> float:
-        """Hertz at a sample; 0 where there is no pitch."""
+        """Pitch in Hz at a sample; 0 if unvoiced."""
         return float(self.f0_hz[min(len(self.f0_hz) - 1, max(0, round(sample / HOP)))]) if len(self.f0_hz) else 0.0
 
     def near_hz(self, start: int, end: int) -> float | None:
-        """Median over the voiced frames between two samples, however few; None when there are none."""
+        """Median over the voiced frames between two samples; None if there are none."""
         first, last = (min(len(self.f0_hz), max(0, round(k / HOP))) for k in (start, end))
         voiced = [f for f in self.f0_hz[first : last + 1] if f > 0]
         return float(np.median(voiced)) if voiced else None
 
     def median_hz(self, start: int = 0, end: int | None = None) -> float | None:
-        """Median over the voiced frames between two samples; None when fewer than four are voiced.
+        """Median over the voiced frames between two samples; None if fewer than four are voiced.
 
         >>> PitchTrack(np.array([0.0, 100, 100, 110, 110, 120])).median_hz()
         110.0
@@ -52,7 +53,7 @@ class PitchTrack:
 
 
 def semitones(ratio: float) -> float:
-    """A ratio of frequencies in semitones.
+    """Convert a frequency ratio to semitones.
 
     >>> semitones(2.0)
     12.0
@@ -63,8 +64,8 @@ def semitones(ratio: float) -> float:
 def track_pitch(sound: Float32Array) -> PitchTrack:
     """The fundamental frequency of speech, (len // 160 + 1,) frames."""
     correlation, power = _correlate(_below(np.asarray(sound, np.float64), 1000.0))
-    loud = power > max(1e-9, 0.003 * float(np.quantile(power, 0.95)))  # 25 dB below the loud parts is no voice
-    loud &= power > 0.1 * _power(sound)  # a hiss with a little hum below it is no voice
+    loud = power > max(1e-9, 0.003 * float(np.quantile(power, 0.95)))  # 25 dB below the loud parts is not voiced
+    loud &= power > 0.1 * _power(sound)  # noise with a weak hum is not voiced
     first = _best(correlation, loud, LOWEST_HZ, HIGHEST_HZ)
     voiced = first[first > 0]
     if len(voiced) < 4:
@@ -78,7 +79,7 @@ def track_pitch(sound: Float32Array) -> PitchTrack:
 def change_speech(
     sound: Float32Array, n: int, ratio: float | Float64Array = 1.0, track: PitchTrack | None = None
 ) -> Float32Array:
-    """The same words in n samples, with every pitch multiplied by a ratio.
+    """Resynthesise the words in n samples, with the pitch multiplied by a ratio.
 
     Args:
         sound: (m,) the words.

@@ -1,8 +1,8 @@
-"""More or fewer pictures for the same motion: frames between frames by optical flow.
+"""Resamples pictures in time by optical-flow interpolation.
 
-When a forged word is longer or shorter than the original, LAV-DF resamples the picture in time to follow the sound
-(2204.06228, section 3). Repeating or dropping frames would show; here a frame between two is made of both, each moved
-along the flow.
+If a forged word is longer or shorter than the original, LAV-DF resamples the video in time to follow the audio
+(2204.06228, section 3). Repeated or dropped frames would be visible; here a frame between two is interpolated from
+both, each warped along the flow.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from fakespan.arrays import Float32Array, UInt8Array
 
 __all__ = ["retime"]
 
-NEAR = 0.12  # of a frame: closer than that to a frame, it is taken as it is
+NEAR = 0.12  # in frames: times this close to a frame use it unchanged
 
 
 def retime(faces: UInt8Array, n_wanted: int) -> UInt8Array:
-    """Pictures (n, S, S, 3) -> (n_wanted, S, S, 3), evenly over the same motion; first and last stay first and last.
+    """Pictures (n, S, S, 3) -> (n_wanted, S, S, 3), evenly spaced; the first and the last picture are kept.
 
     >>> retime(np.zeros((4, 16, 16, 3), np.uint8), 6).shape
     (6, 16, 16, 3)
@@ -40,11 +40,11 @@ def _at(faces: UInt8Array, place: float) -> UInt8Array:
 
 
 def _between(a: UInt8Array, b: UInt8Array, share: float) -> UInt8Array:
-    """The picture at `share` of the way from a to b."""
+    """Interpolate at `share` of the way from a to b."""
     grey_a, grey_b = (cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) for face in (a, b))
     method: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # type: ignore[attr-defined]
     forth, back = method.calc(grey_a, grey_b, None), method.calc(grey_b, grey_a, None)
-    # where a pixel of the new picture comes from: against the flow, by its share
+    # source of each pixel: backwards along the flow, scaled by its share
     moved_a, moved_b = _moved(a, -share * forth), _moved(b, -(1 - share) * back)
     return np.asarray(np.clip((1 - share) * moved_a + share * moved_b + 0.5, 0, 255), np.uint8)
 

@@ -1,8 +1,8 @@
-"""A program of the user's own that stays alive: a line of JSON in for each request, a line of JSON out for each answer.
+"""Persistent external programs: one line of JSON per request, one line of JSON per answer.
 
-A neural voice takes a second or more to load; started once, it answers in a fraction of that. The program reads its
-standard input until that ends, and then ends too. What it writes to standard output beside answers (a line that is no
-JSON object) is passed over. An answer with the key `error` is the program's own word that this request cannot be done.
+A neural voice takes a second or more to load; once started, it answers in a fraction of that. The program reads
+standard input to its end and then exits. Lines on standard output that are not JSON objects are ignored. An answer with
+the key `error` means that the program could not process the request.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from fakespan.forge.programs import last_line, program_failed
 
 __all__ = ["LineProgram"]
 
-GRACE_S = 2.0  # to end by itself when its input has ended
+GRACE_S = 2.0  # time to exit after the end of its input
 
 
 class LineProgram:
-    """One such program: started by the first request, again when it died, ended by `close`.
+    """A persistent program: started by the first request, restarted if it died, terminated by `close`.
 
     Args:
-        command: its arguments; no shell is called.
-        name: what messages call it.
-        timeout_s: the most that one answer may take; the first includes the loading.
+        command: its arguments; no shell is used.
+        name: its name in messages.
+        timeout_s: time limit per answer; the first includes loading.
     """
 
     def __init__(self, command: Sequence[str], name: str, timeout_s: float) -> None:
@@ -42,22 +42,22 @@ class LineProgram:
         self._unread = b""
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The program's answer; a program that died is started once more.
+        """Send a request and return the answer; a program that died is restarted once.
 
         Raises:
-            DataError: it does not start, died twice, took too long, or said that it cannot.
+            DataError: it does not start, died twice, timed out, or answered with an error.
         """
         line = json.dumps(request).encode() + b"\n"
         deadline = time.monotonic() + self.timeout_s
         answer = self._try(line, deadline) or self._try(line, deadline)
         if answer is None:
-            raise program_failed(self.name, f"a program that ends without an answer ({self._last_words})")
+            raise program_failed(self.name, f"a program that exits without an answer ({self._last_words})")
         if "error" in answer:
             raise program_failed(self.name, str(answer["error"])[:200])
         return answer
 
     def close(self) -> None:
-        """Ends the program, and its children."""
+        """Terminate the program and its children."""
         if self._running is None:
             return
         assert self._running.stdin is not None
@@ -74,7 +74,7 @@ class LineProgram:
         self.close()
 
     def _try(self, line: bytes, deadline: float) -> dict[str, Any] | None:
-        """One request to the program, started if need be; None when it dies over it."""
+        """Send one request, starting the program if necessary; None if it dies."""
         running = self._started()
         assert running.stdin is not None
         try:
@@ -95,7 +95,7 @@ class LineProgram:
             )
         except (OSError, ValueError) as error:
             stderr.close()
-            raise program_failed(self.name, f"no program that starts ({error})") from error
+            raise program_failed(self.name, f"a program that cannot be started ({error})") from error
         self._stderr, self._unread = stderr, b""
         return self._running
 
@@ -104,7 +104,7 @@ class LineProgram:
 
         Raises:
             EOFError: the program's output ended.
-            DataError: nothing came in time; the program is ended, lest its answer come for the next request.
+            DataError: time-out; the program is terminated, so that its answer is not taken for the next request.
         """
         assert running.stdout is not None
         while True:
@@ -118,23 +118,23 @@ class LineProgram:
             left_s = deadline - time.monotonic()
             if left_s <= 0 or not select.select([running.stdout], [], [], left_s)[0]:
                 self._bury(running)
-                raise program_failed(self.name, f"nothing within {self.timeout_s:g} s")
+                raise program_failed(self.name, f"no result within {self.timeout_s:g} s")
             chunk = os.read(running.stdout.fileno(), 65_536)
             if not chunk:
                 raise EOFError
             self._unread += chunk
 
     def _bury(self, running: subprocess.Popen[bytes]) -> None:
-        """Takes a program off the books, whether it ended, died or hangs."""
+        """Clean up a program, whether it exited, died or hangs."""
         assert running.stdin is not None
         assert running.stdout is not None
         assert self._stderr is not None
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(running.pid, signal.SIGKILL)  # its children too, even where it ended by itself
+            os.killpg(running.pid, signal.SIGKILL)  # also its children, even if it exited by itself
         running.wait()
         self._last_words = last_line(self._stderr)
         for file in (running.stdin, running.stdout, self._stderr):
-            with contextlib.suppress(OSError):  # a line that nobody read
+            with contextlib.suppress(OSError):  # an unread line
                 file.close()
         self._running = None
 

@@ -1,11 +1,11 @@
-"""Other words in a real clip: cut at quiet places, brought to the voice and the room of the clip, joined unheard.
+"""Replaces words in a clip: cuts at quiet places, matches voice and room, joins inaudibly.
 
-Mono float32 at 16 kHz; seconds outside, samples inside. This is the sound of a content-driven forgery (LAV-DF,
-2204.06228, section 3): the new words may last longer or shorter than the old, then all that follows moves, and the
-pictures must follow. Outside the swapped span every sample of the clip is kept, bit for bit.
+Mono float32 at 16 kHz; seconds in the interface, samples inside. This is the audio part of a content-driven forgery
+(LAV-DF, 2204.06228, section 3): if the new words are longer or shorter than the old ones, everything after them shifts,
+and the video must follow. Outside the replaced span every sample of the clip is kept, bit for bit.
 
-A method says where the words come from and what the forger's tool leaves in them: `donor-mel`, `synthesis-clean`,
-`resynthesis-lpc`; `METHODS` has them all. Words of a "resynthesis" are the clip's own, so nothing is said that was not.
+A method names the source of the words and the artefact of the tool: `donor-mel`, `synthesis-clean`, `resynthesis-lpc`;
+`METHODS` lists all. A "resynthesis" uses the clip's own words, so the content does not change.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FADE_S = 0.012
 NEAR_S = 0.3  # speech this near to the span tells the pitch wanted
 EDGE_S = 0.04  # and this near, how the melody must go on
 
-# family: the fingerprints that its tools may leave; untouched words of the clip itself would be no forgery
+# family: possible artefacts; the clip's own words without any would not be a forgery
 FAMILIES = {
     "donor": ("clean", "mel", "phase", "images"),
     "synthesis": ("clean", "mel", "lpc", "images"),
@@ -50,39 +50,39 @@ METHODS = tuple(f"{family}-{fingerprint}" for family, kinds in FAMILIES.items() 
 
 @dataclass(frozen=True)
 class Donor:
-    """New words, in the sound that they are cut from."""
+    """New words, in the audio that they are cut from."""
 
     sound: Float32Array
     start_s: float  # of the words, about
     end_s: float
-    recording: Float32Array | None = None  # more of that voice in that room, where `sound` is shorter than a second
+    recording: Float32Array | None = None  # more of that voice in that room, if `sound` is shorter than a second
 
     @property
     def heard(self) -> Recording | None:
-        """How the donor's recording sounds; None when too little of it is there to tell (its timbre is left alone)."""
+        """Statistics of the donor's recording; None if it is too short (its timbre is then not matched)."""
         known = self.sound if self.recording is None else self.recording
         return Recording.of(known) if len(known) >= SAMPLE_RATE else None
 
 
 @dataclass(frozen=True)
 class Swapped:
-    """A clip with other words in it."""
+    """A clip with replaced words."""
 
     sound: Float32Array
-    start_s: float  # of the new words, in the new sound
+    start_s: float  # of the new words, in the new audio
     end_s: float
     old_start_s: float  # of what they stand for, in the old sound; start_s is the same
     old_end_s: float
 
 
 def cut_points(sound: Float32Array, start_s: float, end_s: float, reach_s: float = 0.03) -> tuple[int, int]:
-    """The samples at which to cut a word out: each border moves to the quietest place near it, on a zero crossing.
+    """The samples at which to cut out a word: each border moves to the quietest place nearby, on a zero crossing.
 
     Args:
         sound: (n,) the clip.
-        start_s: where the word begins, about.
-        end_s: where it ends.
-        reach_s: how far a border may move; 0 leaves both where they are.
+        start_s: approximate start of the word.
+        end_s: approximate end.
+        reach_s: maximum shift of a border; 0: none.
 
     Returns:
         Start and end, at least a sixth of the word apart.
@@ -96,10 +96,10 @@ def cut_points(sound: Float32Array, start_s: float, end_s: float, reach_s: float
 def matching_cuts(
     sound: Float32Array, span_s: tuple[float, float], donor: Donor, reach_s: float = 0.03
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Where to cut the clip and where the donor, so that at both borders the two sound alike and are quiet.
+    """Cut points in the clip and in the donor where both are similar and quiet.
 
-    As in unit selection (Hunt and Black, 1996): of all pairs of places near the borders the one whose spectra are the
-    nearest is taken. Returns (start, end) in the clip and (start, end) in the donor's sound.
+    As in unit selection (Hunt and Black, 1996), the pair of positions near the borders with the most similar spectra is
+    chosen. Returns (start, end) in the clip and (start, end) in the donor's audio.
     """
     reach_s = min(reach_s, (span_s[1] - span_s[0]) / 3, (donor.end_s - donor.start_s) / 3)
     first = _matching_place(sound, span_s[0], donor.sound, donor.start_s, reach_s)
@@ -117,19 +117,19 @@ def swap_speech(
     n_wanted: int | None = None,
     reach_s: float = 0.03,
 ) -> Swapped:
-    """A clip in which the words between two times are replaced by others.
+    """Replace the words between two times of a clip.
 
     Args:
         sound: (n,) the clip.
-        span_s: start and end of the words; the cuts may lie up to `reach_s` away.
+        span_s: start and end of the words; cuts may be up to `reach_s` away.
         donor: the new words; None for a method of the family "resynthesis".
         method: one of METHODS.
-        rng: draws what the method leaves open.
-        n_wanted: samples that the new words shall fill; None: as many as they have.
-        reach_s: how far a cut may move (see `cut_points`, `matching_cuts`); 0 leaves all where they are.
+        rng: random choices of the method.
+        n_wanted: length of the new words in samples; None: their own.
+        reach_s: maximum shift of a cut (see `cut_points`, `matching_cuts`); 0: none.
 
     Raises:
-        ValueError: an unknown method, a donor too many or too few, or a donor too long for `n_wanted` (see MAX_TEMPO).
+        ValueError: an unknown method, a missing or superfluous donor, or one too long for `n_wanted` (see MAX_TEMPO).
     """
     family, _, fingerprint = method.partition("-")
     if method not in METHODS or (donor is None) != (family == "resynthesis"):
@@ -151,10 +151,10 @@ def swap_speech(
 
 
 def join(sound: Float32Array, start: int, end: int, words: Float32Array, fade_s: float = FADE_S) -> Float32Array:
-    """The sound with words in place of the samples `[start, end)`.
+    """The audio with words in place of the samples `[start, end)`.
 
-    Inside both ends of the words the old sound fades out and in. The weights keep the power of the sum, whether the two
-    are alike (they add) or not (their powers add).
+    The old audio is cross-faded at both ends of the words. The weights keep the power of the sum constant, whether the
+    two signals are correlated (they add) or not (their powers add).
     """
     fade = min(round(fade_s * SAMPLE_RATE), len(words) // 4, (end - start) // 2)
     middle = np.array(words, np.float32)
@@ -165,7 +165,7 @@ def join(sound: Float32Array, start: int, end: int, words: Float32Array, fade_s:
 
 
 def _in_step(sound: Float32Array, start: int, end: int, words: Float32Array) -> tuple[int, int]:
-    """The cuts moved by up to 5 ms, so that pulses meet pulses where a voice goes on over a seam."""
+    """Shift the cuts by up to 5 ms to align pitch pulses if voicing continues across a seam."""
     size = min(round(FADE_S * SAMPLE_RATE), len(words) // 4, (end - start) // 2)
     lags = np.arange(-80, 81)
     if size < 32 or start < 80 or end + 80 > len(sound) or end - start < 4 * size:
@@ -180,7 +180,7 @@ def _in_step(sound: Float32Array, start: int, end: int, words: Float32Array) -> 
 
 
 def _blend(old: Float32Array, new: Float32Array) -> Float32Array:
-    """From one sound to another, (n,) each."""
+    """Cross-fade from one signal to another, (n,) each."""
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(len(old)) + 0.5) / len(old))
     alike = float(np.dot(old, new) / (np.sqrt(np.dot(old, old) * np.dot(new, new)) + 1e-9))
     power = (1 - rise) ** 2 + rise**2 + 2 * max(0.0, alike) * rise * (1 - rise)
@@ -188,7 +188,7 @@ def _blend(old: Float32Array, new: Float32Array) -> Float32Array:
 
 
 def _quiet_place(sound: Float32Array, at: int, reach: int) -> int:
-    """The sample near `at` around which 8 ms are the quietest; 3 dB must be gained to go all the way."""
+    """The sample near `at` with the quietest surrounding 8 ms; a shift over the full range must gain 3 dB."""
     if reach < 1:
         return at
     half = SAMPLE_RATE // 250
@@ -204,7 +204,7 @@ def _quiet_place(sound: Float32Array, at: int, reach: int) -> int:
 def _matching_place(
     sound: Float32Array, at_s: float, other: Float32Array, other_at_s: float, reach_s: float
 ) -> tuple[int, int]:
-    """A sample near each of the two times, such that the sounds there are alike and quiet."""
+    """A sample near each of the two times, where the signals are similar and quiet."""
     at = min(len(sound), max(0, round(at_s * SAMPLE_RATE)))
     other_at = min(len(other), max(0, round(other_at_s * SAMPLE_RATE)))
     steps = np.arange(-round(reach_s * SAMPLE_RATE), round(reach_s * SAMPLE_RATE) + 1, 80)
@@ -222,7 +222,7 @@ def _matching_place(
 
 
 def _looks(sound: Float32Array, places: Int64Array) -> Float64Array:
-    """Level in dB of 16 bands of the 20 ms around each place, relative to the sound's own speech, (places, 16)."""
+    """Level in dB of 16 bands of the 20 ms around each position, relative to its own speech, (positions, 16)."""
     padded = np.pad(sound.astype(np.float64), 160)
     frames = np.stack([padded[k : k + 320] for k in places]) * np.hanning(320)
     power = np.abs(np.fft.rfft(frames, axis=1))[:, 1:] ** 2 / 320
@@ -232,40 +232,40 @@ def _looks(sound: Float32Array, places: Int64Array) -> Float64Array:
 
 
 def _crossing(sound: Float32Array, at: int) -> int:
-    """The zero crossing within 2 ms, or the place itself."""
+    """The nearest zero crossing within 2 ms, or the position itself."""
     near = np.arange(max(1, at - 32), min(len(sound), at + 32))
     crossings = near[(sound[near] >= 0) != (sound[near - 1] >= 0)]
     return int(crossings[np.argmin(np.abs(crossings - at))]) if len(crossings) else at
 
 
 def _conform(words: Float32Array, n_wanted: int | None, pitch: _Pitch | None) -> Float32Array:
-    """The words in n samples, at the pitch wanted where they have one, both within what sounds natural."""
+    """The words in n samples at the target pitch, within natural limits."""
     n = len(words) if n_wanted is None else n_wanted
     if len(words) > MAX_TEMPO * 1.02 * n:
         raise ValueError(f"{len(words)} samples of words do not fit into {n}: at most {MAX_TEMPO} times faster")
     n_spoken = min(n, round(len(words) / MIN_TEMPO))
     spoken = change_speech(words, n_spoken) if pitch is None else _at_pitch(words, n_spoken, pitch)
     left = (n - n_spoken) // 2
-    return np.pad(spoken, (left, n - n_spoken - left))  # the room is laid under what is missing
+    return np.pad(spoken, (left, n - n_spoken - left))  # room noise fills the rest
 
 
 def _at_pitch(words: Float32Array, n: int, wanted: _Pitch) -> Float32Array:
-    """The words in n samples with their median at the pitch wanted, and towards the borders at their neighbours'."""
+    """The words in n samples with the target median pitch, approaching the neighbours' pitch at the borders."""
     track = track_pitch(words)
-    said_hz, limit = track.median_hz(), 2 ** (MAX_SEMITONES / 12)
-    if not wanted.median_hz or not said_hz:
+    own_hz, limit = track.median_hz(), 2 ** (MAX_SEMITONES / 12)
+    if not wanted.median_hz or not own_hz:
         return change_speech(words, n, 1.0, track)
-    ratio = float(np.clip(wanted.median_hz / said_hz, 1 / limit, limit))
-    came_hz = track_pitch(change_speech(words, n, ratio, track)).median_hz() or said_hz * ratio
-    off = said_hz * ratio / came_hz  # other frames may turn out voiced, so that the median is another
+    ratio = float(np.clip(wanted.median_hz / own_hz, 1 / limit, limit))
+    came_hz = track_pitch(change_speech(words, n, ratio, track)).median_hz() or own_hz * ratio
+    off = own_hz * ratio / came_hz  # the set of voiced frames may change, and with it the median
     ratio *= off if 1 / 1.2 < off < 1.2 else 1.0
     return change_speech(words, n, ratio * 2 ** (_bridge(track, len(words), ratio, wanted) / 12), track)
 
 
 def _bridge(track: PitchTrack, n: int, ratio: float, wanted: _Pitch) -> Float64Array:
-    """Semitones to add, (n,), so that the melody of the words begins and ends where that of the clip stops and goes on.
+    """Semitones to add, (n,), so that the pitch contour of the words continues that of the clip.
 
-    Most of the gap at a border, at most three semitones, fading out over 120 ms; nothing where either is unvoiced.
+    Most of the gap at a border, at most three semitones, fading out over 120 ms; zero if either side is unvoiced.
     """
     edge = round(EDGE_S * SAMPLE_RATE)
     reach = max(1, min(round(0.12 * SAMPLE_RATE), n // 2))
@@ -280,9 +280,9 @@ def _bridge(track: PitchTrack, n: int, ratio: float, wanted: _Pitch) -> Float64A
 
 @dataclass(frozen=True)
 class _Pitch:
-    """Of the clip, where the new words go."""
+    """Pitch of the clip around the new words."""
 
-    median_hz: float | None  # of the words that are replaced and what is said near them; else of the whole clip
+    median_hz: float | None  # of the replaced words and the speech near them; otherwise of the whole clip
     before_hz: float | None  # right before the start; None: unvoiced
     after_hz: float | None
 
@@ -294,6 +294,6 @@ def _pitch_wanted(track: PitchTrack, start: int, end: int) -> _Pitch:
 
 
 def _level_wanted(sound: Float32Array, start: int, end: int) -> float:
-    """Of the words that are replaced, unless they are much softer or louder than the clip's speech."""
+    """Level of the replaced words, unless they are much softer or louder than the speech of the clip."""
     usual_db = active_level_db(sound)
     return float(np.clip(active_level_db(sound[start:end]), usual_db - 8, usual_db + 6))

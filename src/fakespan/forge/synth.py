@@ -1,16 +1,16 @@
-"""Speech synthesis with whatever is installed: espeak-ng, flite, festival, or a program of the user's own.
+"""Speech synthesis with installed programs: espeak-ng, flite, festival, or an external plug-in.
 
-All give mono float32 at 16 kHz. The engines are programs of the system (`apt install espeak-ng flite festival`). A
-user's program, for instance a neural voice, is a command line with places to fill in (see `forge.programs`):
+The output is mono float32 at 16 kHz. The engines are system programs (`apt install espeak-ng flite festival`). A
+plug-in, for instance a neural voice, is a command line with placeholders (see `forge.programs`):
 
-    {text}       what to say, as one argument        {text_file}  the same in a UTF-8 file
+    {text}       the text, as one argument           {text_file}  the same in a UTF-8 file
     {reference}  a wav of the speaker to imitate     {out}        where to write a wav, any rate
-    {seed}       a whole number: equal seeds should give equal sound (optional)
-    {length_s}   how long the words should last, in seconds; 0 for as long as they take (optional)
+    {seed}       an integer: equal seeds should give equal audio (optional)
+    {length_s}   target length of the words in seconds; 0: unrestricted (optional)
 
-for instance `my-tts --say {text_file} --like {reference} --to {out}`. A program that takes `{text}` must beware of
-texts that begin with a dash. A command without any place stays alive (see `forge.serving`): it reads a line of JSON
-with the keys text, length_s, reference, seed and out for each text, and answers `{"wav": PATH}` or `{"error": WHY}`.
+for instance `my-tts --say {text_file} --like {reference} --to {out}`. A program that takes `{text}` must handle texts
+that begin with a dash. A command without placeholders is persistent (see `forge.serving`): for each text it reads a
+line of JSON with the keys text, length_s, reference, seed and out, and answers `{"wav": PATH}` or `{"error": WHY}`.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ MAX_CHARACTERS = 500
 MAX_WAV_BYTES = 64 * 2**20
 MAX_SPOKEN_S = 60.0
 TIMEOUT_S = 30.0
-PLACES = (("out",), ("text", "text_file"))  # that a plug-in must have, one of each
+PLACES = (("out",), ("text", "text_file"))  # required placeholders of a plug-in, one of each group
 SENTENCE = "We were away a year ago, and the children like to watch big ships sail by the shore."
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A program of the system that speaks."""
+    """A speech synthesis program of the system."""
 
     name: str
-    program: str  # that must be on PATH
+    program: str  # must be on PATH
     voices: tuple[str, ...]
     command: Callable[[str, float, float, Path, Path], list[str]]  # voice, tempo, pitch (ratios), text file, wav
 
@@ -69,18 +69,18 @@ class Engine:
         length_s: float | None = None,
         f0_hz: float | None = None,
     ) -> Float32Array:
-        """The text spoken, (n,), without the silence before and after it; equal arguments give equal sound.
+        """Synthesise a text, (n,), without leading and trailing silence; equal arguments give equal audio.
 
         Args:
-            text: what to say, one line of at most 500 characters.
+            text: one line of at most 500 characters.
             voice: one of `voices`.
-            rng: draws the manner, within 8 % of the tempo and a semitone of the pitch.
-            length_s: wanted length, met roughly.
-            f0_hz: wanted median pitch, met roughly by the voices that can.
+            rng: random variation within 8 % of the tempo and a semitone of the pitch.
+            length_s: target length, approximate.
+            f0_hz: target median pitch, approximate, for voices that support it.
 
         Raises:
-            UsageError: the program is not installed, or it has no such voice.
-            DataError: it failed, took too long, or said nothing.
+            UsageError: the program is not installed, or does not have the voice.
+            DataError: it failed, timed out, or its output is silent.
         """
         if voice not in self.voices:
             raise UsageError(self.name, expected=f"one of {', '.join(self.voices)}", got=voice, remedy="choose a voice")
@@ -108,19 +108,19 @@ class Engine:
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - engines live as long as the program
     def sample(self, voice: str) -> Float32Array:
-        """A sentence in that voice, to know its timbre and pitch by."""
+        """A sentence in that voice, to measure its timbre and pitch."""
         return self._speak(SENTENCE, voice, 1.0, 1.0)
 
 
 class PluginEngine:
-    """A user's own program that speaks like a reference (see the top of this file).
+    """An external program that imitates a reference speaker (see the module docstring).
 
     Args:
-        command: with places, it is run for each text; without any, it is started once and asked by lines of JSON.
-        timeout_s: the most that one text may take.
+        command: with placeholders, it is run for each text; without any, it is started once and receives lines of JSON.
+        timeout_s: time limit per text.
 
     Raises:
-        UsageError: some of its places are missing.
+        UsageError: required placeholders are missing.
     """
 
     def __init__(self, command: str, timeout_s: float = 120.0) -> None:
@@ -133,51 +133,56 @@ class PluginEngine:
     def speak(
         self, text: str, reference: Float32Array, rng: np.random.Generator, *, length_s: float | None = None
     ) -> Float32Array:
-        """The text in the voice of the reference, (n,), as the program gives it but for silence before and after.
+        """Synthesise a text in the voice of the reference, (n,), without leading and trailing silence.
 
         Args:
-            text: what to say.
+            text: the text to say.
             reference: (n,) speech of the speaker to imitate.
-            rng: draws the seed that the program is given.
-            length_s: how long the words should last; a program may heed it.
+            rng: source of the program's seed.
+            length_s: target length of the words; programs may ignore it.
 
         Raises:
-            DataError: the program is not there, failed, took too long, or gave no sound.
+            DataError: the program was not found, failed, timed out, or returned no audio.
         """
         _check_text(text, self.name)
         with tempfile.TemporaryDirectory(prefix="fakespan-") as folder:
-            heard, out = Path(folder, "reference.wav"), Path(folder, "out.wav")
-            write_wav(heard, reference)
-            wish = {"text": text, "length_s": length_s, "reference": str(heard), "seed": int(rng.integers(2**31))}
-            return _read_wav(self._ask(wish, out), self.name)
+            spoken_path, out = Path(folder, "reference.wav"), Path(folder, "out.wav")
+            write_wav(spoken_path, reference)
+            request = {
+                "text": text,
+                "length_s": length_s,
+                "reference": str(spoken_path),
+                "seed": int(rng.integers(2**31)),
+            }
+            return _read_wav(self._ask(request, out), self.name)
 
-    def _ask(self, wish: dict[str, Any], out: Path) -> Path:
+    def _ask(self, request: dict[str, Any], out: Path) -> Path:
         if self._program is not None:
-            answer = self._program.ask({**wish, "out": str(out)})
+            answer = self._program.ask({**request, "out": str(out)})
             return Path(str(answer.get("wav", "")))
         text_file = out.with_name("text.txt")
-        text_file.write_text(wish["text"], encoding="utf-8")
-        places = {**wish, "length_s": f"{wish['length_s'] or 0:.3f}", "out": out, "text_file": text_file}
+        text_file.write_text(request["text"], encoding="utf-8")
+        places = {**request, "length_s": f"{request['length_s'] or 0:.3f}", "out": out, "text_file": text_file}
         command = fill_template(self._words, {place: str(value) for place, value in places.items()})
         run_program(command, self.name, self.timeout_s)
         return out
 
     def close(self) -> None:
-        """Ends a program that stays alive."""
+        """Terminate a persistent program."""
         if self._program is not None:
             self._program.close()
 
 
 def engines() -> tuple[Engine, ...]:
-    """The engines that are installed, in a fixed order."""
+    """The installed engines, in a fixed order."""
     return tuple(engine for engine in ENGINES if engine.installed)
 
 
 def engine_named(name: str) -> Engine:
-    """An engine by its name, installed.
+    """An installed engine by its name.
 
     Raises:
-        UsageError: there is no such engine, or it is not installed.
+        UsageError: unknown engine, or not installed.
     """
     known = {engine.name: engine for engine in ENGINES}
     if name not in known:
@@ -191,10 +196,10 @@ def engine_named(name: str) -> Engine:
 def choose_voice(
     among: Sequence[Engine], f0_hz: float | None, rng: np.random.Generator, n_tried: int = 4
 ) -> tuple[Engine, str]:
-    """An engine and the one of a few random voices whose own pitch is nearest to a speaker's.
+    """Of a few random voices, the engine and voice whose pitch is closest to a speaker's.
 
     Raises:
-        UsageError: no engine is given.
+        UsageError: there is no engine.
         DataError: an engine fails.
     """
     if not among:
@@ -213,7 +218,7 @@ def choose_voice(
 
 
 def trim(sound: Float32Array, keep_s: float = 0.015) -> Float32Array:
-    """Without the near silence (33 dB below the loudest 10 ms; engines leave a hum) before and after the speech.
+    """Trim leading and trailing near-silence (33 dB below the loudest 10 ms; engines leave a hum).
 
     >>> len(trim(np.r_[np.zeros(8000), np.ones(1600), np.zeros(8000)].astype(np.float32), keep_s=0))
     1600
@@ -227,7 +232,7 @@ def trim(sound: Float32Array, keep_s: float = 0.015) -> Float32Array:
 
 
 def write_wav(path: Path, sound: Float32Array) -> None:
-    """Mono 16 bit at 16 kHz."""
+    """Write 16-bit mono at 16 kHz."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -238,11 +243,11 @@ def write_wav(path: Path, sound: Float32Array) -> None:
 def _check_text(text: str, name: str) -> None:
     if not text.strip() or len(text) > MAX_CHARACTERS or "\0" in text:
         got = "a zero character" if "\0" in text else f"{len(text)} characters" if text.strip() else "an empty text"
-        raise DataError(name, expected=f"a text of 1 to {MAX_CHARACTERS} characters", got=got, remedy="leave it out")
+        raise DataError(name, expected=f"a text of 1 to {MAX_CHARACTERS} characters", got=got, remedy="remove it")
 
 
 def _read_wav(path: Path, name: str) -> Float32Array:
-    """The speech in a file, without silence around it.
+    """Read the speech in a file, without surrounding silence.
 
     Raises:
         DataError: there is none, or too much.
@@ -252,7 +257,7 @@ def _read_wav(path: Path, name: str) -> Float32Array:
     try:
         sound = np.nan_to_num(read_sound(path)).astype(np.float32)
     except FakespanError as error:
-        raise program_failed(name, f"a file that is no sound ({error.got})") from error
+        raise program_failed(name, f"a file that is not audio ({error.got})") from error
     spoken = trim(sound)
     if not len(spoken) or len(sound) > MAX_SPOKEN_S * SAMPLE_RATE:
         raise program_failed(name, "silence" if not len(spoken) else f"{len(sound) / SAMPLE_RATE:.0f} s of sound")
@@ -268,7 +273,7 @@ def _espeak(voice: str, tempo: float, pitch: float, text_file: Path, out: Path) 
 
 def _flite(voice: str, tempo: float, pitch: float, text_file: Path, out: Path) -> list[str]:
     settings = ["--setf", f"duration_stretch={1 / tempo:.3f}"]
-    if voice in _FLITE_HZ:  # the statistical voices know no other pitch
+    if voice in _FLITE_HZ:  # the statistical voices have a fixed pitch
         settings += ["--setf", f"int_f0_target_mean={_FLITE_HZ[voice] * pitch:.1f}"]
     return ["flite", "-voice", voice, *settings, "-f", str(text_file), "-o", str(out)]
 

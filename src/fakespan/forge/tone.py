@@ -1,6 +1,6 @@
-"""How a recording sounds, whatever is said in it: level, timbre, upper edge, room; and laying words into another one.
+"""Acoustic properties of a recording (level, timbre, bandwidth, room), and matching words to another recording.
 
-Mono float32 at 16 kHz. Levels are those of active speech (frames within 20 dB of the loud ones): pauses do not count.
+Mono float32 at 16 kHz. Levels are those of active speech (frames within 20 dB of the loud ones), without pauses.
 Spectra are powers of 512-sample frames, (257,) or (257, t).
 """
 
@@ -23,49 +23,49 @@ __all__ = ["Recording", "active_level_db", "limit_band", "match_timbre", "settle
 N_BINS = 257
 FRAME_HOP = 128  # of to_spectrum
 MAX_EQ_DB = 12.0
-EMPTY_DB = 62.0  # below the loudest third-octave: nothing but the codec's rest
-SILENT = 1e-7  # power of a frame: digital silence is no room
+EMPTY_DB = 62.0  # below the loudest third-octave: only codec residue
+SILENT = 1e-7  # power of a frame; digital silence is not room noise
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What `settle` must know of a recording."""
+    """Properties of a recording for `settle`."""
 
     timbre_db: Float64Array  # (257,) mean spectrum of active speech, smoothed over a third of an octave
     room: Float64Array  # (257,) mean power of its quiet frames
-    edge_hz: float  # nothing sounds above; 8000: all is there
+    edge_hz: float  # upper band limit; 8000: full band
 
     @classmethod
     def of(cls, sound: Float32Array) -> Recording:
-        """Listens to a whole clip (or at least a second of it)."""
+        """Measure a whole clip (or at least a second of it)."""
         power = _power(sound)
         timbre_db = _timbre_db(power)
-        heard = np.flatnonzero(timbre_db > timbre_db.max() - EMPTY_DB)
-        top = int(heard[-1]) if len(heard) else N_BINS - 1
+        audible = np.flatnonzero(timbre_db > timbre_db.max() - EMPTY_DB)
+        top = int(audible[-1]) if len(audible) else N_BINS - 1
         edge_hz = 8000.0 if top >= N_BINS - 12 else max(1500.0, top * SAMPLE_RATE / 512)
         return cls(timbre_db, _room(power, track_pitch(sound)), edge_hz)
 
 
 def active_level_db(sound: Float32Array) -> float:
-    """Loudness of active speech in dB of full scale, weighted like hearing (IEC 61672, curve A); -100 for silence.
+    """A-weighted loudness of active speech in dB of full scale (IEC 61672); -100 for silence.
 
-    Unweighted, a voice with a strong fundamental would count as loud: of two different voices the other would shout.
+    Without weighting a voice with a strong fundamental would count as loud, and another voice would be set too loud.
 
     >>> t = np.arange(16000) / 16000
     >>> round(active_level_db((0.1 * 2**0.5 * np.sin(2 * np.pi * 1000 * t)).astype(np.float32)))
     -20
     """
     n = max(320, len(sound)) + 512
-    heard = np.fft.irfft(np.fft.rfft(sound, n) * _a_weight(np.fft.rfftfreq(n, 1 / SAMPLE_RATE)), n)[
+    weighted = np.fft.irfft(np.fft.rfft(sound, n) * _a_weight(np.fft.rfftfreq(n, 1 / SAMPLE_RATE)), n)[
         : max(320, len(sound))
     ]
-    power = np.mean(np.lib.stride_tricks.sliding_window_view(heard, 320)[::160] ** 2, axis=1)
+    power = np.mean(np.lib.stride_tricks.sliding_window_view(weighted, 320)[::160] ** 2, axis=1)
     active = power[power >= 0.01 * np.quantile(power, 0.95)]
     return float(10 * np.log10(active.mean() + 1e-10))
 
 
 def _a_weight(hz: NDArray[np.floating[Any]]) -> Float64Array:
-    """The amplitude of curve A, 1 at 1 kHz."""
+    """The A-weighting amplitude, 1 at 1 kHz."""
     f2 = hz**2
     curve = 12194**2 * f2**2 / ((f2 + 20.6**2) * np.sqrt((f2 + 107.7**2) * (f2 + 737.9**2)) * (f2 + 12194**2))
     return np.asarray(curve * 1.2589)
@@ -74,14 +74,14 @@ def _a_weight(hz: NDArray[np.floating[Any]]) -> Float64Array:
 def settle(
     words: Float32Array, own: Recording | None, other: Recording, level_db: float, rng: np.random.Generator
 ) -> Float32Array:
-    """Words from one recording as they would sound in another: band, timbre, level, room.
+    """Match words from one recording to another: bandwidth, timbre, level, room.
 
     Args:
         words: (n,) the words.
-        own: of the recording that they come from; None: its timbre and noise are left alone.
-        other: of the recording that they go to.
-        level_db: of their active speech, wanted.
-        rng: draws the room's noise.
+        own: properties of their own recording; None: timbre and noise are not matched.
+        other: properties of the target recording.
+        level_db: target level of their active speech.
+        rng: random room noise.
 
     Returns:
         (n,) a new array.
@@ -97,7 +97,7 @@ def settle(
 
 
 def limit_band(words: Float32Array, edge_hz: float) -> Float32Array:
-    """Without what is above the edge."""
+    """Low-pass at the band limit."""
     if edge_hz >= 0.95 * SAMPLE_RATE / 2:
         return words
     hz = np.fft.rfftfreq(len(words), 1 / SAMPLE_RATE)
@@ -105,7 +105,7 @@ def limit_band(words: Float32Array, edge_hz: float) -> Float32Array:
 
 
 def match_timbre(words: Float32Array, own_db: Float64Array, wanted_db: Float64Array) -> Float32Array:
-    """A gentle equaliser, at most 12 dB, from one mean spectrum to another; the level is left to what comes next."""
+    """Equalise from one mean spectrum to another by at most 12 dB; the level is set in the next step."""
     n = len(words) + 512
     curve = np.interp(
         np.fft.rfftfreq(n, 1 / SAMPLE_RATE), np.linspace(0, SAMPLE_RATE / 2, N_BINS), _eq_db(own_db, wanted_db)
@@ -114,7 +114,7 @@ def match_timbre(words: Float32Array, own_db: Float64Array, wanted_db: Float64Ar
 
 
 def _eq_db(own_db: Float64Array, wanted_db: Float64Array) -> Float64Array:
-    """(257,) the equaliser, 0 dB on average over the speech band; below 80 Hz only hum differs."""
+    """(257,) gains of the equaliser, 0 dB on average over the speech band; below 80 Hz there is only hum."""
     gap = wanted_db - own_db
     gap[: int(80 / SAMPLE_RATE * 512) + 1] = gap[int(80 / SAMPLE_RATE * 512) + 1]
     speech = slice(int(150 / SAMPLE_RATE * 512), int(4000 / SAMPLE_RATE * 512))
@@ -122,19 +122,19 @@ def _eq_db(own_db: Float64Array, wanted_db: Float64Array) -> Float64Array:
 
 
 def _quieten(words: Float32Array, own: Recording, other: Recording, gain: float) -> Float32Array:
-    """Takes away what the words' own room is louder than the other (Wiener's filter, no deeper than the other room)."""
+    """Reduce the words' own room noise to the level of the other room (Wiener filter)."""
     floor = own.room * gain**2 * 10 ** (_eq_db(own.timbre_db, other.timbre_db) / 10)
     if not (floor > 1.5 * other.room + 1e-12).any():
         return words
     spectrum = to_spectrum(words)
     power = _blurred(spectrum)
     depth = np.clip((other.room + 1e-12) / (floor + 1e-12), 1e-4, 1.0)[:, None]
-    keep = np.sqrt(np.maximum(1 - 2 * floor[:, None] * (1 - depth) / power, depth))  # twice: else it twitters
+    keep = np.sqrt(np.maximum(1 - 2 * floor[:, None] * (1 - depth) / power, depth))  # squared: avoids musical noise
     return from_spectrum(spectrum * torch.from_numpy(keep.astype(np.float32)), len(words))
 
 
 def _fill_room(words: Float32Array, room: Float64Array, rng: np.random.Generator) -> Float32Array:
-    """Noise of the room wherever, in time and frequency, the words are quieter than the room."""
+    """Add room noise where, in time and frequency, the words are quieter than the room."""
     spectrum = to_spectrum(words)
     missing = np.sqrt(np.maximum(room[:, None] - _blurred(spectrum), 0) / (512 * 0.375))  # hann's mean square
     noise = to_spectrum(rng.standard_normal(len(words)).astype(np.float32))
@@ -147,11 +147,12 @@ def _power(sound: Float32Array) -> Float64Array:
 
 
 def _room(power: Float64Array, track: PitchTrack) -> Float64Array:
-    """(257,) the mean power of stationary noise, from the quiet frames and from each bin's own quiet moments.
+    """(257,) mean power of stationary noise, from the quiet frames and from the quiet frames of each bin.
 
-    The lesser of two estimates that agree on noise (whose power is exponentially distributed): 1.44 times the median of
-    the quietest tenth of the frames, and 4.5 times the lowest fifth of each bin. Speech raises the first in a clip
-    without pauses, a codec's holes lower the second. Where most quiet frames have a pitch, nobody pauses: no room.
+    The minimum of two estimates that agree on noise (whose power is exponentially distributed): 1.44 times the median
+    of the quietest tenth of the frames, and 4.5 times the lowest fifth of each bin. Speech raises the first in a clip
+    without pauses, spectral holes of a codec lower the second. If most quiet frames are voiced, there is no estimate:
+    zero.
     """
     loudness = power.sum(axis=0)
     alive = loudness > SILENT
@@ -166,7 +167,7 @@ def _room(power: Float64Array, track: PitchTrack) -> Float64Array:
 
 
 def _blurred(spectrum: torch.Tensor) -> Float64Array:
-    """Power averaged over three frames and five bins: what there is nearby."""
+    """Power averaged over three frames and five bins."""
     power = (spectrum.abs() ** 2)[None, None]
     mean = torch.nn.functional.avg_pool2d(power, (5, 3), 1, (2, 1), count_include_pad=False)[0, 0]
     return mean.numpy().astype(np.float64) + 1e-12

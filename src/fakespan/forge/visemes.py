@@ -1,7 +1,7 @@
-"""Which of a speaker's mouths go with new sound: frames chosen one by one from what was filmed, by what was heard.
+"""Selects frames of a speaker that match new audio, one by one, by the audio they were recorded with.
 
-A small unit selection: for every frame of the new sound the filmed frames with the most similar sound are candidates,
-and the path through them that jumps least is taken (Viterbi). So the lips follow a word that was never said on film.
+A small unit selection: for every frame of the new audio the recorded frames with the most similar audio are candidates,
+and the path through them with the fewest jumps is taken (Viterbi). So the lips follow words that were never filmed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fakespan.media.features import log_mel
 
 __all__ = ["choose_mouths"]
 
-CONTEXT = 2  # frames to each side that a sound is heard with
+CONTEXT = 2  # frames to each side that a sound is recorded with
 N_CANDIDATES = 24
 JUMP_COST = 0.35  # of leaving a run of filmed frames, in units of the mean distance of candidates
 PICTURE_COST = 1.2  # weight of the difference of the two mouths at a jump
@@ -27,18 +27,18 @@ PICTURE_COST = 1.2  # weight of the difference of the two mouths at a jump
 def choose_mouths(
     sound: Float32Array, filmed: Sequence[tuple[UInt8Array, Float32Array]], forbidden: tuple[int, int] | None = None
 ) -> UInt8Array:
-    """Faces (n, S, S, 3) for new sound of n frames (640 samples each), out of filmed clips of the same speaker.
+    """Select faces (n, S, S, 3) for n frames of new audio (640 samples each) from clips of the same speaker.
 
     Args:
-        sound: (640 n,) what shall be seen spoken, at 16 kHz.
+        sound: (640 n,) the audio to be spoken, at 16 kHz.
         filmed: faces (m, S, S, 3) and their sound (640 m,), at least one of them.
-        forbidden: frames [begin, end) of the first clip that may not be used.
+        forbidden: frames [begin, end) of the first clip that must not be used.
     """
-    heard = np.concatenate([_heard(own) for _, own in filmed])
-    wanted = _heard(sound)
+    recorded = np.concatenate([_audio_features(own) for _, own in filmed])
+    target = _audio_features(sound)
     faces = [face for clip, _ in filmed for face in clip]
     follows = np.concatenate([np.r_[np.ones(len(clip) - 1, bool), False] for clip, _ in filmed])
-    distance = np.linalg.norm(wanted[:, None] - heard[None], axis=2)
+    distance = np.linalg.norm(target[:, None] - recorded[None], axis=2)
     if forbidden is not None:
         distance[:, forbidden[0] : forbidden[1]] = np.inf
     candidates = np.argsort(distance, axis=1)[:, :N_CANDIDATES]
@@ -47,7 +47,7 @@ def choose_mouths(
 
 
 def _path(distance: Float32Array, candidates: NDArray[np.intp], mouths: Float32Array, follows: BoolArray) -> list[int]:
-    """The cheapest way through the candidates: distance of sounds, and of pictures where filmed runs are left."""
+    """The cheapest path through the candidates: distance of the audio, and of the pictures at jumps."""
     own = np.take_along_axis(distance, candidates, axis=1)
     scale = float(own[np.isfinite(own)].mean())
     spread = float(np.linalg.norm(mouths - mouths.mean(0), axis=1).mean()) + 1e-6
@@ -67,8 +67,8 @@ def _path(distance: Float32Array, candidates: NDArray[np.intp], mouths: Float32A
     return path[::-1]
 
 
-def _heard(sound: Float32Array) -> Float32Array:
-    """What each frame sounds like with its neighbours, (n, features): a few mel bands, level and voice removed."""
+def _audio_features(sound: Float32Array) -> Float32Array:
+    """Audio features of each frame with its neighbours, (n, features): a few mel bands, without level and timbre."""
     mel = log_mel(sound).numpy()
     n = mel.shape[1] // 4
     frames = mel[:, : 4 * n].reshape(16, 4, n, 4).mean(axis=(1, 3)).T  # 16 bands, 25 a second
@@ -79,7 +79,7 @@ def _heard(sound: Float32Array) -> Float32Array:
 
 
 def _mouth(face: UInt8Array) -> Float32Array:
-    """A tiny picture of the lower face, flattened."""
+    """A thumbnail of the lower face, flattened."""
     side = face.shape[0]
     lower: Any = face[int(0.45 * side) : int(0.8 * side), int(0.25 * side) : int(0.75 * side)]
     small = cv2.resize(cv2.cvtColor(lower, cv2.COLOR_RGB2GRAY), (16, 12), interpolation=cv2.INTER_AREA)

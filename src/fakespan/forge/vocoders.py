@@ -1,8 +1,9 @@
-"""What forgers' tools leave in speech: each fingerprint is a function (words, rng) -> the same words, as long.
+"""Artefacts of speech generators: each is a function (words, rng) -> the same words with the same length.
 
-Mono float32 at 16 kHz. Strengths are drawn from the rng. The four stand for kinds of tool: "mel" a mel spectrum with
-invented phases, "lpc" a parametric vocoder (all-pole envelope, pulses and noise), "phase" a phase vocoder, "images" a
-generator that makes the upper band out of the lower (the spectral images of cheap upsampling). "clean" leaves nothing.
+Mono float32 at 16 kHz, with random strength. The four represent classes of tools: "mel" a mel spectrogram with
+reconstructed phases, "lpc" a parametric vocoder (all-pole envelope, pulses and noise), "phase" a phase vocoder,
+"images" a generator that derives the upper band from the lower (spectral images of cheap upsampling). "clean" adds
+none.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def _mel(words: Float32Array, rng: np.random.Generator) -> Float32Array:
 
 
 def _phase(words: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """Slower and back, or faster and back: the bins lose step."""
+    """Slow down or speed up and back again, which decorrelates the phases of the bins."""
     rate = float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.08, 0.3)))
     margin = np.pad(words, 2 * HOP, mode="symmetric" if len(words) > 2 * HOP else "edge")
     back = stretch(stretch(margin, rate), 1 / rate)
@@ -41,7 +42,7 @@ def _phase(words: Float32Array, rng: np.random.Generator) -> Float32Array:
 
 
 def _images(words: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """Above an edge of 2.2 to 3.8 kHz the mirrored band below it, with the envelope of what was there."""
+    """Replace the band above 2.2 to 3.8 kHz by the mirrored lower band, with the original envelope."""
     spectrum = to_spectrum(words)
     edge = round(float(rng.uniform(2200, 3800)) / SAMPLE_RATE * N_FFT)
     share = float(rng.uniform(0.6, 1.0))
@@ -54,7 +55,7 @@ def _images(words: Float32Array, rng: np.random.Generator) -> Float32Array:
 
 
 def _lpc(words: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """An all-pole envelope of 14 to 22 coefficients every 8 ms, excited by pulses and noise instead of a throat."""
+    """All-pole envelope of 14 to 22 coefficients every 8 ms, excited by pulses and noise."""
     track = track_pitch(words)
     edge_hz = float(rng.uniform(2500, 5000))  # voiced speech is noise above it
     inverse, error = _all_pole(to_spectrum(words).abs() ** 2, int(rng.integers(14, 23)))
@@ -68,21 +69,21 @@ def _lpc(words: Float32Array, rng: np.random.Generator) -> Float32Array:
 
 
 def _all_pole(power: torch.Tensor, order: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of each frame's power spectrum (257, t): the inverse filter's response (257, t) and the error's power (t,)."""
+    """From power spectra (257, t): the response of the inverse filter (257, t) and the power of the error (t,)."""
     correlation = torch.fft.irfft(power.double(), dim=0)[: order + 1] / N_FFT
-    correlation[0] = correlation[0] * 1.0001 + 1e-9  # white noise 40 dB below keeps the poles off the circle
+    correlation[0] = correlation[0] * 1.0001 + 1e-9  # white noise 40 dB below keeps the poles inside the unit circle
     index = (torch.arange(order)[:, None] - torch.arange(order)[None]).abs()
     matrix = correlation[index].permute(2, 0, 1)  # (t, order, order)
-    wanted = correlation[1:].T[:, :, None]
-    weights = torch.linalg.solve(matrix, wanted)[:, :, 0]
-    error = (correlation[0] - (weights * wanted[:, :, 0]).sum(1)).clamp_min(1e-10)
+    target = correlation[1:].T[:, :, None]
+    weights = torch.linalg.solve(matrix, target)[:, :, 0]
+    error = (correlation[0] - (weights * target[:, :, 0]).sum(1)).clamp_min(1e-10)
     filters = torch.cat([torch.ones(len(weights), 1, dtype=torch.float64), -weights], dim=1)
     window_power = torch.hann_window(N_FFT, dtype=torch.float64).pow(2).sum() / N_FFT
     return torch.fft.rfft(filters, N_FFT, dim=1).T.to(torch.complex64), (error / window_power).float()
 
 
 def _pulses(track: PitchTrack, n: int) -> Float32Array:
-    """One pulse a period where there is a pitch, of power 1."""
+    """One pulse per period in voiced frames, with power 1."""
     frames = np.arange(n) / PITCH_HOP
     voiced = np.flatnonzero(track.f0_hz)
     if not len(voiced):

@@ -1,9 +1,9 @@
-"""What to swap: which words of a clip, for which others, and where the same speaker says those.
+"""Selection of words to replace in a clip, of their replacements, and of donors where the same speaker says them.
 
-As LAV-DF did (2204.06228, section 3) a word is best replaced by its opposite; where the speaker offers none, by a word
-of the same kind (a colour for a colour), else by anything else that the speaker says in about the same time, or, where
-a synthesiser says it, by a word of about as many letters. Short
-words are swapped together with their neighbours, so that spans get LAV-DF's lengths (0.16 to 1.6 s, mean 0.65 s).
+As in LAV-DF (2204.06228, section 3) a word is preferably replaced by its opposite; if the speaker does not offer one,
+by a word of the same kind (a colour for a colour), otherwise by anything that the speaker says in about the same time,
+or, for speech synthesis, by a word with about as many letters. Short words are replaced together with their neighbours,
+so that spans have LAV-DF's lengths (0.16 to 1.6 s, mean 0.65 s).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from fakespan.forge.lexicon import of_about_its_length, opposites, same_kind
 __all__ = ["Donor", "Rule", "Swap", "SwapConfig", "choose_swap"]
 
 Rule = Literal["opposite", "kind", "other", "same"]
-RULES: tuple[Rule, ...] = ("opposite", "kind", "other")  # the best first
-MAX_GAP_S = 0.25  # between words that are swapped together
+RULES: tuple[Rule, ...] = ("opposite", "kind", "other")  # in order of preference
+MAX_GAP_S = 0.25  # between words that are replaced together
 MAX_STRETCH = 1.5  # ratio of the lengths of new and old words
-N_RUNS = 12  # how many of the runs with about the wanted length are looked at
+N_RUNS = 12  # number of candidates with about the requested length
 
 
 @dataclass(frozen=True)
 class SwapConfig:
-    """Lengths of the swapped spans; the defaults are LAV-DF's."""
+    """Lengths of the replaced spans; the defaults are LAV-DF's."""
 
     min_span_s: float = 0.16
     max_span_s: float = 1.6
@@ -53,14 +53,14 @@ class Donor:
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Some words of a clip and what is to stand in their place."""
+    """Words of a clip and their replacement."""
 
     start_s: float
     end_s: float
     before: str
     after: str
     rule: Rule
-    donor: Donor | None  # None: nobody says them, they must be synthesised
+    donor: Donor | None  # None: the words must be synthesised
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +98,23 @@ def choose_swap(
     taken: Sequence[tuple[float, float]] = (),
     gap_s: float = 0.3,
 ) -> Swap | None:
-    """A swap for a clip; None when the clip, or its speaker, offers none.
+    """Choose a swap for a clip; None if the clip, or its speaker, offers none.
 
     Args:
-        words: of the clip, in order.
-        elsewhere: name of a clip -> words, for the clips that may lend words (the same speaker's).
-        config: how long spans are.
-        rng: draws the length, the words and the donor.
-        source: "donor": the new words must be spoken in `elsewhere`; "synthesis": any text will do; "same": the words
-            stay as they are (for a forgery that only re-renders them).
-        taken: spans in seconds that the swap must keep away from.
-        gap_s: how far.
+        words: the words of the clip, in order.
+        elsewhere: clip name -> words, for possible donors (the same speaker).
+        config: lengths of the spans.
+        rng: random choice of the length, the words and the donor.
+        source: "donor": the new words must be spoken in `elsewhere`; "synthesis": any text; "same": the words stay the
+            same (for a forgery that only re-renders them).
+        taken: spans in seconds that the swap must not touch.
+        gap_s: minimum distance to them.
     """
     runs = [r for r in _runs(words, config) if all(r.end_s + gap_s < a or r.start_s > b + gap_s for a, b in taken)]
     if not runs:
         return None
     wanted_s = float(np.clip(rng.normal(config.mean_span_s, config.std_span_s), config.min_span_s, config.max_span_s))
-    order = rng.permutation(len(runs))  # before sorting: runs of equal fit in any order
+    order = rng.permutation(len(runs))  # before sorting: random order of ties
     near = sorted((runs[k] for k in order), key=lambda r: abs(np.log(r.length_s / wanted_s)))[:N_RUNS]
     if source == "same":
         return Swap(near[0].start_s, near[0].end_s, " ".join(near[0].texts), " ".join(near[0].texts), "same", None)
@@ -128,7 +128,7 @@ def choose_swap(
 
 
 def _imagined(run: _Run, rule: Rule, rng: np.random.Generator) -> Swap | None:
-    """Another text for a run, whoever may say it."""
+    """Another text for a run, for synthesis."""
     places = [k for k, text in enumerate(run.texts) if _others(text, rule)]
     if not places:
         return None
@@ -140,7 +140,7 @@ def _imagined(run: _Run, rule: Rule, rng: np.random.Generator) -> Swap | None:
 def _spoken(
     run: _Run, rule: Rule, elsewhere: Mapping[str, Sequence[Word]], names: Sequence[str], rng: np.random.Generator
 ) -> Swap | None:
-    """Other clips' words for a run, of about its length."""
+    """Words of other clips for a run, of about its length."""
     if rule != "other" and not any(_others(text, rule) for text in run.texts):
         return None
     for k in rng.permutation(len(names)):
@@ -153,7 +153,7 @@ def _spoken(
 
 
 def _runs(words: Sequence[Word], config: SwapConfig) -> Iterator[_Run]:
-    """Every stretch of words without a pause whose length may be swapped."""
+    """Every sequence of words without a pause whose length is permitted."""
     for first in range(len(words)):
         for stop in range(first + 1, len(words) + 1):
             if stop - first > 1 and words[stop - 1].start_s - words[stop - 2].end_s > MAX_GAP_S:
@@ -166,13 +166,13 @@ def _runs(words: Sequence[Word], config: SwapConfig) -> Iterator[_Run]:
 
 
 def _like(words: Sequence[Word], run: _Run) -> Iterator[_Run]:
-    """Runs of other words with about the same length."""
+    """Runs of other words of about the same length."""
     limits = SwapConfig(run.length_s / MAX_STRETCH, run.length_s * MAX_STRETCH)
     return _runs(words, limits)
 
 
 def _is_swap(before: Sequence[str], after: Sequence[str], rule: Rule) -> bool:
-    """Whether the second text may stand for the first by this rule."""
+    """Whether the second text may replace the first by this rule."""
     if rule == "other":
         return not set(before) & set(after)
     if len(before) != len(after):

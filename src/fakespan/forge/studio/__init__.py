@@ -1,4 +1,4 @@
-"""Content-driven forgeries from any real clips: a folder of people talking -> a LAV-DF-shaped data set."""
+"""Makes data sets of content-driven forgeries in LAV-DF's layout from a folder of genuine clips of people talking."""
 
 from fakespan.forge.studio.config import ForgeConfig
 from fakespan.forge.studio.run import Result, forge_set

@@ -1,4 +1,4 @@
-"""What a forged set shall be like: kinds, methods, lengths, splits, quality."""
+"""Configuration of a forged data set: kinds, methods, lengths, splits, quality."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from fakespan.forge.words import SwapConfig
 
 __all__ = ["LIPS_METHODS", "VOICE_METHODS", "ForgeConfig"]
 
-# family: where the mouths come from; suffix: whether a generator's traces are left
+# family: source of the mouths; suffix: whether a generator's artefacts are added
 LIPS_METHODS = ("donor-clean", "donor-generated", "sound-clean", "sound-generated", "redraw-generated", "plugin")
 PLUGIN_VOICE = "plugin"
 
 
 @dataclass(frozen=True)
 class ForgeConfig:
-    """A set. Shares of kinds and of two spans are LAV-DF's (2204.06228, section 3)."""
+    """A forged data set (table [forge]). The shares of kinds and of two spans are LAV-DF's (2204.06228, section 3)."""
 
     kinds: tuple[float, float, float, float] = (36_431, 33_170, 33_543, 33_160)  # real, audio, visual, both
-    two_spans: float = 0.144  # share of the fakes that get a second span
-    voice: tuple[str, ...] = VOICE_METHODS  # ways to new sound, see forge.speech; "plugin" runs voice_plugin
-    lips: tuple[str, ...] = LIPS_METHODS[:-1]  # ways to a new picture; "plugin" runs lips_plugin
+    two_spans: float = 0.144  # share of the fakes with a second span
+    voice: tuple[str, ...] = VOICE_METHODS  # methods for the audio, see forge.speech; "plugin" runs voice_plugin
+    lips: tuple[str, ...] = LIPS_METHODS[:-1]  # methods for the video; "plugin" runs lips_plugin
     voice_plugin: str = ""  # a command with {text} {reference} {out}
     lips_plugin: str = ""  # a command with {frames} {wav} {out}
-    speakers: Literal["auto", "folder", "file"] = "auto"  # whose clips lend words to each other, see survey
-    even_folders: bool = False  # every folder gives as many clips as the others, however many files it holds
+    speakers: Literal["auto", "folder", "file"] = "auto"  # whose clips share donor words, see survey
+    even_folders: bool = False  # the same number of clips from every folder, however many files it has
     splits: tuple[float, float, float] = (0.6, 0.2, 0.2)  # train, dev, test, in source files
-    train: tuple[str, ...] = ()  # patterns below the source folder; when one is given, files that fit none are left out
+    train: tuple[str, ...] = ()  # patterns below the source folder; if any is given, files that match none are not used
     dev: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     min_clip_s: float = 1.6
-    max_clip_s: float = 12.0  # longer sources are cut into several clips at pauses
-    trim_s: float = 0.4  # at most so much is cut off at both ends of every clip, real or forged
-    crf: tuple[int, int] = (17, 24)  # H.264 quality is drawn from this range for every clip, real or forged
+    max_clip_s: float = 12.0  # longer sources are split at pauses
+    trim_s: float = 0.4  # largest random trim at both ends of every clip, real or forged
+    crf: tuple[int, int] = (17, 24)  # range of the random H.264 quality of every clip, real or forged
     swap: SwapConfig = field(default_factory=SwapConfig)
 
     def __post_init__(self) -> None:

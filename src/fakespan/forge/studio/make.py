@@ -1,8 +1,8 @@
-"""One scene -> its clips: words chosen, sound and picture forged, the truth written down.
+"""Makes the clips of one scene: selects words, forges audio and video, records the labels.
 
-The sound is forged first; where new words are longer or shorter than the old, the picture is resampled in time to
-follow, as in LAV-DF (2204.06228, section 3), whether the lips are forged too or not. Frames are 25 a second, sound is
-16 kHz: lengths change by whole frames, so that both stay in step.
+The audio is forged first; if the new words are longer or shorter than the old ones, the video is resampled in time to
+match, as in LAV-DF (2204.06228, section 3), whether the lips are forged too or not. 25 fps, 16 kHz: lengths change by
+whole frames, so that audio and video stay in sync.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TEMPO_SPREAD = 0.12  # of the length that a voice program is asked for, about th
 
 @dataclass(frozen=True)
 class Stage:
-    """What one scene has to work with: its own stretch, and what else its speaker was filmed saying."""
+    """The material of a scene: its own excerpt, and other recordings of its speaker."""
 
     faces: UInt8Array  # (n, 224, 224, 3)
     sound: Float32Array  # (640 n,)
@@ -50,17 +50,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Span:
-    """What was done where; seconds of the finished clip."""
+    """Record of one forged span; seconds of the finished clip."""
 
     start_s: float
     end_s: float
     before: str
     after: str
     rule: str  # opposite, kind, other, same
-    voice: str  # method, or "" where the sound is untouched
+    voice: str  # method, or "" if the audio is untouched
     lips: str
     look: str  # the region and its blending
-    donor: str  # clip that lent the words, or the synthesiser
+    donor: str  # donor clip of the words, or the synthesiser
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,18 @@ class Forged:
     sound: Float32Array
     spans: tuple[Span, ...] = field(default=())
     kind: Kind = "real"
-    fallbacks: tuple[str, ...] = ()  # what was to be done otherwise, and why it could not be; a line each
+    fallbacks: tuple[str, ...] = ()  # planned methods that failed and why, one line each
 
 
 def make_clip(stage: Stage, kind: Kind, config: ForgeConfig, tools: Tools, rng: np.random.Generator) -> Forged:
     """One version of a scene.
 
-    A method that fails is replaced by another of the config. Where none is left the clip becomes one of another kind,
-    sound or picture alone: a set that has one broken program is smaller by no clip, and its records say what was done.
+    A method that fails is replaced by another one of the config. If none is left, the clip gets another kind
+    (audio-only or visual-only), so that a failing program does not reduce the number of clips; the records state what
+    was done.
 
     Raises:
-        DataError: no words in it can be swapped by any of the config's methods.
+        DataError: none of the methods can replace any words of the scene.
     """
     if kind == "real":
         return Forged(stage.faces, stage.sound)
@@ -106,7 +107,7 @@ def _make_kind(forger: _Forger) -> Forged:
         jobs += [job] if job is not None else []
     if not jobs:
         raise _nothing_to_forge()
-    for job in sorted(jobs, key=lambda j: -j.swap.start_s):  # from the back: what comes before keeps its place
+    for job in sorted(jobs, key=lambda j: -j.swap.start_s):  # from back to front: positions before a span do not change
         clip = forger.forge(clip, job)
     return clip
 
@@ -114,7 +115,7 @@ def _make_kind(forger: _Forger) -> Forged:
 @dataclass(frozen=True)
 class _Job:
     swap: Swap
-    voice: str  # method of the sound; for a forged picture alone it says where the unheard words come from
+    voice: str  # audio method; for visual-only forgeries, the source of the unheard words
     lips: str
     donor: Donor | None = None
     source: str = ""
@@ -130,10 +131,10 @@ class _Forger:
     config: ForgeConfig
     tools: Tools
     rng: np.random.Generator
-    failed: dict[str, list[str]]  # method ("voice plugin") -> what it said; grows
+    failed: dict[str, list[str]]  # method ("voice plugin") -> error messages; mutable
 
     def find_job(self, taken: list[tuple[float, float]]) -> _Job | None:
-        """Methods and words for one span; None after some tries in vain."""
+        """Methods and words for one span; None after some unsuccessful attempts."""
         for _ in range(N_TRIES):
             job = self._try_job(taken)
             if job is not None and (job.donor is None or _fits(job)):
@@ -156,12 +157,12 @@ class _Forger:
             return None
         try:
             return self._with_donor(_Job(swap, voice, lips))
-        except FakespanError as error:  # a synthesiser that fails, a donor that cannot be read: other words may do
+        except FakespanError as error:  # a failing synthesiser or an unreadable donor: try other words
             self._note("voice", voice, error)
             return None
 
     def _working(self, what: str, methods: Sequence[str]) -> list[str]:
-        """The methods that did not fail again and again."""
+        """The methods that have not failed repeatedly."""
         return [m for m in methods if len(self.failed.get(f"{what} {m}", ())) < N_FAILURES]
 
     def _note(self, what: str, method: str, error: FakespanError) -> None:
@@ -181,7 +182,7 @@ class _Forger:
         return replace(job, donor=spoken, source=engine)
 
     def forge(self, clip: Forged, job: _Job) -> Forged:
-        """The clip with one more span forged; spans that are there already lie behind it."""
+        """The clip with one more forged span, before the existing ones."""
         if self.kind == "visual":
             first = round(job.swap.start_s * FPS)
             stop = min(max(round(job.swap.end_s * FPS), first + 2), len(clip.faces))
@@ -203,7 +204,7 @@ class _Forger:
     def _some_new_faces(
         self, own: UInt8Array, spoken: Float32Array, job: _Job, span: tuple[int, int]
     ) -> tuple[UInt8Array, str, _Job]:
-        """By the job's method or, when that fails, by another that suits its words; and the job as it was done.
+        """Forge by the job's method or, if that fails, by another suitable one; also returns the job as done.
 
         Raises:
             DataError: all of them failed.
@@ -222,7 +223,7 @@ class _Forger:
     def _new_faces(
         self, own: UInt8Array, spoken: Float32Array, job: _Job, span: tuple[int, int]
     ) -> tuple[UInt8Array, str]:
-        """The span's frames with other mouths, and what was done to them in words."""
+        """The frames of the span with other mouths, and a description."""
         family, _, traces = job.lips.partition("-")
         if family == "plugin":
             return self.tools.redraw(own, spoken), "plugin"
@@ -244,12 +245,12 @@ class _Forger:
 
 
 def _nothing_to_forge() -> DataError:
-    got = "no words that a method could swap"
+    got = "no words that a method could replace"
     return DataError("clip", expected="something to forge", got=got, remedy="allow more methods")
 
 
 def _can_follow(job: _Job, lips: str) -> bool:
-    """Whether lips of this method can say a job's words, in whose place they were not chosen."""
+    """Whether a lips method that was not chosen for a job can be used for its words."""
     return _go_together(_source(job.voice), lips) and (_family(lips) != "donor" or job.track is not None)
 
 
@@ -263,19 +264,19 @@ def _source(voice: str) -> Literal["donor", "synthesis", "same"]:
 
 
 def _go_together(source: str, lips: str) -> bool:
-    """Lips must say what is heard: a donor's own frames only with its words, redrawn ones only with the old words."""
+    """Lips must match the audio: donor frames only with the donor's words, redrawn frames only with the old words."""
     return {"donor": source == "donor", "redraw": source == "same"}.get(_family(lips), True)
 
 
 def _fits(job: _Job) -> bool:
-    """Whether the new words last about as long as the old."""
+    """Whether the new words last about as long as the old ones."""
     assert job.donor is not None
     ratio = (job.donor.end_s - job.donor.start_s) / (job.swap.end_s - job.swap.start_s)
     return 0.62 <= ratio <= 1.6
 
 
 def _new_sound(sound: Float32Array, job: _Job, rng: np.random.Generator) -> tuple[Float32Array, float, float, float]:
-    """The sound with the new words, their start and end, and the end of the old ones; longer by whole frames."""
+    """The audio with the new words, their start and end, and the old end; lengths differ by whole frames."""
     span_s = (job.swap.start_s, job.swap.end_s)
     if job.donor is None:
         start, end = cut_points(sound, *span_s)
@@ -292,12 +293,14 @@ def _new_sound(sound: Float32Array, job: _Job, rng: np.random.Generator) -> tupl
 
 
 def _imagined(sound: Float32Array, job: _Job) -> Float32Array:
-    """What the forged lips of an untouched sound say: the new words in the old words' time."""
+    """The audio that forged lips over untouched audio follow: the new words in the time of the old ones."""
     if job.donor is None:
         return sound
     start, end = (int(t * SAMPLE_RATE) for t in (job.swap.start_s, job.swap.end_s))
-    said = job.donor.sound[int(job.donor.start_s * SAMPLE_RATE) : int(job.donor.end_s * SAMPLE_RATE)]
-    fitted = np.interp(np.linspace(0, len(said) - 1, end - start), np.arange(len(said)), said)  # pitch is not seen
+    spoken = job.donor.sound[int(job.donor.start_s * SAMPLE_RATE) : int(job.donor.end_s * SAMPLE_RATE)]
+    fitted = np.interp(
+        np.linspace(0, len(spoken) - 1, end - start), np.arange(len(spoken)), spoken
+    )  # pitch is not seen
     out = sound.copy()
     out[start:end] = fitted
     return out

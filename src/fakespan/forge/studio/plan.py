@@ -1,7 +1,7 @@
-"""Which clips a set has, before any is made: a pure function of the survey, the config, the count and the seed.
+"""Plans the clips of a data set: a pure function of the survey, the config, the count and the seed.
 
-A scene is a stretch of a take. As in LAV-DF every scene gives one real clip and forged versions of it, all in one
-split; no source file stands in two splits. Of what is said only the pauses matter here: long takes are cut there.
+A scene is an excerpt of a take. As in LAV-DF every scene gives one real clip and forged versions of it, all in one
+split; no source file is in two splits. Of the words only the pauses matter here: long takes are split there.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["SPLITS", "Entry", "Kind", "Plan", "Scene", "plan"]
 Kind = Literal["real", "audio", "visual", "both"]
 KINDS: tuple[Kind, ...] = ("real", "audio", "visual", "both")
 SPLITS = ("train", "dev", "test")
-EDGE_S = 0.1  # kept before the first and after the last word of a scene
+EDGE_S = 0.1  # margin before the first and after the last word of a scene
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One clip to be made."""
+    """One clip to make."""
 
     file: str  # "train/000001.mp4"
     kind: Kind
@@ -37,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A stretch of a take, frames [first, stop) of its face track, and the clips that are made of it."""
+    """An excerpt of a take, frames [first, stop) of its face track, and the clips to make from it."""
 
     take: Take
     first: int
@@ -53,13 +53,13 @@ class Scene:
 
 @dataclass(frozen=True)
 class Plan:
-    """All scenes of a set, and which takes each split may use."""
+    """All scenes of a data set, and the takes of each split."""
 
     scenes: tuple[Scene, ...]
     takes: dict[str, tuple[Take, ...]]
 
     def lenders(self, scene: Scene) -> list[Take]:
-        """The other takes of a scene's speaker in its split: what was said there may be put into its mouth."""
+        """The other takes of a scene's speaker in the same split, the donors of words."""
         own = scene.take
         return [t for t in self.takes[scene.split] if t.speaker == own.speaker and t.file != own.file]
 
@@ -68,12 +68,12 @@ def plan(takes: Sequence[Take], config: ForgeConfig, count: int, seed: int) -> P
     """The scenes of a set of `count` clips.
 
     Raises:
-        DataError: no take can be used, or a split that shall have clips has no file.
+        DataError: no take is usable, or a split with clips has no files.
     """
     usable = [take for take in takes if not take.problem]
     if not usable:
         got = f"{len(takes)} files, none of them usable (first: {takes[0].problem})" if takes else "no file"
-        raise DataError("source", expected="clips of people talking", got=got, remedy="give other clips")
+        raise DataError("source", expected="clips of people talking", got=got, remedy="use other clips")
     rng = np.random.default_rng([seed, count])
     scenes: list[Scene] = []
     of_split: dict[str, tuple[Take, ...]] = {}
@@ -87,18 +87,18 @@ def plan(takes: Sequence[Take], config: ForgeConfig, count: int, seed: int) -> P
 def _splits(
     takes: Sequence[Take], config: ForgeConfig, count: int, rng: np.random.Generator
 ) -> dict[str, tuple[int, list[Take]]]:
-    """For each split the number of its clips and its takes."""
+    """Number of clips and takes of each split."""
     named = {split: getattr(config, split) for split in SPLITS}
     if any(named.values()):
         of = {s: [t for t in takes if any(PurePosixPath(t.file).match(p) for p in named[s])] for s in SPLITS}
-        held = {t.file for s in ("dev", "test") for t in of[s]}
-        of["train"] = [t for t in of["train"] if t.file not in held]
+        held_out = {t.file for s in ("dev", "test") for t in of[s]}
+        of["train"] = [t for t in of["train"] if t.file not in held_out]
     else:
         order, sizes = rng.permutation(len(takes)), _shared_out(len(takes), config.splits)
         ends = np.cumsum(sizes)
         of = {s: [takes[k] for k in sorted(order[e - n : e])] for s, n, e in zip(SPLITS, sizes, ends, strict=True)}
-    wanted = [share if of[s] or not any(named.values()) else 0 for s, share in zip(SPLITS, config.splits, strict=True)]
-    counts = _shared_out(count, wanted)
+    shares = [share if of[s] or not any(named.values()) else 0 for s, share in zip(SPLITS, config.splits, strict=True)]
+    counts = _shared_out(count, shares)
     for split, n in zip(SPLITS, counts, strict=True):
         if n and not of[split]:
             got = f"{len(takes)} usable files, none for it"
@@ -111,7 +111,7 @@ def _splits(
 def _scenes(  # noqa: PLR0917
     takes: Sequence[Take], split: str, n_clips: int, config: ForgeConfig, seed: int, rng: np.random.Generator
 ) -> list[Scene]:
-    """Scenes of one split, with their clips numbered in an order that does not tell the kind."""
+    """Scenes of one split, with their clips numbered in random order, independent of the kind."""
     counts = dict(zip(KINDS, _shared_out(n_clips, config.kinds), strict=True))
     n_scenes = counts["real"] or -(-n_clips // 3)
     kinds: list[list[Kind]] = [[] for _ in range(n_scenes)]
@@ -130,7 +130,7 @@ def _scenes(  # noqa: PLR0917
 def _stretches(
     takes: Sequence[Take], config: ForgeConfig, n_scenes: int, rng: np.random.Generator
 ) -> list[tuple[Take, int, int]]:
-    """Where the scenes are: none twice before all were taken, of all takes or, with `even_folders`, of each folder."""
+    """Choose scenes without replacement until all were used, over all takes or, with `even_folders`, per folder."""
     folders: dict[PurePosixPath, list[tuple[Take, int, int]]] = {}
     for take in takes:
         folder = PurePosixPath(take.file).parent if config.even_folders else PurePosixPath()
@@ -144,12 +144,12 @@ def _stretches(
 
 
 def _rounds(n: int, count: int, rng: np.random.Generator) -> list[int]:
-    """`count` of the numbers 0..n-1 in random order, none taken again before all were taken."""
+    """`count` of the numbers 0..n-1 in random order, without replacement until all were used."""
     return np.concatenate([rng.permutation(n) for _ in range(-(-count // n))] or [np.zeros(0, int)])[:count].tolist()  # type: ignore[no-any-return]
 
 
 def _pieces(take: Take, config: ForgeConfig) -> list[tuple[int, int]]:
-    """The take cut at its longest pauses until no piece is too long; pieces that are too short are left out."""
+    """Split a take at its longest pauses until no piece is too long; pieces that are too short are dropped."""
     todo, done = [(0, take.n_frames)], []
     longest, least = round(config.max_clip_s * FPS), round(config.min_clip_s * FPS)
     while todo:
@@ -173,7 +173,7 @@ def _spoken(take: Take, first: int, stop: int) -> bool:
 
 
 def _trimmed(take: Take, first: int, stop: int, config: ForgeConfig, rng: np.random.Generator) -> tuple[int, int]:
-    """A little less at both ends, but no word: lengths must not tell which clips were forged."""
+    """Trim both ends slightly, without cutting words: lengths must not reveal which clips are forged."""
     inside = [w for w in take.words if w.start_s * FPS >= first and w.end_s * FPS <= stop]
     room = round(config.trim_s * FPS)
     low, high = rng.integers(0, room + 1, 2).tolist()
@@ -186,9 +186,9 @@ def _trimmed(take: Take, first: int, stop: int, config: ForgeConfig, rng: np.ran
 
 
 def _shared_out(count: int, shares: Sequence[float]) -> list[int]:
-    """`count` in whole numbers by these shares; the largest remainders are rounded up."""
-    wanted = np.array(shares, float) / np.sum(shares) * count
-    parts = np.floor(wanted).astype(int)
-    for k in np.argsort(parts - wanted, kind="stable")[: count - int(parts.sum())]:
+    """Divide `count` into integers by these shares, by the largest-remainder method."""
+    exact = np.array(shares, float) / np.sum(shares) * count
+    parts = np.floor(exact).astype(int)
+    for k in np.argsort(parts - exact, kind="stable")[: count - int(parts.sum())]:
         parts[k] += 1
     return [int(part) for part in parts]

@@ -1,10 +1,10 @@
-"""The studio's work: survey, plan, make every clip, write the metadata. Stopped at any moment, it goes on from there.
+"""The workflow of the studio: survey, plan, make all clips, write the metadata. An interrupted run can be resumed.
 
-OUT/train|dev|test/000000.mp4   224x224 face crops, 25 fps, 16 kHz mono, as LAV-DF has them
-OUT/metadata.json               LAV-DF's fields, and what was done: words before and after, methods, donors
-OUT/metadata.min.json           LAV-DF's fields, and the methods, by which results are broken down
-OUT/forge.json                  source, seed, config, counts: what was used, passed over and why
-OUT/.studio/                    the survey and a record of each finished clip; may be removed when the set is done
+OUT/train|dev|test/000000.mp4   224x224 face crops, 25 fps, 16 kHz mono, as in LAV-DF
+OUT/metadata.json               LAV-DF's fields, and the details: words before and after, methods, donors
+OUT/metadata.min.json           LAV-DF's fields, and the methods, to break down results
+OUT/forge.json                  source, seed, config, counts, skipped files with reasons
+OUT/.studio/                    the survey and a record of each finished clip; may be removed when the set is complete
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ BITRATES = (64_000, 96_000, 128_000)
 
 @dataclass(frozen=True)
 class Result:
-    """What came out."""
+    """The result of a run."""
 
-    n_clips: dict[str, int]  # of each kind
+    n_clips: dict[str, int]  # per kind
     n_files: int  # source files used
-    passed_over: dict[str, str]  # source file -> why
-    failed: dict[str, str]  # clip -> why it could not be made
-    fell_back: dict[str, list[str]]  # clip -> what could not be done as planned, and why; it was done in another way
+    passed_over: dict[str, str]  # skipped source file -> reason
+    failed: dict[str, str]  # clip that could not be made -> reason
+    fell_back: dict[str, list[str]]  # clip -> planned methods that were replaced, with reasons
 
 
 def forge_set(
@@ -73,12 +73,12 @@ def forge_set(
     n_workers: int,
     progress: Progress | None = None,
 ) -> Result:
-    """Make a LAV-DF-shaped set of `count` clips from the real clips below a folder.
+    """Make a data set of `count` clips in LAV-DF's layout from the genuine clips below a folder.
 
-    Equal source, config, count and seed give equal sets; a set that was begun goes on where it stopped.
+    Equal source, config, count and seed give equal data sets; an incomplete one is resumed.
 
     Raises:
-        DataError: no usable source; or `out` holds another set.
+        DataError: no usable source, or `out` holds another data set.
         MissingExtraError: the extra `forge` is not installed.
     """
     work = out / ".studio"
@@ -104,16 +104,16 @@ def forge_set(
 
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:
-    """The folder is this set's, new or begun.
+    """Check that the folder is new or holds this data set.
 
     Raises:
-        DataError: it holds something else.
+        DataError: it has other content.
     """
     note = out / "forge.json"
     if note.is_file():
         known = json.loads(note.read_text(encoding="utf-8"))
         for name, _, _ in differences({key: known.get(key) for key in settings}, settings):
-            got = f"one of another {name}"
+            got = f"a set with another {name}"
             raise DataError(out, expected="a new folder or this set", got=got, remedy="choose another folder")
         return
     if out.is_dir() and any(out.iterdir()):
@@ -125,7 +125,7 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
 def _make_all(  # noqa: PLR0917
     planned: Plan, source: Path, out: Path, config: ForgeConfig, n_workers: int, progress: Progress | None
 ) -> dict[str, str]:
-    """Makes what is not made yet; the clips that could not be, and why."""
+    """Make all missing clips; returns those that failed, with reasons."""
     scenes = planned.scenes
     left = [s for s in scenes if any(_record(out, entry) is None for entry in s.entries)]
     total, failed = sum(len(s.entries) for s in scenes), {}
@@ -141,7 +141,7 @@ def _make_all(  # noqa: PLR0917
 
 
 def _make_scene(scene: Scene, lenders: Sequence[Take], source: Path, out: Path, config: ForgeConfig) -> dict[str, str]:
-    """Makes the clips of one scene; those that failed, and why."""
+    """Make the clips of one scene; returns those that failed, with reasons."""
     shelf = _Shelf(source)
     tools, failed = _tools(config), {}
     for entry in scene.entries:
@@ -158,12 +158,12 @@ def _make_scene(scene: Scene, lenders: Sequence[Take], source: Path, out: Path, 
 
 @functools.lru_cache(maxsize=1)
 def _tools(config: ForgeConfig) -> Tools:
-    """A worker's tools: a voice program that stays alive is started once, and ends with the worker."""
+    """The tools of a worker process: a persistent voice program is started once and ends with the worker."""
     return Tools(config)
 
 
 class _Shelf:
-    """Tracks that were read, the latest few."""
+    """A small cache of decoded tracks."""
 
     def __init__(self, source: Path, n_kept: int = 12) -> None:
         self.source, self.n_kept = source, n_kept
@@ -173,7 +173,9 @@ class _Shelf:
         if file not in self.tracks:
             track = read_track(self.source / file)
             if track is None:
-                raise MediaError(file, expected="a face with sound", got="none any more", remedy="leave it unchanged")
+                raise MediaError(
+                    file, expected="a face with audio", got="none any more", remedy="do not change the source files"
+                )
             while len(self.tracks) >= self.n_kept:
                 del self.tracks[next(iter(self.tracks))]
             self.tracks[file] = track
@@ -184,7 +186,7 @@ def _stage(scene: Scene, lenders: Sequence[Take], shelf: _Shelf) -> Stage:
     track, begin_s = shelf(scene.take.file), scene.first / FPS
     inside = [w for w in scene.take.words if w.start_s >= begin_s and w.end_s * FPS <= scene.stop]
     words = tuple(Word(w.text, w.start_s - begin_s, w.end_s - begin_s) for w in inside)
-    # the rest of a long take lends words too
+    # the rest of a long take can be a donor too
     rest = [w for w in scene.take.words if w.end_s <= begin_s or w.start_s * FPS >= scene.stop]
     elsewhere: dict[str, Sequence[Word]] = {take.file: take.words for take in lenders}
     if rest:
@@ -199,8 +201,8 @@ def _stage(scene: Scene, lenders: Sequence[Take], shelf: _Shelf) -> Stage:
 
 
 def _write_clip(made: Forged, scene: Scene, entry: Entry, out: Path, config: ForgeConfig) -> None:
-    """The clip, then its record: a clip without one is made again."""
-    rng = np.random.default_rng([*entry.seed, 1])  # apart from what was forged, so that quality tells nothing
+    """Write the clip, then its record: a clip without a record is made again."""
+    rng = np.random.default_rng([*entry.seed, 1])  # independent of the forgery, so that quality reveals nothing
     crf, bitrate = int(rng.integers(config.crf[0], config.crf[1] + 1)), int(rng.choice(BITRATES))
     path, faces, sound = out / entry.file, made.faces, made.sound
     write_video(path, faces, FPS, sound, SAMPLE_RATE, crf=crf, audio_bitrate=bitrate, repeatable=True)
@@ -232,7 +234,7 @@ def _record_path(out: Path, entry: Entry) -> Path:
 
 
 def _record(out: Path, entry: Entry) -> dict[str, Any] | None:
-    """What was noted of a finished clip; None when it is not finished."""
+    """The record of a finished clip; None if it is not finished."""
     path = _record_path(out, entry)
     if not path.is_file() or not (out / entry.file).is_file():
         return None

@@ -1,8 +1,9 @@
-"""What the source folder offers: for every file who speaks, which words when, and how long a face is seen.
+"""Survey of the source folder: for every file the speaker, the words with times, and the length of the face track.
 
-The survey is kept beside the set, a line of JSON for each file, so that a run that was stopped does not look again.
-Whose clips lend words to each other is the config's `speakers`: "folder": all files of a folder are one person's;
-"file": each file is somebody else; "auto": a folder where files have corpus labels (.align, .TextGrid), else a file.
+The survey is stored with the data set, one JSON line per file, so that a resumed run does not repeat it. The config's
+`speakers` defines which clips can be donors for each other: "folder": all files of a folder are one speaker; "file":
+each file is a different speaker; "auto": a folder if its files have corpus labels (.align, .TextGrid), otherwise a
+file.
 """
 
 from __future__ import annotations
@@ -36,25 +37,25 @@ CORPUS_LABELS = (".align", ".TextGrid")
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One source file; times are seconds from the begin of its longest face track."""
+    """One source file; times are in seconds from the begin of its longest face track."""
 
     file: str  # below the source folder, with forward slashes
-    size: int  # bytes, to see that it is still the same file
+    size: int  # bytes, to detect changes
     speaker: str
     n_frames: int = 0
     words: tuple[Word, ...] = ()
-    problem: str = ""  # why it cannot be used
+    problem: str = ""  # why it is not usable
 
 
 def find_media(source: Path) -> list[Path]:
     """The media files below a folder, sorted.
 
     Raises:
-        DataError: it is no folder, or holds none.
+        DataError: it is not a folder, or has no media files.
     """
     found = sorted(p for p in source.rglob("*") if p.suffix.lower() in MEDIA and p.is_file()) if source.is_dir() else []
     if not found:
-        remedy = "give a folder of real clips of people talking"
+        remedy = "give a folder of genuine clips of people talking"
         raise DataError(source, expected="a folder with media files", got="none in it", remedy=remedy)
     return found
 
@@ -62,17 +63,17 @@ def find_media(source: Path) -> list[Path]:
 def survey(
     source: Path, notes: Path, config: ForgeConfig, n_workers: int, progress: Progress | None = None
 ) -> list[Take]:
-    """The takes of all files of a folder, in the order of their names; those that cannot be used have a `problem`.
+    """The takes of all files of a folder, sorted by name; unusable ones have a `problem`.
 
     Args:
-        source: folder of real clips; only read.
-        notes: the survey's file; what it says of a file of the same name and size is believed.
+        source: folder of genuine clips; only read.
+        notes: the survey file; its entries for files of the same name and size are reused.
         config: see `ForgeConfig.speakers`.
         n_workers: processes.
-        progress: called with files done, and all.
+        progress: called with the number of files done and their total.
 
     Raises:
-        DataError: the folder holds no media files.
+        DataError: the folder has no media files.
         MissingExtraError: the extra `forge` is not installed.
     """
     files = [path for path in find_media(source) if _is_wanted(path.relative_to(source), config)]
@@ -84,7 +85,7 @@ def survey(
             takes[path] = dataclasses.replace(take, speaker=_speaker(path, source, config))
     left = [path for path in files if path not in takes]
     if left:
-        Listener()  # a missing extra is told before any work
+        Listener()  # report a missing extra before any work
     with notes.open("a", encoding="utf-8") as file, workers(n_workers) as pool:
         jobs = {pool.submit(look_at, path, source, config): path for path in left}
         for job in as_completed(jobs):
@@ -97,18 +98,18 @@ def survey(
 
 
 def _is_wanted(file: PurePath, config: ForgeConfig) -> bool:
-    """What no pattern names is not looked at."""
+    """Drop files that match no pattern."""
     patterns = (*config.train, *config.dev, *config.test)
     return not patterns or any(PurePosixPath(file.as_posix()).match(pattern) for pattern in patterns)
 
 
 def look_at(path: Path, source: Path, config: ForgeConfig) -> Take:
-    """One file's take."""
+    """The take of one file."""
     take = Take(path.relative_to(source).as_posix(), path.stat().st_size, _speaker(path, source, config))
     try:
         track = read_track(path)
         if track is None:
-            return dataclasses.replace(take, problem="no face with sound")
+            return dataclasses.replace(take, problem="no face with audio")
         first_s, length_s = track.first_frame / FPS, len(track.faces) / FPS
         if length_s < config.min_clip_s:
             return dataclasses.replace(take, problem=f"a face for {length_s:.1f} s only")
@@ -124,7 +125,7 @@ def look_at(path: Path, source: Path, config: ForgeConfig) -> Take:
 
 
 def _words(path: Path) -> list[Word]:
-    """By labels beside the file; else by ear."""
+    """Words from labels beside the file, otherwise by speech recognition."""
     labels = read_labels(path)
     if labels is not None and labels.words:
         return list(labels.words)
@@ -142,7 +143,7 @@ def _speaker(path: Path, source: Path, config: ForgeConfig) -> str:
 
 
 def _read(notes: Path) -> Iterator[Take]:
-    """What was noted; a torn last line is passed over."""
+    """Read the survey file; an incomplete last line is ignored."""
     if not notes.is_file():
         return
     for line in notes.read_text(encoding="utf-8").splitlines():
@@ -154,7 +155,7 @@ def _read(notes: Path) -> Iterator[Take]:
 
 
 def workers(n: int) -> ProcessPoolExecutor:
-    """Fresh processes, each on one core; forked ones would hang on locks that the threads of torch and OpenCV hold."""
+    """Spawned processes, one core each; forking could deadlock on locks held by threads of torch and OpenCV."""
     return ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
 
 

@@ -1,4 +1,4 @@
-"""What a worker of the studio has at hand: the face detector, the speech engines, the user's own programs."""
+"""Tools of a worker process: the face detector, the speech engines, external programs."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ LIPS_TIMEOUT_S = 600.0
 
 @dataclass
 class Tools:
-    """Made once in each worker process."""
+    """Created once per worker process."""
 
     config: ForgeConfig
     detector: FaceDetector = field(default_factory=FaceDetector)
     engines: tuple[Engine, ...] = field(default_factory=engines)
-    plugin: PluginEngine | None = field(init=False)  # may stay alive from clip to clip
+    plugin: PluginEngine | None = field(init=False)  # may be persistent
 
     def __post_init__(self) -> None:
         self.plugin = PluginEngine(self.config.voice_plugin) if "plugin" in self.config.voice else None
 
     def voice_methods(self, config: ForgeConfig) -> list[str]:
-        """The config's methods that this machine has the programs for.
+        """The methods of the config whose programs are installed.
 
         Raises:
             DataError: none of them.
@@ -51,13 +51,13 @@ class Tools:
     def speak(
         self, text: str, reference: Float32Array, rng: np.random.Generator, *, plugin_length_s: float | None = None
     ) -> tuple[str, Donor]:
-        """The text spoken by an engine whose voice is near; who spoke, and the words.
+        """Synthesise a text with the most similar voice; returns the name of the voice and the words.
 
         Args:
-            text: what to say.
-            reference: the speaker's own sound.
-            rng: draws the voice and its manner.
-            plugin_length_s: by the user's program instead, in about this time.
+            text: the text to say.
+            reference: speech of the speaker.
+            rng: random choice of the voice and its parameters.
+            plugin_length_s: use the external program instead, with about this length.
 
         Raises:
             DataError: the program failed.
@@ -72,19 +72,19 @@ class Tools:
         return f"{engine.name} {voice}", Donor(spoken, 0.0, len(spoken) / SAMPLE_RATE, engine.sample(voice))
 
     def redraw(self, faces: UInt8Array, spoken: Float32Array) -> UInt8Array:
-        """The frames as the user's lip-sync program gives them back."""
+        """The frames returned by the external lip-sync program."""
         return redraw_with(self.config.lips_plugin, faces, spoken)
 
 
 def redraw_with(command: str, faces: UInt8Array, spoken: Float32Array) -> UInt8Array:
-    """Runs a lip-sync program: frames and sound in, as many frames out.
+    """Runs a lip-sync program: frames and audio in, the same number of frames out.
 
-    The command has the places {frames} (a folder of 000000.png ...), {wav} (16 kHz, what shall be seen spoken) and
-    {out} (an empty folder for the new frames, the same names and size).
+    The command has the placeholders {frames} (a folder of 000000.png ...), {wav} (16 kHz, the audio to be spoken) and
+    {out} (an empty folder for the new frames, with the same names and size).
 
     Raises:
-        UsageError: a place is missing.
-        DataError: the program failed, or gave other frames than it was to.
+        UsageError: a placeholder is missing.
+        DataError: the program failed, or its output has other frames.
     """
     words = split_template(command, [("frames",), ("wav",), ("out",)])
     name = f"lips program {words[0]}"
