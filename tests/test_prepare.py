@@ -157,7 +157,7 @@ def test_killed_in_the_midst_it_loses_the_clip_in_hand_and_goes_on(lavdf, tmp_pa
         process.wait()
     n_there = n_lines(folder)
     assert n_there < N
-    with pytest.raises(DataError, match="finished store"):
+    with pytest.raises(DataError, match="complete store"):
         open_set(f"store:{folder}")
     made = prepare(f"lavdf:{lavdf}", folder)
     assert (made.n_clips, made.n_new) == (N, N - n_there)
@@ -236,7 +236,7 @@ def test_a_lost_shard_is_named(whole, tmp_path):
 )
 def test_other_parameters_are_refused(lavdf, whole, options, word):
     before = contents(whole)
-    with pytest.raises(DataError, match=f"{word}.*was begun.*give another --out"):
+    with pytest.raises(DataError, match=f"{word}.*existing store.*use another --out"):
         prepare(f"lavdf:{lavdf}", whole, StoreOptions(**options))
     assert contents(whole) == before
 
@@ -247,7 +247,7 @@ def test_metadata_that_changed_are_refused(lavdf, whole, tmp_path):
     entries = json.loads((other / "metadata.min.json").read_text())
     entries[1]["fake_periods"][0][1] += 0.01
     write_json(other / "metadata.min.json", entries)
-    with pytest.raises(DataError, match="metadata that have changed"):
+    with pytest.raises(DataError, match="changed metadata"):
         prepare(f"lavdf:{other}", whole)
 
 
@@ -294,7 +294,7 @@ def test_a_full_disk_leaves_nothing_half_written(lavdf, tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_made(lavdf, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="a folder with room to write to"):
+    with pytest.raises(DataError, match="a writable folder with free space"):
         prepare(f"lavdf:{lavdf}", tmp_path / "file" / "store")
 
 

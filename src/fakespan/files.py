@@ -1,4 +1,4 @@
-"""Files that others may read meanwhile: replaced whole or not at all, written by one process at a time."""
+"""Atomic replacement and locking of files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ __all__ = ["differences", "replacing", "try_lock", "write_text"]
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new path beside `path` to write to. When the block ends, that file takes the place of `path` in one step.
+    """Yield a temporary path; at the end of the block that file atomically replaces `path`.
 
-    When the block fails, the new file is removed and `path` stays as it was. Errors of the system (OSError) are passed
-    on.
+    If the block fails, the temporary file is removed and `path` is unchanged. OSError is propagated.
     """
     part = path.with_name(f".fakespan-{secrets.token_hex(6)}.part")
     try:
@@ -31,12 +30,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, sources: Iterable[str] = ()) -> None:
-    """Write UTF-8 text, replacing a file that exists; on failure nothing is left.
+    """Write UTF-8 text atomically; an existing file is replaced.
 
     Args:
         path: the file to write.
-        text: what to write; line ends stay as they are.
-        sources: names of scanned files, which a report must not replace.
+        text: the content; line ends are kept.
+        sources: names of scanned files, which must not be replaced.
 
     Raises:
         UsageError: the path is a scanned file or a folder, or cannot be written.
@@ -47,7 +46,7 @@ def write_text(path: Path, text: str, sources: Iterable[str] = ()) -> None:
             path,
             expected="a new file for the report",
             got="the scanned file itself",
-            remedy="choose another name, nothing was written",
+            remedy="choose another name; nothing was written",
         )
     try:
         with replacing(path) as part:
@@ -62,9 +61,9 @@ def write_text(path: Path, text: str, sources: Iterable[str] = ()) -> None:
 
 
 def try_lock(file: IO[bytes]) -> bool:
-    """Keep other processes from locking an open file until it is closed; False when one of them holds it already.
+    """Lock an open file until it is closed; False if another process holds the lock.
 
-    On a system without such locks (Windows) nothing is kept from anybody, and the answer is True.
+    Always True on systems without such locks (Windows).
     """
     try:
         import fcntl  # noqa: PLC0415 - not on Windows
@@ -78,10 +77,10 @@ def try_lock(file: IO[bytes]) -> bool:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Settings that are not the same: name, value before, value now; None where one is missing.
+    """Differing settings: name, value before, value now; None for a missing value.
 
-    Values are compared as they come back from JSON; those of nested tables by their dotted names. The order is that of
-    `now`, then what only `before` has.
+    Values are compared after a JSON round trip, nested tables by dotted names. The order is that of `now`, then keys
+    that are only in `before`.
 
     >>> differences({"model": {"name": "a", "rows": [1]}}, {"model": {"name": "b", "rows": (1,)}})
     [('model.name', 'a', 'b')]
@@ -100,5 +99,5 @@ def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
 def _is_same_file(path: Path, source: str) -> bool:
     try:
         return path.samefile(source)
-    except (OSError, ValueError):  # one of them is missing, or no path at all
+    except (OSError, ValueError):  # a missing file or an invalid path
         return False

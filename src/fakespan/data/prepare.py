@@ -1,9 +1,8 @@
-"""A data set -> a prepared store: every clip is decoded once, by several processes that write a shard each at a time.
+"""Prepares a store from a data set: every clip is decoded once, by several processes that each write their own shards.
 
-Contract: which clip goes into which shard depends on the data set alone, so that it does not matter how many processes
-worked, and how often they were stopped: calling it again goes on where it stopped, and the store is the same. A store
-is only continued from the same clips with the same parameters. Clips that cannot be read are named in `problems.json`,
-do not stop the others, and are tried again the next time.
+Contract: the shard of a clip depends on the data set alone. The store is therefore identical whatever the number of
+processes and interruptions; a repeated call resumes. A store is only resumed with the same clips and parameters.
+Unreadable clips are listed in `problems.json`, do not stop the others, and are tried again by the next call.
 """
 
 from __future__ import annotations
@@ -35,18 +34,18 @@ from fakespan.types import Progress, Sample
 __all__ = ["Prepared", "prepare"]
 
 MAX_PER_SHARD = 256  # clips; about 300 MB
-N_SHARDS = 16  # at least, of a set that has so many clips, so that there is work for several processes
+N_SHARDS = 16  # minimum number for a set of that size, to use several processes
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What came of it."""
+    """Summary of a call."""
 
     folder: Path
     n_clips: int  # in the store
-    n_new: int  # of them by this call
-    n_frames: int  # in the new ones
-    problems: tuple[dict[str, str], ...]  # name and message of each clip that could not be read
+    n_new: int  # added by this call
+    n_frames: int  # in the new clips
+    problems: tuple[dict[str, str], ...]  # name and message of each unreadable clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +63,10 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """What a process has to say."""
+    """A message of a worker process."""
 
     kind: Literal["kept", "new", "problem"]
-    n: int = 0  # clips that were there, or frames of a new one
+    n: int = 0  # existing clips, or frames of a new one
     name: str = ""
     message: str = ""
 
@@ -81,25 +80,25 @@ def prepare(
     redo: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Prepared:
-    """Makes a store, goes on with it, or makes some of its shards anew.
+    """Create or resume a store, or rewrite some of its shards.
 
     Args:
         source: KIND:ROOT of a data set.
-        folder: of the store; made if missing.
-        options: which clips, and how; all of them unless given.
-        workers: processes; with 1 it is done in this one.
-        redo: names of shards to make anew, as errors and `check_store` name them; "damaged" finds them itself.
-        progress: called after every clip with the clips done, all clips, and the speed in words.
+        folder: the store; created if missing.
+        options: selection and parameters; default: all clips.
+        workers: number of processes; 1: this process.
+        redo: names of shards to rewrite, as in errors and `check_store`; "damaged": all damaged ones.
+        progress: called after every clip with the number of clips done, their total, and the speed as text.
 
     Raises:
-        UsageError: a wrong option, or a folder that cannot be written to.
-        DataError: the set cannot be used, the store was made from other clips or with other parameters, the disk is
-            full, or a process was killed.
+        UsageError: an invalid option, or the folder is not writable.
+        DataError: the data set is not usable, the store has other clips or parameters, the disk is full, or a process
+            was killed.
         MissingExtraError: pyarrow is not installed.
     """
     need_codecs()
     if workers < 1:
-        raise UsageError("--workers", expected="at least 1", got=str(workers), remedy="leave it out")
+        raise UsageError("--workers", expected="at least 1", got=str(workers), remedy="omit it")
     options, manifest = options or StoreOptions(), load_manifest(source)
     samples = manifest.choose(options.split, options.subset, options.limit)
     if not samples:
@@ -133,7 +132,7 @@ def _header(kind: str, samples: Sequence[Sample], options: StoreOptions) -> Head
 
 
 def _followed(events: Iterator[_Event], folder: Path, n_clips: int, progress: Progress | None) -> Prepared:
-    """Counts what happens, and keeps the list of problems."""
+    """Counts events and keeps the list of problems."""
     n_kept = n_new = n_frames = 0
     start_s = time.monotonic()
     problems: list[dict[str, str]] = []
@@ -156,7 +155,7 @@ def _speed(n_new: int, seconds: float, n_bad: int) -> str:
 
 
 def _digest(samples: Sequence[Sample]) -> str:
-    """Of the names and truth of all clips."""
+    """Digest of the names and labels of all clips."""
     digest = hashlib.blake2b(digest_size=16)
     for sample in samples:
         digest.update(json.dumps(sample_record(sample), sort_keys=True).encode())
@@ -164,40 +163,40 @@ def _digest(samples: Sequence[Sample]) -> str:
 
 
 def _begin(folder: Path, header: Header) -> None:
-    """Writes the header of a new store; raises DataError where there is a store of other clips or parameters."""
+    """Write the header of a new store; raises DataError if there is a store with other clips or parameters."""
     if (folder / "store.json").is_file():
         given, found = asdict(header), asdict(read_header(folder))
         for key, before, now in differences(found, given):
             if key != "clips_per_shard":
-                words = {"digest": "the data set's metadata as it was", "n_clips": f"{before} clips"}
-                expected = words.get(key, f"{key} {before}, with which this store was begun")
-                got = "metadata that have changed" if key == "digest" else str(now)
-                raise DataError(folder, expected=expected, got=got, remedy="give another --out, or remove this store")
+                words = {"digest": "unchanged metadata of the data set", "n_clips": f"{before} clips"}
+                expected = words.get(key, f"{key} {before}, as in the existing store")
+                got = "changed metadata" if key == "digest" else str(now)
+                raise DataError(folder, expected=expected, got=got, remedy="use another --out, or remove this store")
         return
     with _told_of_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if shard_numbers(folder):
-            remedy = "give another --out"
+            remedy = "use another --out"
             raise DataError(folder, expected="an empty folder", got="shards without store.json", remedy=remedy)
         write_json(folder / "store.json", header.record())
 
 
 def _remove(folder: Path, header: Header, redo: Sequence[str]) -> None:
-    """Removes the shards that are to be made anew."""
+    """Remove the shards that are to be rewritten."""
     names = {shard_name(k): k for k in range(header.n_shards)}
-    wanted = {*redo} - {"damaged"} | ({*check_store(folder)} if "damaged" in redo else set())
-    for name in sorted(wanted):
+    to_redo = {*redo} - {"damaged"} | ({*check_store(folder)} if "damaged" in redo else set())
+    for name in sorted(to_redo):
         if name not in names:
             expected = f"damaged, or a shard from {shard_name(0)} to {shard_name(header.n_shards - 1)}"
             raise UsageError("--redo", expected=expected, got=repr(name), remedy="see fakespan prepare --check")
     with _told_of_disk(folder):
-        for name in wanted:
-            index_path(folder, names[name]).unlink(missing_ok=True)  # first: without it the data do not count
+        for name in to_redo:
+            index_path(folder, names[name]).unlink(missing_ok=True)  # first: data without an index entry are ignored
             tar_path(folder, names[name]).unlink(missing_ok=True)
 
 
 def _write_all(tasks: Sequence[_Task]) -> Iterator[_Event]:
-    """Writes these shards, one after the other."""
+    """Write these shards, one after the other."""
     for task in tasks:
         with ShardWriter(task.folder, task.number, len(task.samples)) as writer:
             yield _Event("kept", len(writer.rows))
@@ -209,12 +208,12 @@ def _write_all(tasks: Sequence[_Task]) -> Iterator[_Event]:
 
 
 def _added(writer: ShardWriter, position: int, sample: Sample, task: _Task) -> _Event:
-    """Decodes a clip and adds it, or says why not."""
+    """Decode and add a clip, or report the problem."""
     try:
         example = read_example(sample, task.faces, task.framing)
     except FakespanError as error:
         return _Event("problem", name=sample.name, message=str(error))
-    except Exception as error:  # whatever a damaged file did to a decoder, the others go on
+    except Exception as error:  # a damaged file must not stop the others
         return _Event("problem", name=sample.name, message=f"{sample.path}: {type(error).__name__}: {error}")
     if len(example.faces) > MAX_FRAMES:
         return _Event("problem", name=sample.name, message=f"{sample.path}: longer than {MAX_FRAMES} frames")
@@ -223,7 +222,7 @@ def _added(writer: ShardWriter, position: int, sample: Sample, task: _Task) -> _
 
 
 def _in_processes(tasks: Sequence[_Task], workers: int) -> Iterator[_Event]:
-    """The same by several processes, each with every so-manyth shard; they end when this one does."""
+    """The same with several processes, which share the shards; they exit with this process."""
     context = multiprocessing.get_context("spawn")
     open_ends: list[Any] = []
     for k in range(workers):
@@ -245,12 +244,12 @@ def _in_processes(tasks: Sequence[_Task], workers: int) -> Iterator[_Event]:
 
 
 def _received(end: Any) -> Any:
-    """What a process says: an event, or None when it is done. Raises the error that stopped it."""
+    """The next message of a process: an event, or None if it is done. Raises the error that stopped it."""
     try:
         message = end.recv()
     except EOFError:
-        got, remedy = "one that was killed", "run the same again, with fewer --workers if memory was short"
-        raise DataError("fakespan prepare", expected="a worker process that lasts", got=got, remedy=remedy) from None
+        got, remedy = "a process that was killed", "repeat the command, with fewer --workers if memory ran out"
+        raise DataError("fakespan prepare", expected="running worker processes", got=got, remedy=remedy) from None
     if isinstance(message, dict):
         raise DataError(**message)
     if isinstance(message, OSError):
@@ -259,14 +258,14 @@ def _received(end: Any) -> Any:
 
 
 def _serve(end: Connection, tasks: Sequence[_Task]) -> None:
-    """A worker process: sends its events, then None; an error as its parts."""
+    """A worker process: sends its events, then None; an error is sent as its parts."""
     import cv2  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is stopped, and this process notices at the next clip
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it, and this process notices at the next clip
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    with contextlib.suppress(BrokenPipeError):  # the parent has gone
+    with contextlib.suppress(BrokenPipeError):  # the parent exited
         try:
             for event in _write_all(tasks):
                 end.send(event)
@@ -282,10 +281,10 @@ def _serve(end: Connection, tasks: Sequence[_Task]) -> None:
 
 @contextlib.contextmanager
 def _told_of_disk(folder: Path) -> Iterator[None]:
-    """An error of the system while the store is written, in the user's words."""
+    """Convert system errors during writing to errors for users."""
     try:
         yield
     except OSError as error:
         got = str(error.strerror or error).lower()
-        remedy = "make room or choose another --out; the same command goes on where it stopped"
-        raise DataError(folder, expected="a folder with room to write to", got=got, remedy=remedy) from error
+        remedy = "free some space or use another --out; the same command resumes"
+        raise DataError(folder, expected="a writable folder with free space", got=got, remedy=remedy) from error

@@ -1,8 +1,8 @@
-"""One door to every set of clips: those that a loader reads, and prepared stores.
+"""Opens all sources of clips: data sets in their published layout, and prepared stores.
 
-A set is a map-style torch Dataset: random access, no media opened until a clip is asked for, so that it can be sent to
-loader workers. Examples come whole, at 25 frames a second; `data.clock.fit_clock` and `data.batch.collate` make
-batches of them.
+A set is a map-style torch Dataset with random access; media is opened only when a clip is read, so that it can be sent
+to DataLoader workers. Examples are whole clips at 25 fps; `data.clock.fit_clock` and `data.batch.collate` turn them
+into batches.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _DEFAULT_FACES: dict[str, Faces] = {
     "forgerynet": "auto",
 }
 KINDS = (*_DEFAULT_FACES, "store")
-"""What may stand before the colon of a source."""
+"""Valid kinds, the part of a source before the colon."""
 
 
 class ClipSet(Dataset[Example]):
-    """The clips of some samples.
+    """The clips of a sequence of samples.
 
     Args:
-        source: where they come from, as the user named it.
+        source: the source as named by the user.
         samples: in the order of the set.
-        read: gives the Example of a sample; must be picklable.
+        read: reads the Example of a sample; must be picklable.
     """
 
     def __init__(self, source: str, samples: tuple[Sample, ...], read: Callable[[Sample], Example]) -> None:
@@ -50,11 +50,11 @@ class ClipSet(Dataset[Example]):
         return len(self.samples)
 
     def name(self, k: int) -> str:
-        """What the set calls its k-th clip."""
+        """Name of the k-th clip."""
         return self.samples[k].name
 
     def __getitem__(self, k: int) -> Example:
-        """The k-th clip. Raises MediaError or DataError when it cannot be read, IndexError beyond the end."""
+        """The k-th clip. Raises MediaError or DataError if it cannot be read, IndexError beyond the end."""
         return self._read(self.samples[k])
 
 
@@ -67,19 +67,19 @@ def open_set(
     faces: Faces | None = None,
     framing: Framing = "face",
 ) -> ClipSet:
-    """The clips of a data set or of a prepared store.
+    """Open a data set or a prepared store.
 
     Args:
-        source: KIND:FOLDER, see `KINDS`; "store:FOLDER" is what `fakespan prepare` made.
-        split: train, validation or test; None takes all.
-        subset: "visual" leaves out fakes of the sound alone, "audio" those of the picture alone.
-        limit: the first so many.
-        faces: "whole", "auto", or None for what the set needs; a store has its faces already.
-        framing: what of a face the model shall see (`ModelConfig.framing`); that of a store must be the same.
+        source: KIND:FOLDER, see `KINDS`; "store:FOLDER" is the output of `fakespan prepare`.
+        split: train, validation or test; None: all.
+        subset: "visual" excludes audio-only fakes, "audio" visual-only fakes.
+        limit: only the first so many clips.
+        faces: "whole", "auto", or None for what the set needs; a store already has its faces.
+        framing: part of the face that the model takes (`ModelConfig.framing`); must match that of a store.
 
     Raises:
-        UsageError: unknown kind, or faces that a store does not hold.
-        DataError: the folder holds no such set.
+        UsageError: unknown kind, or a face mode that a store does not have.
+        DataError: the folder does not hold such a set.
     """
     kind, separator, place = source.partition(":")
     if kind not in KINDS or not separator:
@@ -97,14 +97,14 @@ def open_set(
 
 
 def _open_store(folder: str, faces: Faces | None, framing: Framing) -> Store:
-    """The store, if its faces are as they are wanted."""
+    """Open a store and check its face mode and framing."""
     store = Store(Path(folder))
     if faces not in {None, store.header.faces}:
-        expected, remedy = f"{store.header.faces}, as in the store", "leave --faces out, or prepare another store"
+        expected, remedy = f"{store.header.faces}, as in the store", "omit --faces, or prepare another store"
         raise UsageError("--faces", expected=expected, got=str(faces), remedy=remedy)
     if framing != store.header.framing:
         expected, remedy = (
-            f"faces framed as {framing!r}, as the model sees them",
+            f"faces framed as {framing!r}, as the model needs them",
             f"prepare it with --framing {framing}",
         )
         raise UsageError(folder, expected=expected, got=f"a store of {store.header.framing!r}", remedy=remedy)
@@ -112,7 +112,7 @@ def _open_store(folder: str, faces: Faces | None, framing: Framing) -> Store:
 
 
 def named(source: str) -> str:
-    """The set without where it lies on this machine: what files may say of it that others get to see.
+    """The source without its location on this machine, for files that may be published.
 
     >>> named("lavdf:/home/me/LAV-DF"), named("tiny")
     ('lavdf:LAV-DF', 'tiny')
@@ -122,5 +122,5 @@ def named(source: str) -> str:
 
 
 def default_faces(kind: str) -> Faces:
-    """How faces are found in a data set of this kind."""
+    """Default face mode of a kind of data set."""
     return _DEFAULT_FACES[kind]

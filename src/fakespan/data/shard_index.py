@@ -1,7 +1,7 @@
-"""The index of a shard: a line of JSON for each clip, which says what it is and where its data lie in the tar file.
+"""The index of a shard: one JSON line per clip with its metadata and the position of its data in the tar file.
 
-Contract: paths are never taken from an index, and every offset and length is checked against the size of the tar file
-before it is used. A line that is damaged, or that its tar file cannot hold, is `Unusable` here and a DataError outside.
+Contract: paths are never taken from an index, and every offset and length is validated against the size of the tar
+file. An invalid line raises `Unusable` here and DataError outside.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _REDO = "redo this shard: fakespan prepare ... --redo {}"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a shard's tar file."""
+    """A range of bytes in the tar file of a shard."""
 
     offset: int
     length: int
@@ -50,7 +50,7 @@ class Part:
 
     @property
     def end(self) -> int:
-        """Offset after it, and after the zeros that fill its last block."""
+        """Offset after the part, including the padding of its last block."""
         return self.offset + -(-self.length // BLOCK) * BLOCK
 
 
@@ -62,32 +62,32 @@ class Row:
     sample: Sample
     n_frames: int
     start_s: float
-    faces: Part | None  # None: without a picture
-    sound: Part | None  # None: without sound
+    faces: Part | None  # None: no video
+    sound: Part | None  # None: no audio
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Those that there are, in the order of the file."""
+        """The existing parts, in the order of the file."""
         return tuple(part for part in (self.faces, self.sound) if part is not None)
 
 
 def shard_name(number_: int) -> str:
-    """For instance shard-00003."""
+    """Name of a shard, for instance shard-00003."""
     return f"shard-{number_:05d}"
 
 
 def tar_path(folder: Path, number_: int) -> Path:
-    """Where the clips are."""
+    """Path of the tar file."""
     return folder / f"{shard_name(number_)}.tar"
 
 
 def index_path(folder: Path, number_: int) -> Path:
-    """Where it says which clips there are."""
+    """Path of the index."""
     return folder / f"{shard_name(number_)}.jsonl"
 
 
 def shard_numbers(folder: Path) -> list[int]:
-    """Of the shards in a folder, in order."""
+    """Numbers of the shards in a folder, in order."""
     matches = (_NAME.fullmatch(path.name) for path in folder.iterdir())
     return sorted(int(match[1]) for match in matches if match)
 
@@ -96,7 +96,7 @@ def read_index(folder: Path, number_: int) -> list[Row]:
     """The clips of a shard.
 
     Raises:
-        DataError: a line that is damaged, or that its tar file cannot hold.
+        DataError: a damaged or invalid line.
     """
     rows: list[Row] = []
     try:
@@ -112,13 +112,13 @@ def read_index(folder: Path, number_: int) -> list[Row]:
 
 
 def damaged(folder: Path, number_: int, what: str) -> DataError:
-    """The error that names a damaged shard and says how it is mended."""
+    """The error for a damaged shard, with the command that repairs it."""
     name = shard_name(number_)
     return DataError(folder / name, expected="an undamaged shard", got=what, remedy=_REDO.format(name))
 
 
 def sample_record(sample: Sample) -> dict[str, Any]:
-    """The truth of a sample as plain values, without its path."""
+    """A sample as plain values, without its path."""
     return {
         "name": sample.name,
         "split": sample.split,
@@ -131,7 +131,7 @@ def sample_record(sample: Sample) -> dict[str, Any]:
 
 
 def line_of(row: Row) -> bytes:
-    """The line of a clip; the inverse of `row_of`."""
+    """The index line of a clip; the inverse of `row_of`."""
     parts = {
         name: None if part is None else [part.offset, part.length, part.crc32]
         for name, part in (("faces", row.faces), ("sound", row.sound))
@@ -141,13 +141,13 @@ def line_of(row: Row) -> bytes:
 
 
 def row_of(line: bytes, tar: Path, size: int) -> Row:
-    """The clip of a line; raises Unusable for anything that the tar file of that size cannot hold."""
+    """Parse an index line; raises Unusable if it is invalid for a tar file of that size."""
     try:
         record = json.loads(line) if line.endswith(b"\n") else None
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
-        raise Unusable("damage", "no complete line of JSON")
+        raise Unusable("damage", "not a complete line of JSON")
     n_frames = count(record.get("n_frames"), "n_frames")
     faces, sound = (_part(record.get(name), name, size) for name in ("faces", "sound"))
     if not 0 < n_frames <= MAX_FRAMES:
@@ -167,16 +167,16 @@ def _part(value: Any, what: str, size: int) -> Part | None:
         raise Unusable("entry", f"expected offset, length and CRC-32 of {what}")
     part = Part(*(count(v, what) for v in value))
     if not part.length or part.offset + part.length > size:
-        raise Unusable("entry", f"{what} that reach beyond the end of the tar file")
+        raise Unusable("entry", f"{what} beyond the end of the tar file")
     return part
 
 
 def _sample(record: Any, tar: Path) -> Sample:
     if not isinstance(record, dict) or not isinstance(record.get("facts"), dict):
-        raise Unusable("entry", "expected an object with the truth of a clip")
+        raise Unusable("entry", "expected an object with the metadata of a clip")
     name = record.get("name")
     if tidy_name(name) != name:
-        raise Unusable("name", f"{name!r} is no tidy name")
+        raise Unusable("name", f"{name!r} is not a normalised name")
     n_frames, original = record.get("n_frames"), record.get("original")
     return Sample(
         name=name,

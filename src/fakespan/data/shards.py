@@ -1,8 +1,8 @@
-"""One shard of a prepared store: a tar file of clips and, beside it, its index in JSON lines (see `shard_index`).
+"""A shard of a prepared store: a tar file of clips and its index in JSON lines (see `shard_index`).
 
-Contract: a clip's line is written after its data, so whatever the moment at which a writer is killed, at most the clip
-in hand is lost; the next writer cuts off what no line vouches for and goes on there. Names in the tar are made of
-numbers. Each part has its CRC-32, which is looked at whenever the part is read.
+Contract: the index line of a clip is written after its data, so an interruption at any moment loses at most the current
+clip; the next writer truncates data without an index line and resumes there. Names in the tar file are numbers. Each
+part has a CRC-32, which is verified whenever the part is read.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from fakespan.types import Sample
 
 __all__ = ["ShardWriter", "read_part"]
 
-_SYNC_EVERY = 32  # clips; no more than these are lost when the power fails
+_SYNC_EVERY = 32  # clips; at most so many are lost after a power failure
 
 
 def read_part(file: IO[bytes], part: Part) -> bytes:
-    """The bytes of a part. Raises Unusable where they are not those that were written."""
+    """Read the bytes of a part. Raises Unusable if they differ from those written."""
     file.seek(part.offset)
     data = file.read(part.length)
     if len(data) != part.length or zlib.crc32(data) != part.crc32:
@@ -37,13 +37,13 @@ def read_part(file: IO[bytes], part: Part) -> bytes:
 
 
 class ShardWriter:
-    """Adds clips to a shard, after those that it has already.
+    """Appends clips to a shard.
 
-    Only one writer at a time: the index is locked where the system can do that. `rows` are the clips that are there.
+    Only one writer at a time: the index is locked if the system supports it. `rows` are the existing clips.
 
     Raises:
         DataError: another process is writing this shard.
-        OSError: the folder cannot be written.
+        OSError: the folder is not writable.
     """
 
     def __init__(self, folder: Path, number_: int, n_wanted: int) -> None:
@@ -62,16 +62,16 @@ class ShardWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Closes it; what has been added stays."""
+        """Close the files; added clips are kept."""
         for file in (self._tar, self._index):
             with contextlib.suppress(OSError):
                 file.close()
 
     def add(self, position: int, sample: Sample, example: Example, pack: Pack = "fast") -> None:
-        """Writes a clip: first its data, then its line.
+        """Write a clip: first its data, then its index line.
 
         Raises:
-            OSError: it cannot be written; nothing of it is left.
+            OSError: it cannot be written; it is rolled back.
         """
         members = {
             f"faces.ycc.{SUFFIXES[pack]}": pack_faces(example.faces, pack) if example.has_picture else None,
@@ -92,7 +92,7 @@ class ShardWriter:
         self.rows.append(row)
 
     def finish(self) -> None:
-        """Ends the tar file as its format wants it, and sees to it that all is on the disk."""
+        """Write the end of the tar file and sync it to disk."""
         if self._tar.seek(0, os.SEEK_END) == self._end:
             self._tar.write(bytes(2 * BLOCK))
         for file in (self._tar, self._index):
@@ -100,7 +100,7 @@ class ShardWriter:
             os.fsync(file.fileno())
 
     def _write(self, name: str, data: bytes | None) -> Part | None:
-        """Appends a member; gives where its data lie."""
+        """Append a member; returns the position of its data."""
         if data is None:
             return None
         info = tarfile.TarInfo(name)
@@ -113,16 +113,16 @@ class ShardWriter:
         return part
 
     def _cut_back(self) -> None:
-        """Takes away what was half written, as far as the disk lets it."""
+        """Roll back a partial write, as far as the disk permits."""
         n_index_bytes = sum(len(line_of(row)) for row in self.rows)
         for path, size in ((index_path(self._folder, self._number), n_index_bytes), (Path(self._tar.name), self._end)):
             with contextlib.suppress(OSError):
                 os.truncate(path, size)
 
     def _sound_rows(self, n_wanted: int) -> tuple[list[Row], int]:
-        """The rows up to the first that is not whole, and the bytes of their lines.
+        """The rows up to the first damaged one, and the size of their lines in bytes.
 
-        Data are only looked at where the shard is unfinished: there the power may have failed.
+        Data are only verified if the shard is unfinished, where the power may have failed.
         """
         rows: list[Row] = []
         size, n_bytes, end = self._tar.seek(0, os.SEEK_END), 0, 0
@@ -144,6 +144,6 @@ class ShardWriter:
     def _lock(self) -> None:
         if not try_lock(self._index):
             self._index.close()
-            got = "one that another process is writing"
+            got = "a shard that another process is writing"
             path = self._folder / shard_name(self._number)
             raise DataError(path, expected="a free shard", got=got, remedy="wait until it is done")

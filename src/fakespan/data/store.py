@@ -1,8 +1,8 @@
-"""A prepared store: a folder of shards from which training reads clips many times faster than from the data set.
+"""Prepared stores: folders of shards from which training reads clips many times faster than from the data set.
 
-`store.json` says what is in it and how it was made, `problems.json` which clips could not be prepared; the clips are in
-shards (see `shards`), their faces and sound packed (see `packing`). docs/store.md describes the format for others.
-Nothing but the folder is needed: the clips' truth is in the index. Nothing is unpickled, no path is taken from a file.
+`store.json` describes content and parameters, `problems.json` lists clips that could not be prepared; the clips are in
+shards (see `shards`), with encoded faces and audio (see `packing`). docs/store.md describes the format. A store is
+self-contained: the labels are in the index. Nothing is unpickled, and no paths are taken from files.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from fakespan.types import Sample, Subset
 __all__ = ["FORMAT", "Header", "Store", "StoreOptions", "check_store", "read_header", "read_problems", "write_json"]
 
 FORMAT = "fakespan.store/2"
-"""Name and version; the number grows when a reader of the former one would fail."""
+"""Name and version; the version increases when older readers would fail."""
 
 
 @dataclass(frozen=True)
 class StoreOptions:
-    """Which clips go into a store, and how. Raises UsageError for an unknown way."""
+    """Selection and parameters of a store. Raises UsageError for an invalid value."""
 
     split: str | None = None  # train, validation or test; None for all, as in `Manifest.choose`
     subset: Subset = "full"
-    limit: int | None = None  # the first so many clips
-    faces: Faces | None = None  # how faces are found; None for what the set needs
-    framing: Framing = "face"  # what of a face the models that it is for see (`ModelConfig.framing`)
-    pack: Pack = "fast"  # to read; or "small", two thirds of the size
+    limit: int | None = None  # only the first so many clips
+    faces: Faces | None = None  # face mode; None: what the set needs
+    framing: Framing = "face"  # part of the face that the models take (`ModelConfig.framing`)
+    pack: Pack = "fast"  # fast to read, or "small" (two thirds of the size)
 
     def __post_init__(self) -> None:
         for name, known in (("pack", tuple(SUFFIXES)), ("framing", get_args(Framing))):
@@ -54,7 +54,7 @@ class StoreOptions:
 
 @dataclass(frozen=True)
 class Header:
-    """What a store holds and how it was made."""
+    """Description of a store: content and parameters."""
 
     kind: str  # of the data set, for instance lavdf
     split: str | None
@@ -63,30 +63,30 @@ class Header:
     faces: Faces
     framing: Framing  # of the faces
     pack: Pack
-    n_clips: int  # that are in it once it is finished, with those that could not be read
+    n_clips: int  # of the finished store, including unreadable clips
     clips_per_shard: int
-    digest: str  # of names and truth of all clips
+    digest: str  # of names and labels of all clips
 
     @property
     def n_shards(self) -> int:
-        """How many shards that makes."""
+        """Number of shards."""
         return -(-self.n_clips // self.clips_per_shard)
 
     def record(self) -> dict[str, Any]:
-        """What `store.json` says."""
+        """The content of `store.json`."""
         clock = {"fps": 25, "sample_rate": 16_000, "face_size": FACE_SIZE}
         return {"format": FORMAT, **asdict(self), **clock, "packing": PARAMETERS}
 
 
 class Store:
-    """The clips of a finished store; travels to other processes, and opens a shard only while it reads a clip.
+    """The clips of a complete store; picklable, opens a shard only while it reads a clip.
 
     Attributes:
-        header: what it holds.
+        header: description of the store.
         samples: in the order of the data set.
 
     Raises:
-        DataError: no store, an unfinished one, or one whose index is damaged.
+        DataError: not a store, an incomplete one, or one with a damaged index.
         MissingExtraError: pyarrow is not installed.
     """
 
@@ -99,14 +99,14 @@ class Store:
         self.samples: tuple[Sample, ...] = tuple(row.sample for row, _ in rows)
         n_missing = self.header.n_clips - len(self._rows) - len(read_problems(folder))
         if len(rows) != len(self._rows):
-            raise DataError(folder, expected="each clip once", got="a clip in two places", remedy="prepare it anew")
+            raise DataError(folder, expected="each clip once", got="a clip in two places", remedy="prepare it again")
         if n_missing or not rows:
             got = f"{len(rows)} of {self.header.n_clips} clips"
-            remedy = "run the same fakespan prepare again; it goes on where it stopped"
-            raise DataError(folder, expected="a finished store", got=got, remedy=remedy)
+            remedy = "repeat the same fakespan prepare; it resumes"
+            raise DataError(folder, expected="a complete store", got=got, remedy=remedy)
 
     def read(self, sample: Sample) -> Example:
-        """The clip of one of `samples`. Raises DataError, which names the shard, when it is damaged."""
+        """Read the clip of one of `samples`. Raises DataError, which names the shard, if it is damaged."""
         row, shard = self._rows[sample.name]
         try:
             return _example(row, sample, tar_path(self.folder, shard))
@@ -117,13 +117,13 @@ class Store:
 
 
 def check_store(folder: Path, progress: Callable[[int, int], None] | None = None) -> dict[str, str]:
-    """Reads everything and compares it with its checksums.
+    """Verify all data against their checksums.
 
     Returns:
-        what is wrong, by the shard's name; empty when all is well.
+        Shard name -> problem; empty if everything is intact.
 
     Raises:
-        DataError: no store.
+        DataError: not a store.
     """
     header, wrong = read_header(folder), {}
     for k in range(header.n_shards):
@@ -135,7 +135,7 @@ def check_store(folder: Path, progress: Callable[[int, int], None] | None = None
 
 
 def _damage(folder: Path, shard: int) -> str:
-    """What is wrong with a shard, all of which is read; nothing where it is whole."""
+    """The problem of a shard, all of which is read; None if it is intact."""
     try:
         rows = read_index(folder, shard)
         with tar_path(folder, shard).open("rb") as file:
@@ -150,41 +150,41 @@ def _damage(folder: Path, shard: int) -> str:
 
 
 def read_header(folder: Path) -> Header:
-    """What `store.json` says. Raises DataError when it is missing, damaged or of another format."""
+    """Read `store.json`. Raises DataError if it is missing, damaged or of another format."""
     path = folder / "store.json"
     if not path.is_file():
-        remedy = "make one: fakespan prepare --data KIND:ROOT --out FOLDER"
+        remedy = "create one: fakespan prepare --data KIND:ROOT --out FOLDER"
         raise DataError(folder, expected="a prepared store", got="a folder without store.json", remedy=remedy)
     record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("packing") != PARAMETERS:
-        got = repr(record.get("format")) if isinstance(record, dict) else "no object"
+        got = repr(record.get("format")) if isinstance(record, dict) else "not an object"
         expected = f"a store of format {FORMAT} with the packing of this version"
-        raise DataError(path, expected=expected, got=got, remedy="prepare it anew with this version of fakespan")
+        raise DataError(path, expected=expected, got=got, remedy="prepare it again with this version of fakespan")
     try:
         header = Header(**{name: record[name] for name in Header.__dataclass_fields__})
     except KeyError as error:
-        raise DataError(path, expected=f"the entry {error}", got="none", remedy="prepare it anew") from error
+        raise DataError(path, expected=f"the entry {error}", got="none", remedy="prepare it again") from error
     counts = (header.n_clips, header.clips_per_shard)
     for name, known in (("faces", get_args(Faces)), ("framing", get_args(Framing))):
         if (value := getattr(header, name)) not in known:
             expected, got = f"{name} that are one of {', '.join(known)}", repr(value)
-            raise DataError(path, expected=expected, got=got, remedy="prepare it anew with this version of fakespan")
+            raise DataError(path, expected=expected, got=got, remedy="prepare it again with this version of fakespan")
     if not all(isinstance(n, int) and 0 < n < 1 << 32 for n in counts):
-        raise DataError(path, expected="counts from 1 on", got=repr(counts), remedy="prepare it anew")
+        raise DataError(path, expected="counts from 1 on", got=repr(counts), remedy="prepare it again")
     return header
 
 
 def read_problems(folder: Path) -> list[dict[str, str]]:
-    """The clips that could not be prepared: their names and why. Raises DataError when the list is damaged."""
+    """Names and messages of the clips that could not be prepared. Raises DataError if the list is damaged."""
     path = folder / "problems.json"
     record = read_json(path) if path.is_file() else []
     if not isinstance(record, list) or not all(isinstance(entry, dict) for entry in record):
-        raise DataError(path, expected="a list of problems", got="something else", remedy="prepare it anew")
+        raise DataError(path, expected="a list of problems", got="something else", remedy="prepare it again")
     return record
 
 
 def write_json(path: Path, record: Any) -> None:
-    """Writes it whole or not at all. Raises OSError."""
+    """Write atomically. Raises OSError."""
     with replacing(path) as part, part.open("w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
         file.flush()
@@ -192,7 +192,7 @@ def write_json(path: Path, record: Any) -> None:
 
 
 def _example(row: Row, sample: Sample, tar: Path) -> Example:
-    """The clip of a row; raises Unusable or OSError."""
+    """Read the clip of a row; raises Unusable or OSError."""
     n, method = row.n_frames, sample.facts.get("method", "")
     audio_spans, visual_spans = true_spans(sample, row.start_s, n / FPS)
     with tar.open("rb") as file:

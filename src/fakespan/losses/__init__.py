@@ -1,8 +1,8 @@
-"""What training minimises: frame, map, boundary and contrastive losses, and their published sum.
+"""Training losses: frame, map, boundary and contrastive terms, and their published sum.
 
-Contract: tensors in, scalars out. Every loss looks at a clip's own frames only and averages over the clips of a batch,
-so that a long clip counts no more than a short one. All arithmetic is in float32, whatever the network ran in.
-Networks, data sets and optimisers are unknown here: `Prediction` and `Targets` name what is needed of them.
+Contract: tensors in, scalars out. Every loss uses only the clip's own frames and averages over the clips of a batch, so
+that long and short clips have the same weight. All computations are in float32, whatever the precision of the network.
+Independent of networks, data sets and optimisers: `Prediction` and `Targets` define what is needed of them.
 
 Legend: B clips, C features, D longest proposal in frames, T frames after padding, n_frames (B,) the clips' own frames.
 Papers: BA-TFD (arXiv 2204.06228, section 4.5) and BA-TFD+ (arXiv 2305.01979, section 3.6).

@@ -1,4 +1,4 @@
-"""The published sum of the errors, over the three streams (fused, visual and audio) of a network."""
+"""The published training loss, summed over the three streams (fused, visual and audio) of a network."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["localization_loss"]
 
 
 def localization_loss(output: Prediction, targets: Targets, weights: LossWeights | None = None) -> LossTerms:
-    """The published training loss, of BA-TFD or BA-TFD+ by what the output holds: its total and its terms.
+    """The published training loss of BA-TFD or BA-TFD+ (depending on the output): total and terms.
 
     fused + maps * mean(visual, audio) + frames * mean(visual frames, audio frames) + contrastive / (C T) * contrast,
-    and video * the whole clip's, where that weight is above 0 (ours).
-    BA-TFD+ replaces each map's term by the sum over its three maps; with the boundary generator each stream adds the
-    errors of start and end of both runs, and visual and audio the disagreement of the two runs' features.
+    and video * the clip-level loss, if that weight is above 0 (ours). BA-TFD+ replaces the term of each map by the sum
+    over its three maps; with the boundary generator each stream adds the errors of start and end of both runs, and
+    visual and audio add the difference of the features of the two runs.
 
     Args:
-        output: the network's answer.
-        targets: the truth, on the same device; boundaries are needed when the network has a boundary generator.
-        weights: of the terms; published ones when not given.
+        output: the network's output.
+        targets: the targets on the same device, with boundaries if the network has a boundary generator.
+        weights: weights of the terms; default: the published ones.
 
     Raises:
         UsageError: the network has a boundary generator and the targets have no boundaries.
@@ -89,7 +89,7 @@ def _stream(
             "targets",
             expected="start and end targets, as the network has a boundary generator",
             got="none",
-            remedy="make them with boundary_map.boundary_targets",
+            remedy="compute them with boundary_map.boundary_targets",
         )
     runs = parts.boundaries
     # in the reversed run a start looks like an end
@@ -103,7 +103,7 @@ def _stream(
 
 
 def _disagreement(parts: StreamLike, n_frames: Tensor, weight: float) -> Tensor | None:
-    """Weighted squared difference of the boundary generator's features in its two runs."""
+    """Weighted squared difference of the features of the boundary generator's two runs."""
     forward, backward = parts.generator_features, parts.reversed_generator_features
     if forward is None or backward is None:
         return None

@@ -1,4 +1,4 @@
-"""The errors themselves. Each looks at a clip's own frames only, averages over the clips and is a float32 scalar.
+"""Masked error terms. Each uses only the clip's own frames, averages over the clips and is a float32 scalar.
 
 Legend: B clips, C features, D longest proposal in frames, T frames after padding, n_frames (B,) the clips' own frames.
 """
@@ -27,9 +27,9 @@ def masked_map_mse(map_: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
 
 
 def masked_map_bce(map_: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
-    """Binary cross-entropy of maps (B, D, T) against their IoU targets, the better spans weighing up to five times.
+    """Binary cross-entropy of maps (B, D, T) against their IoU targets, weighted up to five times for better spans.
 
-    A span of BA-TFD's size covers few cells of a map, and the squared error of a sigmoid has next to no slope there.
+    Forged spans cover few cells of a map, where the squared error of a sigmoid has hardly any gradient.
     """
     with torch.autocast(map_.device.type, enabled=False):
         truth = target.float().clamp(0, 1)  # an IoU may exceed 1 by rounding
@@ -40,8 +40,8 @@ def masked_map_bce(map_: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
 def masked_frame_bce(logits: Tensor, target: Tensor, n_frames: Tensor, focus: float = 0.0) -> Tensor:
     """Binary cross-entropy of frame logits (B, 1, T) or (B, T) against (B, T) of 0 and 1; a scalar.
 
-    With a focus, gamma of the focal loss (1708.02002, section 3), frames that are told well already count less: each
-    error is weighed by (1 - probability of the truth) ** gamma. Its balance of the classes is left out.
+    With a focus, gamma of the focal loss (1708.02002, section 3), well-classified frames count less: each error is
+    weighted by (1 - probability of the true class) ** gamma. The class balance of the paper is omitted.
     """
     flat = (logits.squeeze(1) if logits.ndim == 3 else logits).float()
     errors = F.binary_cross_entropy_with_logits(flat, target.float(), reduction="none")
@@ -51,16 +51,16 @@ def masked_frame_bce(logits: Tensor, target: Tensor, n_frames: Tensor, focus: fl
 
 
 def video_bce(map_: Tensor, is_untouched: Tensor, n_frames: Tensor, n_best: int = 8) -> Tensor:
-    """Binary cross-entropy of whole clips: the mean of a map's best cells against whether the clip was forged.
+    """Clip-level binary cross-entropy: the mean of the best cells of a map against whether the clip is forged.
 
-    It asks of a clip's top what the maps' own errors ask of every cell alike: untouched clips, in which one bad cell is
-    a false alarm, feel it most.
+    It acts on the maximum of a clip, while the map losses act on all cells equally; its effect is largest for untouched
+    clips, in which a single high cell is a false alarm.
 
     Args:
         map_: (B, D, T) in 0..1.
         is_untouched: (B,) true where neither modality was modified.
         n_frames: (B,) the clips' own frames.
-        n_best: cells of the top.
+        n_best: number of best cells.
 
     Returns:
         A scalar.
@@ -73,7 +73,7 @@ def video_bce(map_: Tensor, is_untouched: Tensor, n_frames: Tensor, n_best: int 
 
 
 def masked_boundary_mse(start: Tensor, end: Tensor, target: Tensor, n_frames: Tensor) -> Tensor:
-    """Squared errors of start and end probabilities (B, T) against (B, 2, T), means of both added; a scalar."""
+    """Sum of the mean squared errors of start and end probabilities (B, T) against (B, 2, T); a scalar."""
     predicted = torch.stack((start, end), 1).float()
     return mean_over_clips(F.mse_loss(predicted, target.float(), reduction="none").sum(1), n_frames)
 
@@ -81,7 +81,7 @@ def masked_boundary_mse(start: Tensor, end: Tensor, target: Tensor, n_frames: Te
 def contrastive_loss(
     visual: Tensor, audio: Tensor, is_untouched: Tensor, n_frames: Tensor, margin: float = 0.99
 ) -> Tensor:
-    """Pulls the two modalities' features together in untouched clips and apart in forged ones.
+    """Contrastive loss: features of the modalities attract in untouched clips and repel in forged ones.
 
     With d the L2 distance over a clip's own frames: d^2 for an untouched clip, max(0, margin - d)^2 for a forged one;
     the mean over the clips is divided by C T and clipped to 1.
@@ -91,13 +91,13 @@ def contrastive_loss(
         audio: (B, C, T) features.
         is_untouched: (B,) true where neither modality was modified.
         n_frames: (B,) the clips' own frames.
-        margin: distance from which a forged pair costs nothing.
+        margin: distance from which the loss of a forged pair is 0.
 
     Returns:
         A scalar.
     """
     squares = (visual.float() - audio.float()).square().sum(1).masked_fill(~own_frames(visual, n_frames), 0).sum(1)
-    # the root of exactly 0 has no finite gradient; the clamp makes it 0
+    # the square root has no finite gradient at 0; the clamp makes it 0
     distance = squares.clamp(min=1e-12).sqrt()
     costs = torch.where(is_untouched.bool(), squares, (margin - distance).clamp(min=0).square())
     return (costs.mean() / (visual.shape[1] * visual.shape[2])).clamp(max=1)
@@ -110,5 +110,5 @@ def mean_over_clips(errors: Tensor, n_frames: Tensor) -> Tensor:
 
 
 def own_frames(values: Tensor, n_frames: Tensor) -> Tensor:
-    """(B, T), true at each clip's own frames; T is the last dimension of `values`."""
+    """Mask (B, T), true for each clip's own frames; T is the last dimension of `values`."""
     return torch.arange(values.shape[-1], device=values.device) < n_frames.to(values.device)[:, None]

@@ -1,4 +1,4 @@
-"""What a loss is made from and of: its weights, the truth, what it asks of a network's answer, its terms.
+"""Data types of the losses: weights, targets, the required output of a network, terms.
 
 Legend: B clips, C features, D longest proposal in frames, T frames after padding.
 """
@@ -24,14 +24,14 @@ class LossWeights:
     maps: float = 1.0  # mean of the visual and the audio map's terms
     frames: float = 2.0  # mean of the visual and the audio frame classifier's terms
     contrastive: float = 0.1  # divided by C T once more, as published: in effect off
-    margin: float = 0.99  # L2 distance that forged pairs should keep
-    generator_features: float = 0.01  # agreement of the boundary generator's two runs
+    margin: float = 0.99  # minimum L2 distance of forged pairs
+    generator_features: float = 0.01  # difference of the boundary generator's two runs
     map_error: Literal["mse", "bce"] = "mse"  # "mse" is published; "bce" trains faster from scratch
     frame_focus: float = 0.0  # gamma of a focal loss of the frames (1708.02002); 0 is published: cross-entropy
-    video: float = 0.0  # cross-entropy of the whole clip by the top of the fused map; 0 is published: none
+    video: float = 0.0  # clip-level cross-entropy of the best cells of the fused map; 0 (published): off
 
     def __post_init__(self) -> None:
-        # below 1 the slope of the focal weight is endless where a frame is told for sure
+        # below 1 the gradient of the focal weight is unbounded for perfectly classified frames
         for key, is_fine, expected in (
             ("frame_focus", self.frame_focus == 0 or self.frame_focus >= 1, "0, or a number of at least 1"),
             ("video", self.video >= 0, "a number of at least 0"),
@@ -43,10 +43,10 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Targets:
-    """The truth of a batch. A modality that was not modified has targets of zeros."""
+    """Targets of a batch. A modality that was not modified has targets of zeros."""
 
     n_frames: Tensor  # (B,) the clips' own frames
-    is_untouched: Tensor  # (B,) true where neither picture nor sound was modified
+    is_untouched: Tensor  # (B,) true if neither video nor audio was modified
     fused_map: Tensor  # (B, D, T)
     visual_map: Tensor
     audio_map: Tensor
@@ -82,7 +82,7 @@ class BoundariesLike(Protocol):
 
 
 class StreamLike(Protocol):
-    """What BA-TFD+ says beyond the map of one of fused, visual and audio; None where a network has no such part."""
+    """Additional outputs of BA-TFD+ for fused, visual or audio; None if a network has no such part."""
 
     @property
     def maps(self) -> MapsLike | None: ...
@@ -95,7 +95,7 @@ class StreamLike(Protocol):
 
 
 class Prediction(Protocol):
-    """A network's answer; `fakespan.models.outputs.Output` is one."""
+    """The output of a network; `fakespan.models.outputs.Output` implements it."""
 
     @property
     def fused(self) -> Tensor: ...
@@ -130,7 +130,7 @@ class StreamTerms:
 
     @property
     def boundary(self) -> Tensor | None:
-        """All that the boundary generator adds."""
+        """Sum of the boundary generator's terms."""
         given = [term for term in (self.forward, self.backward, self.features) if term is not None]
         return torch.stack(given).sum() if given else None
 
@@ -142,7 +142,7 @@ class StreamTerms:
 
 @dataclass(frozen=True)
 class LossTerms:
-    """The loss of a batch, `total`, and what it is made of; all scalars."""
+    """The loss of a batch, `total`, and its terms; all scalars."""
 
     total: Tensor
     fused: StreamTerms
@@ -154,7 +154,7 @@ class LossTerms:
     video: Tensor | None = None  # before its weight; None where it has none
 
     def to_dict(self) -> dict[str, float]:
-        """Plain numbers for a log, for instance {"total": ..., "fused.map": ..., "visual_frames": ...}."""
+        """Plain numbers for logging, for instance {"total": ..., "fused.map": ..., "visual_frames": ...}."""
         numbers: dict[str, float] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
