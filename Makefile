@@ -1,4 +1,4 @@
-# Everything a person or CI runs; `make help` lists it.
+# All tasks for developers and CI; `make help` lists them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CLIPS ?= ../shared/clips
@@ -6,16 +6,16 @@ CLIPS ?= ../shared/clips
 .PHONY: help setup system hooks demo test test-fast test-programs test-pythons coverage lint types docs no-cuda dist \
         release bench small verdict evaluate sample speech zoo voices clean
 
-help:  ## this list
+help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: .venv/.ready  ## a virtual environment in .venv with everything for development (half a minute to five)
+setup: .venv/.ready  ## create the development environment in .venv (0.5 to 5 minutes)
 
 .venv/.ready: pyproject.toml constraints.txt tools/setup.sh tools/install.sh
 	@PYTHON="$(PYTHON)" sh tools/setup.sh
 	@touch $@
 
-system:  ## what the tests need beside Python: Chromium, espeak-ng, flite
+system:  ## install the programs that the tests need: Chromium, espeak-ng, flite
 	@sh tools/system.sh
 
 demo: setup  ## scan the bundled sample clip; results in demo/
@@ -23,23 +23,23 @@ demo: setup  ## scan the bundled sample clip; results in demo/
 	print('truth:', *(f'{a:.2f}-{b:.2f} s' for a, b in t['fake_periods']), '(' + t['words_before'], '->', t['words_after'] + ')')"
 	$(BIN)/fakespan scan src/fakespan/samples/sample.mp4 --out demo
 
-hooks: setup  ## let git run lint and types before each commit, documents and quick tests before each push
+hooks: setup  ## install git hooks: lint and types before commits, documents and fast tests before pushes
 	$(BIN)/pre-commit install
 
-test: setup system  ## the whole test suite
+test: setup system  ## run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
-test-fast: setup  ## the tests that take no browser and less than a few seconds each
+test-fast: setup  ## run the fast tests, without a browser
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slow and not browser and not programs"
 
-test-programs: setup system  ## the tests of examples/, benchmarks/ and tools/
+test-programs: setup system  ## run the tests of examples/, benchmarks/ and tools/
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m programs
 
 PYTHONS ?= 3.12 3.13
-test-pythons:  ## the tests that need no torch, on each of PYTHONS that this machine has
+test-pythons:  ## run the torch-free tests on each of PYTHONS that is installed
 	@sh tools/test_pythons.sh $(PYTHONS)
 
-coverage: setup system  ## the whole test suite, with the lines and branches that it does not reach; has a floor
+coverage: setup system  ## run the whole test suite with branch coverage; fails below the floor
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 lint: setup  ## ruff: rules and format
@@ -51,7 +51,7 @@ types: setup  ## mypy: strict on src, names and calls in tests
 	$(BIN)/mypy --config-file tests/mypy.ini
 
 docs: export NO_MKDOCS_2_WARNING = 1
-docs: setup  ## the documentation site in build/site; a broken link or unknown reference fails
+docs: setup  ## build the documentation site in build/site; broken links and unknown references fail
 	$(BIN)/mkdocs build --quiet
 	$(BIN)/python tools/check_site.py build/site
 
@@ -65,18 +65,18 @@ release: setup  ## check version, tag and changelog, then dist
 no-cuda: setup  ## fail when a CUDA package got installed
 	@! $(BIN)/python -m pip list 2>/dev/null | grep -iE '^(nvidia|cuda|triton)' || (echo "expected no CUDA package"; exit 1)
 
-bench: setup  ## every benchmark, one after the other
+bench: setup  ## run all benchmarks
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
-# Two processes of a core each train a third quicker than one of two; TRAIN_ON=--device=cuda where there is a GPU.
-# glibc keeps freed memory for the next step; RUN can lie elsewhere: it takes 10 GB.
+# Two single-core processes train a third faster than one process on two cores; use TRAIN_ON=--device=cuda with a GPU.
+# glibc is set to keep freed memory for the next step. RUN needs 10 GB and can be elsewhere.
 RUN ?= runs/small
 TRAIN_ON ?= --device cpu --devices 2
 SCORE = $(BIN)/fakespan evaluate --split test --bootstrap 1000 --overwrite --model $(RUN)/train/small.safetensors
 small: export OMP_NUM_THREADS = 1
 small: export MALLOC_MMAP_MAX_ = 0
 small: export MALLOC_TRIM_THRESHOLD_ = 17179869184
-small: setup system  ## forge from the real clips in CLIPS, train the shipped model anew, rate it, put it in place
+small: setup system  ## rebuild the shipped model from the genuine clips in CLIPS: forge, train, evaluate, install
 	$(BIN)/fakespan forge $(CLIPS) $(RUN)/seen --config configs/forge/small_seen.toml --count 4000 --seed 1
 	$(BIN)/fakespan forge $(CLIPS) $(RUN)/unseen --config configs/forge/small_unseen.toml --count 160 --seed 2
 	$(BIN)/fakespan prepare --data lavdf:$(RUN)/seen --out $(RUN)/store --framing mouth
@@ -87,7 +87,7 @@ small: setup system  ## forge from the real clips in CLIPS, train the shipped mo
 	mkdir -p src/fakespan/weights && cp $(RUN)/small.safetensors src/fakespan/weights/small.safetensors
 	$(MAKE) evaluate CLIPS=$(CLIPS)
 
-verdict: setup  ## the shipped model's verdict head, from the set that `make small` forged, joined in RUN
+verdict: setup  ## fit the verdict head of the shipped model on the set in RUN and join them
 	rm -rf $(RUN)/maps-train $(RUN)/maps-validation $(RUN)/maps-test
 	for split in train validation test; do \
 	  $(BIN)/fakespan maps --data store:$(RUN)/store --split $$split --model $(RUN)/train/small.safetensors --out $(RUN)/maps-$$split || exit 1; done
@@ -95,10 +95,10 @@ verdict: setup  ## the shipped model's verdict head, from the set that `make sma
 	$(BIN)/fakespan verdict test --maps $(RUN)/maps-test --head $(RUN)/head.safetensors --plots $(RUN)/verdict
 	$(BIN)/fakespan verdict join $(RUN)/head.safetensors --model $(RUN)/train/small.safetensors --out $(RUN)/small.safetensors --overwrite
 
-evaluate: setup  ## practice forgeries and false alarms of the shipped model on the held-out clips in CLIPS
+evaluate: setup  ## evaluate the shipped model: practice forgeries and false alarms on the held-out clips in CLIPS
 	$(BIN)/fakespan evaluate --config configs/small.toml --data practice:$(CLIPS)
 
-sample: setup system  ## make the bundled sample clip anew
+sample: setup system  ## rebuild the bundled sample clip
 	$(BIN)/python examples/make_sample.py --kind visual --out src/fakespan/samples
 
 SPEECH ?= runs/speech
