@@ -284,7 +284,7 @@ def test_a_full_disk_leaves_nothing_half_written(lavdf, tmp_path, monkeypatch):
         return write(self, name, data)
 
     monkeypatch.setattr(shards.ShardWriter, "_write", full)
-    with pytest.raises(DataError, match=r"no space left on device; make room"):
+    with pytest.raises(DataError, match=r"no space left on device; free some space"):
         prepare(f"lavdf:{lavdf}", tmp_path / "store")
     monkeypatch.undo()
     assert n_lines(tmp_path / "store") == 6

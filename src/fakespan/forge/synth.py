@@ -146,14 +146,9 @@ class PluginEngine:
         """
         _check_text(text, self.name)
         with tempfile.TemporaryDirectory(prefix="fakespan-") as folder:
-            spoken_path, out = Path(folder, "reference.wav"), Path(folder, "out.wav")
-            write_wav(spoken_path, reference)
-            request = {
-                "text": text,
-                "length_s": length_s,
-                "reference": str(spoken_path),
-                "seed": int(rng.integers(2**31)),
-            }
+            sample, out = Path(folder, "reference.wav"), Path(folder, "out.wav")
+            write_wav(sample, reference)
+            request = {"text": text, "length_s": length_s, "reference": str(sample), "seed": int(rng.integers(2**31))}
             return _read_wav(self._ask(request, out), self.name)
 
     def _ask(self, request: dict[str, Any], out: Path) -> Path:
