@@ -1,0 +1,157 @@
+"""The picture expert: mouth crops of any length -> where their forged spans lie.
+
+Its front end is fixed: how strong each of 16 cosine patterns of 4x4 pixels is, in the picture's fine detail and in
+what changed since the frame before, on a grid of 8x8 places. Little of who is seen survives that, so that few people
+and few generators teach it much. Of each pattern a place is told against the other places of the same frame: an honest
+blur or another encoder, which weakens a pattern everywhere, looks like nothing; in the mouth alone it stands out. A
+small encoder looks at every frame beside its neighbours; features minus their clip's mean go through dilated
+convolutions over time to an `ExpertHead`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fakespan.config import ModelConfig
+from fakespan.models.expert import ExpertHead, ExpertOutput
+from fakespan.models.small import temporal_stack
+
+__all__ = ["PictureEncoder", "PictureExpert", "picture_energies"]
+
+CELL = 4  # pixels a side of a cosine pattern
+N_PATTERNS = CELL * CELL
+GRID = 8  # places a side
+N_ENERGIES = 2 * N_PATTERNS + 3
+WIDTH, NARROW = 48, 16  # channels of the encoder
+DETAIL_FLOOR, CHANGE_FLOOR = 0.05, 0.03  # below it a pattern counts as absent
+
+
+class PictureExpert(nn.Module):
+    """Encoder and head. Faces (B, 3, T, 96, 96) in 0..1 -> `ExpertOutput`."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.encoder = PictureEncoder(config.n_features)
+        self.head = ExpertHead(config.n_features, config)
+
+    def forward(self, video: Tensor, n_frames: Tensor | None = None) -> ExpertOutput:
+        """Of faces (B, 3, T, 96, 96); `n_frames` (B,) says how many are each clip's own, all when not given."""
+        output: ExpertOutput = self.head(self.encoder(video, n_frames))
+        return output
+
+
+class PictureEncoder(nn.Module):
+    """Faces (B, 3, T, 96, 96) in 0..1 -> features (B, C, T)."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(N_ENERGIES)
+        self.first = _conv(3 * N_ENERGIES, WIDTH)
+        self.second = _conv(WIDTH, WIDTH)
+        self.narrow = nn.Conv2d(WIDTH, NARROW, 1)
+        self.project = nn.Sequential(
+            nn.Dropout(0.2), nn.Linear(NARROW * GRID * GRID, n_features), nn.LayerNorm(n_features), nn.ReLU()
+        )
+        self.over_time = temporal_stack(n_features)
+
+    def forward(self, video: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """(B, 3, T, 96, 96) -> (B, C, T)."""
+        return self.read(picture_energies(video.transpose(1, 2)), n_frames)
+
+    def read(self, energies: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """`forward` from `picture_energies` (B, T, 35, 8, 8) on: training keeps those and makes them once."""
+        n_clips, length = energies.shape[:2]
+        x = self.norm(_against_other_places(energies.float()).flatten(0, 1))
+        x = _beside_neighbours(x.unflatten(0, (n_clips, length))).flatten(0, 1)
+        x = self.first(x.contiguous(memory_format=torch.channels_last))
+        x = x + self.second(_shifted(x, length))
+        x = self.project(F.relu(self.narrow(x)).flatten(1))  # (BT, C)
+        features = x.view(n_clips, length, -1).transpose(1, 2)
+        result: Tensor = self.over_time(features - _clip_mean(features, n_frames))
+        return result
+
+
+def picture_energies(faces: Tensor) -> Tensor:
+    """Log energies of cosine patterns in detail and changes, then light and two colours.
+
+    Args:
+        faces: (B, T, 3, 96, 96) in 0..1.
+
+    Returns:
+        (B, T, 35, 8, 8) float32.
+    """
+    faces = faces.float()
+    luma = faces.mean(dim=2)  # (B, T, 96, 96)
+    mean, spread = luma.mean((2, 3), keepdim=True), luma.std((2, 3), keepdim=True)
+    light = (luma - mean) / (spread + 0.05)
+    detail = light - F.avg_pool2d(light, 3, stride=1, padding=1, count_include_pad=False)
+    usual = detail.abs().mean((2, 3), keepdim=True) + 0.01
+    colour = faces[:, :, ::2] - luma[:, :, None]  # (B, T, 2, 96, 96)
+    colour = 8 * (colour - colour.mean((3, 4), keepdim=True))
+    coarse = torch.cat([light[:, :, None], colour], dim=2).flatten(0, 1)
+    parts = [
+        _log_energies(detail / usual / 2, DETAIL_FLOOR),
+        _log_energies(2 * _change(light), CHANGE_FLOOR),
+        F.avg_pool2d(coarse, coarse.shape[-1] // GRID).unflatten(0, luma.shape[:2]),
+    ]
+    return torch.cat(parts, dim=2)
+
+
+def _log_energies(images: Tensor, floor: float) -> Tensor:
+    """(B, T, 96, 96) -> (B, T, 16, 8, 8)."""
+    patterns = _cosines().to(images.device)
+    strength = F.conv2d(images.flatten(0, 1)[:, None], patterns, stride=CELL).abs()  # (BT, 16, 24, 24)
+    places = F.avg_pool2d(strength, strength.shape[-1] // GRID)
+    energies: Tensor = torch.log(places + floor).unflatten(0, images.shape[:2])
+    return energies
+
+
+def _cosines() -> Tensor:
+    """The orthonormal cosine patterns of 4x4 pixels, (16, 1, 4, 4)."""
+    k = np.arange(CELL)
+    rows = np.cos(np.pi * (k[None] + 0.5) * k[:, None] / CELL) * np.sqrt(2 / CELL)
+    rows[0] *= np.sqrt(0.5)
+    return torch.from_numpy(np.kron(rows, rows).astype(np.float32)).view(N_PATTERNS, 1, CELL, CELL)
+
+
+def _against_other_places(energies: Tensor) -> Tensor:
+    """Each pattern minus its mean over the places of the frame; light and colours are so already."""
+    patterns, coarse = energies[:, :, : 2 * N_PATTERNS], energies[:, :, 2 * N_PATTERNS :]
+    return torch.cat([patterns - patterns.mean((3, 4), keepdim=True), coarse], dim=2)
+
+
+def _conv(n_in: int, n_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU())
+
+
+def _clip_mean(features: Tensor, n_frames: Tensor | None) -> Tensor:
+    """(B, C, T) -> (B, C, 1), over each clip's own frames."""
+    if n_frames is None:
+        return features.mean(dim=2, keepdim=True)
+    own = (torch.arange(features.shape[2], device=features.device) < n_frames.to(features.device)[:, None])[:, None]
+    return (features * own).sum(dim=2, keepdim=True) / own.sum(dim=2, keepdim=True).clamp(min=1)
+
+
+def _change(x: Tensor) -> Tensor:
+    """From the frame before, (B, T, ...); none at the first."""
+    return torch.cat([torch.zeros_like(x[:, :1]), x[:, 1:] - x[:, :-1]], dim=1)
+
+
+def _beside_neighbours(x: Tensor) -> Tensor:
+    """Each frame, and how it differs from the one before and the one after: (B, T, C, H, W) -> (B, T, 3 C, H, W)."""
+    change = _change(x)
+    return torch.cat([x, change, torch.cat([-change[:, 1:], torch.zeros_like(x[:, :1])], dim=1)], dim=2)
+
+
+def _shifted(x: Tensor, n_frames: int) -> Tensor:
+    """An eighth of the channels from the frame before, an eighth from the frame after; (BT, C, H, W)."""
+    part = x.shape[1] // 8
+    y = x.permute(0, 2, 3, 1).unflatten(0, (-1, n_frames))  # (B, T, H, W, C), as it lies in memory
+    before, after, rest = y.split([part, part, x.shape[1] - 2 * part], dim=-1)
+    before = F.pad(before[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
+    after = F.pad(after[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
+    result: Tensor = torch.cat([before, after, rest], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
+    return result

@@ -1,0 +1,264 @@
+"""Practice pictures: a stretch of a bank's clip with spans that a generator's twin, or a rendering of ours, took over.
+
+What a network must not take for a forgery happens to forged and genuine stretches alike: the whole crop softened,
+relit, encoded again, a jump cut, frames shown twice, subtitles (`looks.null_event`). Seams are hard or blended over a
+few frames; a twin replaces the whole crop, as when two files were cut together, or the mouth alone, as when its tool
+pasted it. Then everything goes through a codec and is framed anew. Every forged stretch has a genuine one that went
+through the same, so that nothing but the forgery tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.config import FPS
+from fakespan.errors import ConfigError
+from fakespan.media.encode import roundtrip_video
+from fakespan.media.features import FACE_SIZE
+from fakespan.practice.looks import Look, draw_look, mouth_mask, null_event, render
+from fakespan.practice.picture_bank import MOUTH_IN_BANK, Entry, PictureBank, Twins
+
+__all__ = [
+    "PictureExample",
+    "PicturePractice",
+    "draw_twins",
+    "make_partial_example",
+    "make_picture_example",
+    "make_picture_pair",
+]
+
+Faces = NDArray[np.uint8]
+Span = tuple[int, int]
+GAP = 5  # frames between two spans, at least
+
+
+@dataclass(frozen=True)
+class PicturePractice:
+    """What practice pictures are like."""
+
+    n_frames: int = 80
+    forged: float = 0.65  # share of clips that are
+    two_spans: float = 0.25
+    min_span_s: float = 0.16
+    mean_span_s: float = 0.7
+    std_span_s: float = 0.45
+    max_span_s: float = 3.0
+    twin: float = 0.75  # share of spans that a twin takes over, where the clip has one; others are rendered
+    nulls: float = 0.8  # share of clips with something honest that is no forgery
+    paired: float = 0.5  # share of rendered spans whose look is shown on the whole crop too, elsewhere: honest
+    fewer_fps: float = 0.2  # share of clips recorded at fewer frames a second, which repeat at 25
+    disturb: bool = True  # false: as they are, through a codec; for choosing between networks
+
+    def __post_init__(self) -> None:
+        if self.n_frames < 8:
+            raise _bad_value("n_frames", "at least 8", self.n_frames)
+        if not 0 < self.min_span_s <= self.max_span_s:
+            raise _bad_value("min_span_s", f"a length in 0..max_span_s ({self.max_span_s})", self.min_span_s)
+
+
+@dataclass(frozen=True)
+class PictureExample:
+    """A practice stretch."""
+
+    faces: Faces  # (n, 96, 96, 3) mouth crops
+    spans: tuple[Span, ...]  # forged frames [begin, end)
+    nulls: tuple[Span, ...]  # where something honest happened
+    method: str  # of the spans; "" when genuine
+
+
+def draw_twins(twins: Sequence[Twins], rng: np.random.Generator) -> Twins:
+    """One of them; first its person is drawn, so that people count alike."""
+    people = sorted({one.real.person for one in twins})
+    person = people[rng.integers(len(people))]
+    own = [one for one in twins if one.real.person == person]
+    return own[rng.integers(len(own))]
+
+
+def make_picture_example(
+    bank: PictureBank, twins: Twins, config: PicturePractice, rng: np.random.Generator
+) -> PictureExample:
+    """One practice stretch of this clip."""
+    forged, genuine = make_picture_pair(bank, twins, config, rng)
+    return forged if rng.random() < config.forged else genuine
+
+
+def make_picture_pair(
+    bank: PictureBank, twins: Twins, config: PicturePractice, rng: np.random.Generator
+) -> tuple[PictureExample, PictureExample]:
+    """A forged stretch of this clip, and the same stretch genuine: the same honest events, codec, light and framing."""
+    n = min(config.n_frames, twins.real.n_frames)
+    first = int(rng.integers(0, twins.real.n_frames - n + 1))
+    order = first + (_at_fewer_fps(n, rng) if config.disturb and rng.random() < config.fewer_fps else np.arange(n))
+    real = np.array(bank.faces(twins.real)[order])
+    spans = _draw_spans(n, config, rng)
+    faces, methods = real.copy(), []
+    honest: list[tuple[Span, Look | None]] = []  # None: an event that is drawn
+    for span in spans:
+        if twins.fakes and rng.random() < config.twin:
+            fake = twins.fakes[rng.integers(len(twins.fakes))]
+            _exchange(faces, bank.faces(fake)[order[slice(*span)]], span, rng)
+            methods.append(str(fake.generator))
+        else:
+            method, look = _rerender(faces, real, span, rng)
+            methods.append(method)
+            if rng.random() < config.paired:
+                honest.append((_elsewhere(span, n, rng), look))
+    if config.disturb and rng.random() < config.nulls:
+        honest += [(_draw_span(n, config, rng), None) for _ in range(1 + int(rng.random() < 0.4))]
+    honest = [(span, look) for span, look in honest if _is_apart(span, spans)]
+    seed = int(rng.integers(2**32))
+
+    def finished(faces: Faces, spans: Sequence[Span], method: str) -> PictureExample:
+        same = np.random.default_rng(seed)
+        for span, look in honest:
+            faces = null_event(faces, *span, same, look)
+        faces = _through_the_world(faces, config.disturb, same)
+        return PictureExample(faces, tuple(spans), tuple(span for span, _ in honest), method)
+
+    return finished(faces, spans, "+".join(methods)), finished(real, (), "")
+
+
+def make_partial_example(
+    bank: PictureBank, entry: Entry, config: PicturePractice, rng: np.random.Generator
+) -> PictureExample:
+    """A stretch of a clip that somebody else forged in parts, through the same codec, light and framing as others."""
+    n = min(config.n_frames, entry.n_frames)
+    first = int(rng.integers(0, entry.n_frames - n + 1))
+    faces = _through_the_world(np.array(bank.faces(entry)[first : first + n]), config.disturb, rng)
+    shown = [(max(0, begin - first), min(n, end - first)) for begin, end in entry.spans]
+    return PictureExample(faces, tuple((a, b) for a, b in shown if b > a), (), str(entry.generator))
+
+
+def _exchange(faces: Faces, twin: Faces, span: Span, rng: np.random.Generator) -> None:
+    """Puts a twin's frames into the span, all of the crop or the mouth alone."""
+    is_whole = rng.random() < 0.5
+    mask = np.ones((1, 1, 1), np.float32) if is_whole else mouth_mask(rng, faces.shape[1])
+    _blend(faces, twin.astype(np.float32), span, mask, rng)
+
+
+def _rerender(faces: Faces, real: Faces, span: Span, rng: np.random.Generator) -> tuple[str, Look]:
+    """A mouth of another moment, or the same, as a tool would leave it; and how it left it."""
+    begin, end = span
+    look, n = draw_look(rng), len(real)
+    donor = np.arange(begin, end)
+    is_moved = rng.random() < 0.5
+    if is_moved:
+        donor = np.clip(donor + int(rng.choice((-1, 1))) * int(rng.integers(4, 40)), 0, n - 1)
+    _blend(faces, render(real[donor], look, rng, clip=real), span, mouth_mask(rng, faces.shape[1]), rng)
+    return "moved mouth" if is_moved else "rendered mouth", look
+
+
+def _elsewhere(span: Span, n: int, rng: np.random.Generator) -> Span:
+    """As long, somewhere else."""
+    begin = int(rng.integers(0, n - (span[1] - span[0]) + 1))
+    return begin, begin + span[1] - span[0]
+
+
+def _blend(
+    faces: Faces, new: NDArray[np.float32], span: Span, mask: NDArray[np.float32], rng: np.random.Generator
+) -> None:
+    """Lays new frames over a span, hard at its seams or over up to three frames."""
+    begin, end = span
+    n = end - begin
+    over = int(rng.integers(1, 4)) if rng.random() < 0.4 else 0
+    edge = np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1))
+    share = np.minimum(1.0, edge / (over + 1)).astype(np.float32) if over else np.ones(n, np.float32)
+    if begin == 0 or end == len(faces):
+        share[:] = 1.0
+    alpha = share[:, None, None, None] * mask
+    old = faces[begin:end].astype(np.float32)
+    faces[begin:end] = np.clip(old + alpha * (new - old) + 0.5, 0, 255).astype(np.uint8)
+
+
+def _draw_spans(n: int, config: PicturePractice, rng: np.random.Generator) -> list[Span]:
+    spans: list[Span] = []
+    for _ in range(1 + int(rng.random() < config.two_spans)):
+        span = _draw_span(n, config, rng)
+        if _is_apart(span, spans):
+            spans.append(span)
+    return sorted(spans)
+
+
+def _draw_span(n: int, config: PicturePractice, rng: np.random.Generator) -> Span:
+    length_s = np.clip(rng.normal(config.mean_span_s, config.std_span_s), config.min_span_s, config.max_span_s)
+    if rng.random() < 0.15:
+        length_s = rng.uniform(config.min_span_s, config.max_span_s)
+    length = min(max(2, round(float(length_s) * FPS)), max(2, (2 * n) // 3))
+    begin = int(rng.integers(0, n - length + 1))
+    return begin, begin + length
+
+
+def _at_fewer_fps(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Which frame is shown at each of n instants of a video with 12 to 24 frames a second."""
+    step = FPS / rng.choice((12, 15, 15, 20, 24))
+    return np.asarray(np.floor(np.floor(np.arange(n) / step + 1e-6) * step + 1e-6), np.int64)
+
+
+def _is_apart(span: Span, others: Sequence[Span]) -> bool:
+    return all(span[0] >= end + GAP or span[1] + GAP <= begin for begin, end in others)
+
+
+def _through_the_world(faces: Faces, disturb: bool, rng: np.random.Generator) -> Faces:
+    """Another resolution, a codec, another light, another frame: what lies between a forger and a reader."""
+    side = faces.shape[1]
+    if disturb and rng.random() < 0.35:
+        small = round(side * rng.uniform(0.45, 0.95))
+        faces = _resized(faces, small)
+    faces = roundtrip_video(faces, crf=int(rng.integers(16, 36 if disturb else 30)))
+    faces = _framed(faces, side, disturb, rng)
+    return _relit(faces, rng) if disturb else faces
+
+
+def _framed(faces: Faces, side: int, disturb: bool, rng: np.random.Generator) -> Faces:
+    """The mouth's box, a little off, as 96x96; mirrored in half of the clips."""
+    unit = faces.shape[1] / side
+    x0, y0, x1, y1 = (part * unit for part in MOUTH_IN_BANK)
+    spread = 1.0 if disturb else 0.0
+    zoom = FACE_SIZE / (x1 - x0) * np.exp(spread * rng.normal(0, 0.07))
+    angle = spread * rng.normal(0, 0.04)
+    c, s = zoom * np.cos(angle), zoom * np.sin(angle)
+    x = (x0 + x1) / 2 + spread * float(np.clip(rng.normal(0, 4), -10, 10)) * unit
+    y = (y0 + y1) / 2 + spread * float(np.clip(rng.normal(0, 4), -10, 10)) * unit
+    half = FACE_SIZE / 2 - 0.5
+    matrix = np.array([[c, -s, half - c * x + s * y], [s, c, half - s * x - c * y]])
+    if disturb and rng.random() < 0.5:
+        matrix[0] = -matrix[0]
+        matrix[0, 2] += FACE_SIZE - 1
+    kinds = (cv2.INTER_CUBIC, cv2.INTER_LINEAR) if disturb else (cv2.INTER_CUBIC,)
+    kind = int(kinds[rng.integers(len(kinds))]) if rng.random() < 0.3 else cv2.INTER_CUBIC
+    out = np.empty((len(faces), FACE_SIZE, FACE_SIZE, 3), np.uint8)
+    for k, face in enumerate(faces):
+        out[k] = cv2.warpAffine(face, matrix, (FACE_SIZE, FACE_SIZE), flags=kind, borderMode=cv2.BORDER_REPLICATE)
+    return out
+
+
+def _resized(faces: Faces, side: int) -> Faces:
+    side += side % 2
+    shrunk: list[Any] = [cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA) for face in faces]
+    return np.stack(shrunk)
+
+
+def _relit(faces: Faces, rng: np.random.Generator) -> Faces:
+    """Other light, focus and grain for the whole clip."""
+    levels = np.arange(256) / 255
+    table = 255 * levels ** np.exp(rng.normal(0, 0.2)) * rng.uniform(0.8, 1.2)
+    table = np.clip(table[:, None] + rng.normal(0, 8) + rng.normal(0, 5, 3), 0, 255).astype(np.uint8)
+    rows: Any = cv2.LUT(faces.reshape(-1, faces.shape[2], 3), table[None])
+    out = rows.reshape(faces.shape)
+    if rng.random() < 0.2:
+        sigma = float(rng.uniform(0.4, 1.2))
+        out = np.stack([cv2.GaussianBlur(face, (0, 0), sigma) for face in out])
+    if rng.random() < 0.2:
+        noise = rng.normal(0, rng.uniform(1, 4), out.shape[:3]).astype(np.float32)
+        out = np.clip(out + noise[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(out)
+
+
+def _bad_value(key: str, expected: str, got: object) -> ConfigError:
+    return ConfigError(f"practice.{key}", expected=expected, got=repr(got), remedy="change this key in the config")

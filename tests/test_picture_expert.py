@@ -1,0 +1,87 @@
+"""The picture expert and its fixed front end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fakespan.config import ModelConfig
+from fakespan.models.picture import PictureExpert, picture_energies
+
+CONFIG = ModelConfig(family="small", n_features=32, max_duration=12, n_samples=4, boundary_widths=(16, 8))
+
+
+def some_faces(n_frames: int = 6, seed: int = 0) -> torch.Tensor:
+    """Rough pictures (1, T, 3, 96, 96) in 0.2..0.8."""
+    torch.manual_seed(seed)
+    return F.avg_pool2d(torch.rand(n_frames, 3, 98, 98), 3, stride=1).mul(0.6).add(0.2)[None]
+
+
+@pytest.mark.parametrize("n_frames", [1, 9, 40])
+def test_clips_of_any_length_are_answered(n_frames: int) -> None:
+    output = PictureExpert(CONFIG).eval()(some_faces(n_frames).transpose(1, 2))
+    assert output.frames.shape == (1, 1, n_frames)
+    assert output.map.shape == (1, CONFIG.max_duration, n_frames)
+
+
+def test_it_is_small() -> None:
+    shipped = ModelConfig(family="small", n_features=128, boundary_widths=(96, 48))
+    assert sum(p.numel() for p in PictureExpert(shipped).parameters()) < 1_000_000
+
+
+def test_energies_are_those_of_cosine_patterns() -> None:
+    faces = some_faces(2)
+    luma = faces[0].mean(1).double().numpy()
+    light = (luma - luma.mean((1, 2), keepdims=True)) / (luma.std((1, 2), ddof=1, keepdims=True) + 0.05)
+    change = 2 * (light[1] - light[0])
+    k = np.arange(4)
+    for fy, fx in ((0, 0), (1, 2), (3, 3)):
+        pattern = np.outer(np.cos(np.pi * (k + 0.5) * fy / 4), np.cos(np.pi * (k + 0.5) * fx / 4))
+        pattern /= np.linalg.norm(pattern)
+        place = change[24:36, 60:72]  # row 2, column 5 of the grid
+        blocks = [abs((place[y : y + 4, x : x + 4] * pattern).sum()) for y in (0, 4, 8) for x in (0, 4, 8)]
+        expected = np.log(np.mean(blocks) + 0.03)
+        assert float(picture_energies(faces)[0, 1, 16 + 4 * fy + fx, 2, 5]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_light_and_contrast_of_the_whole_crop_say_nothing() -> None:
+    faces = some_faces()
+    plain, lit = picture_energies(faces), picture_energies(0.8 * faces + 0.1)
+    assert float((plain - lit)[:, :, :32].abs().mean()) < 0.1 * float(plain[:, :, :32].std())
+
+
+def test_a_soft_mouth_shows_more_than_a_soft_crop() -> None:
+    """As the encoder is shown it, each place against the others; soft from frame 10 on."""
+    torch.manual_seed(0)
+    faces = some_faces(20)
+    soft = F.avg_pool2d(faces.flatten(0, 1), 5, stride=1, padding=2, count_include_pad=False).unflatten(0, (1, 20))
+    crop, mouth = faces.clone(), faces.clone()
+    crop[:, 10:] = soft[:, 10:]
+    mouth[:, 10:, :, 36:72, 30:66] = soft[:, 10:, :, 36:72, 30:66]
+
+    def stands_out(x: torch.Tensor) -> float:
+        """Detail of the mouth's places beside that of the others, soft frames against sharp ones."""
+        detail = picture_energies(x)[0, :, :16].mean(1)  # (T, 8, 8)
+        gap = detail[:, 3:6, 3:5].mean((1, 2)) - detail.mean((1, 2))
+        return abs(float(gap[10:].mean() - gap[:10].mean()))
+
+    assert stands_out(mouth) > 5 * stands_out(crop)
+
+
+def test_it_learns_a_span_by_heart() -> None:
+    torch.manual_seed(0)
+    energies = picture_energies(some_faces(40))
+    energies[:, 15:25, :16, 3:6, 2:6] -= 1.0
+    inside = torch.zeros(40)
+    inside[15:25] = 1
+    network = PictureExpert(CONFIG)
+    optimiser = torch.optim.Adam(network.parameters(), 0.005)
+    for _ in range(40):
+        logits = network.head(network.encoder.read(energies)).frames[0, 0]
+        loss = F.binary_cross_entropy_with_logits(logits, inside)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert ((logits > 0).float() == inside).all()
