@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fakespan.config import ModelConfig
+from fakespan.media.features import input_of_mel
 from fakespan.models import build_model
 
 T, D = 32, 8
@@ -19,6 +20,14 @@ CONFIGS = {
     "batfd_plus": ModelConfig(family="batfd_plus", video_widths=(4, 4, 6, 8), audio_widths=(4, 6, 4), **TINY),
     "batfd_plus-generator": ModelConfig(
         family="batfd_plus", video_widths=(4, 4, 6, 8), audio_widths=(4, 6, 4), boundary_generator=True, **TINY
+    ),
+    "experts": ModelConfig(
+        family="experts",
+        video_encoder="mouth",
+        audio_encoder="texture",
+        video_widths=(8, 8, 8),
+        audio_widths=(4, 6, 8),
+        **TINY,
     ),
     "small": ModelConfig(
         family="small",
@@ -37,18 +46,18 @@ def network(request: pytest.FixtureRequest) -> torch.nn.Module:
     return build_model(CONFIGS[request.param]).eval()
 
 
-def clips(n_frames: int = T) -> tuple[Tensor, Tensor]:
-    """Two clips of n frames, zero-padded to T."""
+def clips(network: torch.nn.Module, n_frames: int = T) -> tuple[Tensor, Tensor]:
+    """Two clips of n frames, zero-padded to T, as the network takes them."""
     generator = torch.Generator().manual_seed(1)
     video, audio = torch.zeros(2, 3, T, 96, 96), torch.full((2, 64, 4 * T), -4.6)
     video[:, :, :n_frames] = torch.rand(2, 3, n_frames, 96, 96, generator=generator)
     audio[:, :, : 4 * n_frames] = torch.randn(2, 64, 4 * n_frames, generator=generator)
-    return video, audio
+    return video, input_of_mel("texture" if hasattr(network, "sound") else "mel", audio)
 
 
 @torch.inference_mode()
 def test_shapes_and_ranges(network: torch.nn.Module) -> None:
-    output = network(*clips())
+    output = network(*clips(network))
     for name in ("fused", "visual", "audio", "score_map"):
         score_map = getattr(output, name)
         assert score_map.shape == (2, D, T)
@@ -59,7 +68,7 @@ def test_shapes_and_ranges(network: torch.nn.Module) -> None:
 
 @torch.inference_mode()
 def test_forward_is_see_and_hear_and_fuse(network: torch.nn.Module) -> None:
-    video, audio = clips()
+    video, audio = clips(network)
     whole, parts = network(video, audio), network.fuse(network.see(video), network.hear(audio))
     for name in ("fused", "visual", "audio", "visual_logits", "audio_logits", "score_map"):
         torch.testing.assert_close(getattr(whole, name), getattr(parts, name), atol=1e-6, rtol=1e-5)
@@ -67,7 +76,7 @@ def test_forward_is_see_and_hear_and_fuse(network: torch.nn.Module) -> None:
 
 @torch.inference_mode()
 def test_each_modality_speaks_for_itself(network: torch.nn.Module) -> None:
-    video, audio = clips()
+    video, audio = clips(network)
     whole, other = network(video, audio), network(video, audio.flip(-1))
     assert torch.equal(whole.visual, other.visual)
     assert not torch.equal(whole.audio, other.audio)
@@ -76,7 +85,7 @@ def test_each_modality_speaks_for_itself(network: torch.nn.Module) -> None:
 
 @torch.inference_mode()
 def test_clips_of_a_batch_do_not_see_each_other(network: torch.nn.Module) -> None:
-    video, audio = clips()
+    video, audio = clips(network)
     torch.testing.assert_close(
         network(video, audio).fused[:1], network(video[:1], audio[:1]).fused, atol=1e-5, rtol=1e-4
     )
@@ -87,10 +96,10 @@ def test_clips_of_a_batch_do_not_see_each_other(network: torch.nn.Module) -> Non
 def test_saying_how_many_frames_are_the_clips_own_changes_nothing_in_them(
     network: torch.nn.Module, n_frames: int
 ) -> None:
-    video, audio = clips(n_frames)
+    video, audio = clips(network, n_frames)
     told = network(video, audio, n_frames=n_frames)
-    if type(network).__name__ == "Small":  # it is trained without padding: the cut clip is the measure
-        untold = network(video[:, :, :n_frames], audio[:, :, : 4 * n_frames])
+    if type(network).__name__ in ("Small", "Experts"):  # trained without padding: the cut clip is the measure
+        untold = network(video[:, :, :n_frames], audio[..., : 4 * n_frames])
     else:
         untold = network(video, audio)
     fits = torch.arange(n_frames)[None, :] + torch.arange(D)[:, None] < n_frames
@@ -101,8 +110,14 @@ def test_saying_how_many_frames_are_the_clips_own_changes_nothing_in_them(
 
 def test_every_parameter_learns(network: torch.nn.Module) -> None:
     network.zero_grad()
-    output = network.train()(*clips())
-    total = output.score_map.sum() + output.visual_logits.sum() + output.audio_logits.sum()
+    output = network.train()(*clips(network))
+    total = (
+        output.visual.sum()
+        + output.audio.sum()
+        + output.score_map.sum()
+        + output.visual_logits.sum()
+        + output.audio_logits.sum()
+    )
     total.backward()
     network.eval()
     without = [name for name, p in network.named_parameters() if p.grad is None]

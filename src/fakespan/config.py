@@ -35,13 +35,13 @@ SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
 """Audio samples per video frame: 640."""
 
-Family = Literal["batfd", "batfd_plus", "small"]
+Family = Literal["batfd", "batfd_plus", "small", "experts"]
 Sampling = Literal["bmn", "reference"]
 Decoding = Literal["aligned", "published"]
 Clock = Literal["pad", "stretch"]
 Framing = Literal["face", "mouth"]
-VideoEncoderName = Literal["c3d", "mvit_t", "mvit_s", "mvit_b", "frames"]
-AudioEncoderName = Literal["cnn", "vit_t", "vit_s", "vit_b", "mel", "spectrum"]
+VideoEncoderName = Literal["c3d", "mvit_t", "mvit_s", "mvit_b", "frames", "mouth"]
+AudioEncoderName = Literal["cnn", "vit_t", "vit_s", "vit_b", "mel", "spectrum", "texture"]
 
 T = TypeVar("T")
 
@@ -60,8 +60,8 @@ class ModelConfig:
     n_samples: int = 10  # N, points sampled per proposal
     sampling: Sampling = "bmn"  # "reference" runs the published weights
     n_features: int = 256  # C_f, width of both encoders' outputs
-    video_widths: tuple[int, ...] = (64, 96, 128, 128)  # c3d: per block; frames: per stage; mvit: unused
-    audio_widths: tuple[int, ...] = (32, 64, 64)  # cnn: per block; mel, spectrum: per stage; vit: unused
+    video_widths: tuple[int, ...] = (64, 96, 128, 128)  # c3d: per block; frames, mouth: per stage; mvit: unused
+    audio_widths: tuple[int, ...] = (32, 64, 64)  # cnn: per block; mel, spectrum, texture: per stage; vit: unused
     boundary_widths: tuple[int, int] = (512, 128)
     boundary_generator: bool = False  # BA-TFD+ only: the complementary start and end probabilities
 
@@ -76,6 +76,11 @@ class ModelConfig:
         for key in ("video_widths", "audio_widths", "boundary_widths"):
             if not getattr(self, key) or min(getattr(self, key)) < 1:
                 raise _bad_value(key, "positive widths", getattr(self, key))
+
+    @property
+    def is_fixed_length(self) -> bool:
+        """Whether the network wants clips padded to exactly T frames."""
+        return self.family in ("batfd", "batfd_plus")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from fakespan import __version__
-from fakespan.cli import evaluate, forge, info, maps, prepare, scan, score, train, verdict
+from fakespan.cli import evaluate, experts, forge, info, maps, prepare, scan, score, train, verdict
 from fakespan.cli.shared import complain, wants_debug
 from fakespan.errors import FakespanError
 
@@ -48,6 +48,7 @@ for command in (
     maps.maps,
 ):
     app.command()(command)
+app.add_typer(experts.app, name="experts")
 app.add_typer(verdict.app, name="verdict")
 
 

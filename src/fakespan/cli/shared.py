@@ -18,6 +18,7 @@ __all__ = [
     "Device",
     "Model",
     "bar",
+    "check_output",
     "complain",
     "each",
     "output_folder",
@@ -66,6 +67,19 @@ def reported(path: Path, failures: list[FakespanError]) -> Iterator[None]:
             failure.__cause__ = error
         failures.append(failure)
         complain(failure, wants_debug())
+
+
+def check_output(out: Path, overwrite: bool) -> None:
+    """Validate the output path before the work starts."""
+    if out.is_dir():
+        raise UsageError(out, expected="a file to write", got="a folder", remedy="change --out")
+    if out.exists() and not overwrite:
+        raise UsageError(out, expected="a new file", got="an existing file", remedy="change --out, or use --overwrite")
+    if not out.parent.is_dir():
+        got = f"no folder {out.parent}"
+        raise UsageError(
+            out, expected="a file in an existing folder", got=got, remedy="create the folder, or change --out"
+        )
 
 
 def output_folder(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import Model, bar, printable, show
+from fakespan.cli.shared import Model, bar, check_output, printable, show
 from fakespan.errors import UsageError
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ def fit(
     from fakespan.verdict.maps import open_maps
     from fakespan.verdict.table import render_fit
 
-    _check_output(out, overwrite)
+    check_output(out, overwrite)
     options = None if config is None else load_verdict_config(config)
     train_maps, validation_maps = open_maps(train), open_maps(val)
     with bar("fitting") as progress:
@@ -86,7 +86,7 @@ def rate(
     from fakespan.verdict.table import draw, render
 
     if out is not None:
-        _check_output(out, overwrite)
+        check_output(out, overwrite)
     fitted, stored = load_head(head), open_maps(maps)
     with bar("rating") as progress:
         rating = rate_maps(stored, fitted, n_bootstrap=bootstrap, seed=seed, progress=progress)
@@ -114,7 +114,7 @@ def join(
 
     if head.exists() and out.exists() and head.samefile(out):
         raise UsageError("--out", expected="a new file", got="the head itself", remedy="choose another name")
-    _check_output(out, overwrite)
+    check_output(out, overwrite)
     fitted, localizer = load_head(head), load_model(model, "cpu")
     save_checkpoint(
         out,
@@ -126,16 +126,3 @@ def join(
         head=fitted,
     )
     print(f"written: {printable(out)}")
-
-
-def _check_output(out: Path, overwrite: bool) -> None:
-    """Validate the output path before the work starts."""
-    if out.is_dir():
-        raise UsageError(out, expected="a file to write", got="a folder", remedy="change --out")
-    if out.exists() and not overwrite:
-        raise UsageError(out, expected="a new file", got="an existing file", remedy="change --out, or use --overwrite")
-    if not out.parent.is_dir():
-        got = f"no folder {out.parent}"
-        raise UsageError(
-            out, expected="a file in an existing folder", got=got, remedy="create the folder, or change --out"
-        )

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fakespan.arrays import UInt8Array
 from fakespan.boundary_map import boundary_targets, frame_target, iou_map_target
 from fakespan.config import FPS, SAMPLES_PER_FRAME
 from fakespan.data.example import Example, Span
@@ -30,6 +29,8 @@ class Batch:
     video: Tensor  # (B, 3, T, 96, 96) in 0..1
     audio: Tensor  # (B, 64, 4T) log-mel, or (B, 5, 256, 4T), see `features.sound_input`
     n_frames: Tensor  # (B,) the clips' own frames
+    has_picture: Tensor  # (B,) false: the video is zeros
+    has_sound: Tensor  # (B,) false: the sound is zeros
     is_untouched: Tensor  # (B,)
     fused_map: Tensor  # (B, D, T)
     visual_map: Tensor
@@ -82,9 +83,11 @@ def collate(
     visual = [e.visual_spans for e in examples]
     return Batch(
         names=tuple(e.name for e in examples),
-        video=_video([e.faces for e in examples], n_padded),
+        video=_video(examples, n_padded),
         audio=sound_input(audio_encoder, sound),
         n_frames=torch.tensor(lengths),
+        has_picture=torch.tensor([e.has_picture for e in examples]),
+        has_sound=torch.tensor([e.has_sound for e in examples]),
         is_untouched=torch.tensor([not e.spans for e in examples]),
         fused_map=targets.maps(fused),
         visual_map=targets.maps(visual),
@@ -141,9 +144,12 @@ def _to_the_end(spans: Spans, n_frames: int) -> Spans:
     return tuple((a, (n_frames + 0.5) / FPS if b * FPS > n_frames - 1e-6 else b) for a, b in spans)
 
 
-def _video(faces: list[UInt8Array], n_padded: int) -> Tensor:
-    """(B, 3, T, 96, 96) in 0..1."""
-    video = torch.zeros(len(faces), 3, n_padded, *faces[0].shape[1:3])
-    for row, clip in zip(video, faces, strict=True):
-        row[:, : len(clip)] = torch.from_numpy(clip).permute(3, 0, 1, 2).float().div_(255)
+def _video(examples: Sequence[Example], n_padded: int) -> Tensor:
+    """(B, 3, T, 96, 96) in 0..1; zeros that take no memory where no clip has a picture."""
+    shape = len(examples), 3, n_padded, *examples[0].faces.shape[1:3]
+    if not any(e.has_picture for e in examples):
+        return torch.zeros(1).expand(shape)
+    video = torch.zeros(shape)
+    for row, example in zip(video, examples, strict=True):
+        row[:, : len(example.faces)] = torch.from_numpy(example.faces).permute(3, 0, 1, 2).float().div_(255)
     return video

@@ -26,7 +26,7 @@ from fakespan.localizer.clock import ClipMaps
 from fakespan.localizer.file import FileScan
 from fakespan.media.clock import stretch_faces, stretch_sound
 from fakespan.media.faces import FaceMode
-from fakespan.media.features import sound_input, spectrum_of_mel
+from fakespan.media.features import input_of_mel, sound_input
 from fakespan.models.outputs import Output
 from fakespan.models.verdict_head import Head
 from fakespan.types import Progress, Scan
@@ -49,7 +49,7 @@ class Localizer:
     @property
     def is_fixed_length(self) -> bool:
         """Whether the network wants clips padded to exactly T frames."""
-        return self.model.family != "small"
+        return self.model.is_fixed_length
 
     @torch.inference_mode()
     def predict(self, video: torch.Tensor, audio: torch.Tensor) -> Output:
@@ -67,8 +67,8 @@ class Localizer:
         heard = audio.to(self.device)
         if audio.ndim == 2:
             heard = sound_input(self.model.audio_encoder, heard)
-        elif audio.ndim == 3 and self.model.audio_encoder == "spectrum":
-            heard = spectrum_of_mel(heard)
+        elif audio.ndim == 3:
+            heard = input_of_mel(self.model.audio_encoder, heard)
         output: Output = self.network(video.to(self.device), heard)
         return output
 

@@ -27,7 +27,9 @@ __all__ = [
     "N_FFT",
     "N_MELS",
     "SPECTRUM_VIEWS",
+    "input_of_mel",
     "log_mel",
+    "log_power",
     "mel_filters",
     "prepare_crop",
     "resize_faces",
@@ -44,6 +46,7 @@ SPECTRUM_FFT = 512  # samples of a window of `spectrum`, 32 ms: harmonics of a v
 N_BINS = SPECTRUM_FFT // 2
 SPECTRUM_VIEWS = 5
 SPECTRUM_FLOOR = 1e-4
+POWER_FLOOR = 1e-6
 COLUMNS_PER_FRAME = int(SAMPLE_RATE / FPS) // HOP
 FACE_SIZE = 96
 CROP_SIZE = 224
@@ -120,9 +123,34 @@ def spectrum_of_mel(mel: Tensor) -> Tensor:
     return torch.stack([bins, *4 * [torch.zeros_like(bins)]], dim=-3)
 
 
-def sound_input(encoder: str, sound: Tensor | AnyArray) -> Tensor:
-    """What the audio encoder of this name (see `ModelConfig`) hears: `spectrum`, or `log_mel` for all others."""
-    return spectrum(sound) if encoder == "spectrum" else log_mel(sound)
+def log_power(sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
+    """Log power of 256 linear bands, 31 to 8,000 Hz: the first view of `spectrum` alone, with a lower floor.
+
+    Args:
+        sound: (..., n) float at 16 kHz.
+
+    Returns:
+        (..., 1, 256, n // 160) float32: log(power + 1e-6); columns and windows are those of `spectrum`.
+    """
+    wave = torch.as_tensor(sound, dtype=torch.float32)
+    n_columns = wave.shape[-1] // HOP
+    flat = F.pad(wave, (0, max(0, N_BINS + 2 - wave.shape[-1]))).reshape(-1, max(wave.shape[-1], N_BINS + 2))
+    window = torch.hann_window(SPECTRUM_FFT, device=wave.device)
+    bins = torch.stft(flat, SPECTRUM_FFT, HOP, window=window, pad_mode="reflect", return_complex=True)
+    power = torch.log(bins[:, 1:, :n_columns].abs().square() + POWER_FLOOR)
+    return power.reshape(*wave.shape[:-1], 1, N_BINS, n_columns)
+
+
+def sound_input(encoder: str, sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
+    """The input of the audio encoder of this name (see `ModelConfig`): `spectrum`, `log_power`, or else `log_mel`."""
+    return {"spectrum": spectrum, "texture": log_power}.get(encoder, log_mel)(sound)
+
+
+def input_of_mel(encoder: str, mel: Tensor) -> Tensor:
+    """`sound_input` as far as a log-mel (B, 64, 4T) tells it."""
+    if encoder not in ("spectrum", "texture"):
+        return mel
+    return spectrum_of_mel(mel)[:, :1] if encoder == "texture" else spectrum_of_mel(mel)
 
 
 @functools.cache

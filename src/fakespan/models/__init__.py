@@ -28,6 +28,10 @@ def build_model(config: ModelConfig) -> nn.Module:
         from fakespan.models.batfd_plus import build_batfd_plus  # noqa: PLC0415
 
         return build_batfd_plus(config)
+    if config.family == "experts":
+        from fakespan.models.experts import build_experts  # noqa: PLC0415
+
+        return build_experts(config)
     from fakespan.models.small import build_small  # noqa: PLC0415
 
     return build_small(config)

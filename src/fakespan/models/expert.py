@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fakespan.config import ModelConfig
 from fakespan.models.boundary import BoundaryModule
 
-__all__ = ["ExpertHead", "ExpertOutput"]
+__all__ = ["ExpertHead", "ExpertOutput", "agreement"]
 
 N_LOGITS = 3  # inside, start, end
 USUAL_DISTANCE = 8.0  # frames from within a span to its ends, before anything was learned
@@ -66,3 +66,39 @@ class ExpertHead(nn.Module):
         evidence = torch.cat([features, logits], dim=1)
         offsets = USUAL_DISTANCE * torch.exp(self.distances(hidden).float().clamp(-4, 4))
         return ExpertOutput(logits[:, :1], logits[:, 1:], offsets, self.boundary(evidence), evidence)
+
+
+def agreement(frames: Tensor, offsets: Tensor, max_duration: int) -> Tensor:
+    """How well each span of a map agrees with the ends that the frames inside it predict.
+
+    Args:
+        frames: (B, 1, T) logits: a frame counts by its probability of lying inside a forged span.
+        offsets: (B, 2, T) frames from the middle of each frame back to the start and on to the end.
+        max_duration: D.
+
+    Returns:
+        (B, D, T) in 0..1: the IoU of the span [t, t + d + 1] and the mean of what its frames predict. A span that ends
+        beyond the clip has the frames that there are.
+
+    >>> offsets = torch.tensor([[[0.5, 1.5, 2.5], [2.5, 1.5, 0.5]]])  # all three say: frames 0 to 3
+    >>> agreement(torch.zeros(1, 1, 3), offsets, 3)[0, :, 0]
+    tensor([0.3333, 0.6667, 1.0000])
+    """
+    n_frames = frames.shape[2]
+    weight = torch.sigmoid(frames[:, 0].float())  # (B, T)
+    middle = torch.arange(n_frames, device=frames.device) + 0.5
+    begin = torch.arange(n_frames, device=frames.device).expand(max_duration, -1)  # (D, T)
+    end = begin + torch.arange(1, max_duration + 1, device=frames.device)[:, None]
+    last = end.clamp(max=n_frames)
+
+    def total(values: Tensor) -> Tensor:
+        """Sums over each span, (B, T) -> (B, D, T)."""
+        sums = F.pad(values.cumsum(1), (1, 0))
+        return sums[:, last] - sums[:, begin]
+
+    mass = total(weight).clamp_min(1e-6)
+    start_there = total(weight * (middle - offsets[:, 0].float())) / mass
+    end_there = total(weight * (middle + offsets[:, 1].float())) / mass
+    shared = torch.minimum(end_there, end) - torch.maximum(start_there, begin)
+    hull = torch.maximum(end_there, end) - torch.minimum(start_there, begin)
+    return shared.clamp_min(0) / hull

@@ -11,13 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from fakespan.metrics.position import position_auc, position_floor
 from fakespan.scoring.proposals import Proposals
 from fakespan.scoring.score import USUAL, Group, Score, ScoreOptions, score
 from fakespan.scoring.table import Row
 from fakespan.scoring.truth import Preset, Truth
 from fakespan.types import SUBSETS, Progress, Sample, Subset
 
-__all__ = ["Rated", "columns_of", "rate_kinds", "rate_map"]
+__all__ = ["Rated", "by_position", "columns_of", "rate_kinds", "rate_map"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,17 @@ def rate_kinds(proposals: Proposals, samples: Sequence[Sample], preset: Preset =
             found = score(proposals, truth, options).subsets[0].to_dict()
             rated[name] = {"fakes": len(fakes), "spans": found["spans"], **found["values"]}
     return rated
+
+
+def by_position(proposals: Proposals, samples: Sequence[Sample]) -> dict[str, float | None]:
+    """AP of a guess by position alone, and AUC of frames at equal relative positions; see `metrics.position`."""
+    spans = {s.name: np.asarray(s.spans, np.float64).reshape(-1, 2) for s in samples}
+    durations_s = {s.name: s.duration_s for s in samples}
+    floor = position_floor(spans, durations_s, (0.5, 0.75))
+    found = {name: proposals[name] for name in spans if name in proposals}
+    value = position_auc(found, spans, durations_s)
+    known = None if math.isnan(value) else round(value, 6)
+    return {**{f"floor AP@{iou:g}": round(ap, 6) for iou, ap in floor.items()}, "AUC": known}
 
 
 def _groups(samples: Sequence[Sample]) -> dict[str, list[Sample]]:

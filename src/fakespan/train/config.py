@@ -18,6 +18,8 @@ from fakespan.data.augment import AugmentConfig
 from fakespan.errors import ConfigError, UsageError
 from fakespan.forge.practice import PracticeConfig
 from fakespan.losses import LossWeights
+from fakespan.practice.picture import PicturePractice
+from fakespan.practice.sound import SoundRecipe
 
 __all__ = ["ClipsConfig", "RunConfig", "TrainConfig", "config_text", "load_run_config"]
 
@@ -101,6 +103,8 @@ class RunConfig:
     model: ModelConfig = field(default_factory=lambda: ModelConfig(family="small"))
     post: PostConfig = field(default_factory=PostConfig)
     practice: PracticeConfig = field(default_factory=PracticeConfig)
+    sound: SoundRecipe = field(default_factory=SoundRecipe)  # of sound banks
+    picture: PicturePractice = field(default_factory=PicturePractice)  # of picture banks
     augment: AugmentConfig = field(default_factory=AugmentConfig)  # of sets and stores
     train: TrainConfig = field(default_factory=TrainConfig)
     loss: LossWeights = field(default_factory=LossWeights)

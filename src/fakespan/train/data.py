@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,21 @@ from fakespan.data.example import Example
 from fakespan.data.sets import KINDS, ClipSet, open_set
 from fakespan.errors import DataError, UsageError
 from fakespan.forge.bank import Clip
+from fakespan.practice.examples import PictureExamples, SoundExamples
+from fakespan.practice.picture_bank import PictureBank
+from fakespan.practice.sound import SoundPractice
+from fakespan.practice.sound_bank import SoundBank, load_sound_bank
 from fakespan.train.config import RunConfig
 from fakespan.train.feed import Examples, IntactClips
 from fakespan.train.order import Order
 from fakespan.train.practice import PracticeSet, load_clips
 from fakespan.types import Progress, Subset
 
-__all__ = ["TrainingData", "open_data", "practice_data", "set_data"]
+__all__ = ["TrainingData", "bank_data", "open_data", "practice_data", "set_data"]
 
 N_THRESHOLD = 320  # clips at most that the threshold is fitted on
 PRACTICE_EPOCH, PRACTICE_VALIDATION = 1600, 64  # practice forgeries of an epoch, of a validation
+BANK_VALIDATION = 192  # the same, of a bank
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ def open_data(
     faces: Faces | None = None,
     progress: Progress | None = None,
 ) -> TrainingData:
-    """The clips that --data names: practice:FOLDER, store:FOLDER or a published set, for instance lavdf:FOLDER.
+    """The clips that --data names: a published set, store:, practice:, sound-bank: or picture-bank:FOLDER.
 
     Args:
         source: KIND:FOLDER.
@@ -64,15 +70,65 @@ def open_data(
         DataError: a folder that holds no such set, or no clip to train on.
     """
     kind, _, folder = source.partition(":")
+    if kind in ("sound-bank", "picture-bank"):
+        return bank_data(source, run)
     if kind != "practice":
         if kind not in KINDS:
-            expected = " or ".join(f"{known}:FOLDER" for known in (*KINDS, "practice"))
+            expected = " or ".join(f"{known}:FOLDER" for known in (*KINDS, "practice", "sound-bank", "picture-bank"))
             raise UsageError("--data", expected=expected, got=repr(source), remedy="name the kind before the folder")
         return set_data(source, run, subset=subset, limit=limit, faces=faces)
     if not Path(folder).is_dir():
         raise UsageError("--data", expected="a folder of real clips", got=repr(folder), remedy="check the path")
     clips = load_clips(run, Path(folder), cache, ("train", "validation"), progress)
     return practice_data(run, clips["train"], clips["validation"], source)
+
+
+def bank_data(source: str, run: RunConfig) -> TrainingData:
+    """Practice clips of one modality, of genuine recordings and their twins (see `fakespan.practice`).
+
+    Raises:
+        DataError: a folder is no bank, or has nothing to train on.
+    """
+    kind, _, folders = source.partition(":")
+    open_bank = _sound_examples if kind == "sound-bank" else _picture_examples
+    train, validation = open_bank([Path(folder) for folder in folders.split(",")], run)
+    return TrainingData(source, train, validation, (), is_endless=True)
+
+
+def _sound_examples(folders: Sequence[Path], run: RunConfig) -> tuple[Examples, Examples | None]:
+    recordings = load_sound_bank(folders)
+    banks = [SoundBank.of(recordings, split) for split in ("train", "validation")]
+    if not banks[0].twins and not banks[0].voices:
+        remedy = "make the bank anew"
+        raise DataError(folders[0], expected="recordings of generators to train on", got="none", remedy=remedy)
+    train, validation = (
+        SoundExamples(SoundPractice(bank, run.sound), run.train.seed + k, n, run.train.batch_size)
+        if bank.reals
+        else None
+        for k, (bank, n) in enumerate(zip(banks, (PRACTICE_EPOCH, BANK_VALIDATION), strict=True))
+    )
+    assert train is not None
+    return train, validation
+
+
+def _picture_examples(folders: Sequence[Path], run: RunConfig) -> tuple[Examples, Examples | None]:
+    bank = PictureBank(folders[0])
+    twins = bank.twins()
+    held_out = {person for person in {t.real.person for t in twins} if _is_held_out(person)}
+    parts = [[t for t in twins if (t.real.person in held_out) == held] for held in (False, True)]
+    if not parts[0]:
+        raise DataError(folders[0], expected="genuine clips to train on", got="none", remedy="make the bank anew")
+    train, validation = (
+        PictureExamples(bank, part, run.picture, run.train.seed + k, n) if part else None
+        for k, (part, n) in enumerate(zip(parts, (PRACTICE_EPOCH, BANK_VALIDATION), strict=True))
+    )
+    assert train is not None
+    return train, validation
+
+
+def _is_held_out(person: str) -> bool:
+    """One person in twelve, by name."""
+    return int.from_bytes(hashlib.sha256(person.encode()).digest()[:4]) % 12 == 0
 
 
 def practice_data(

@@ -55,7 +55,7 @@ class Feed(Dataset[Fed]):
     Args:
         examples: the set of clips.
         model: the network that will see them: its T, D, clock and whether it has a boundary generator. Networks of
-            fixed length get clips padded to T, `small` gets them padded to the longest of the batch.
+            fixed length get clips padded to T, others get them padded to the longest of the batch.
     """
 
     def __init__(self, examples: Examples, model: ModelConfig) -> None:
@@ -68,7 +68,7 @@ class Feed(Dataset[Fed]):
         if len(examples) < len(clips):
             return Fed(None, damaged=damaged)
         longest = max(len(e.faces) for e in examples)
-        n_padded = longest if self.model.family == "small" else self.model.n_frames
+        n_padded = self.model.n_frames if self.model.is_fixed_length else longest
         batch = collate(
             examples,
             n_padded,

@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader
 from fakespan.errors import DataError, FakespanError
 from fakespan.losses import LossTerms, Targets, localization_loss
 from fakespan.train.config import RunConfig
+from fakespan.train.experts import expert_losses
 from fakespan.train.feed import Fed
 from fakespan.train.keeper import Keeper
 from fakespan.train.order import Shard
@@ -237,6 +238,8 @@ class TrainingModule(LightningModule):
     def _losses(self, network: nn.Module, fed: Fed) -> LossTerms:
         """Of a batch; networks of fixed length are told where the padding begins, which spares them work."""
         assert fed.batch is not None
+        if self.run.model.family == "experts":
+            return expert_losses(network, fed.batch)
         output = network(fed.batch.video, fed.batch.audio, fed.longest)
         named = {f.name for f in dataclasses.fields(Targets)}
         targets = {f.name: getattr(fed.batch, f.name) for f in dataclasses.fields(fed.batch) if f.name in named}

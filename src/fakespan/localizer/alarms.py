@@ -1,0 +1,158 @@
+"""How often a model finds something in genuine video, and what follows: comparable scores and a threshold.
+
+A score means nothing by itself: what a reader wants to know is how rare it is in genuine video. `count_alarms` scans
+genuine files with each expert alone; `fit_scales` then maps the scores of both to one scale, on which a score is
+reached equally often by either; `threshold_for` gives the score that is reached so many times a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fakespan.errors import DataError, FakespanError, UsageError
+from fakespan.types import Progress, no_progress
+
+if TYPE_CHECKING:
+    from fakespan.localizer import Localizer
+
+__all__ = ["Alarms", "Scale", "count_alarms", "fit_scales", "set_scales", "threshold_for"]
+
+Expert = Literal["visual", "audio"]
+FLOOR = 0.02  # segments below this score are not counted
+ANCHORS = ((0.5, 0.5), (0.05, 0.8))  # alarms a minute of one expert, and the score that they get
+SILENT = (1.0, -40.0)  # scale of an expert that is not asked
+MIN_ALARMS = 3  # at a rate that a scale is fitted on
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Slope and offset of a map's logits."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, score: float) -> float:
+        """The score on the common scale."""
+        return _sigmoid(self.slope * _logit(score) + self.offset)
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """Segments found in genuine files."""
+
+    minutes: float
+    scores: tuple[float, ...]  # of the segments, largest first
+    files: tuple[str, ...]  # the file of each
+    failed: tuple[str, ...] = ()  # files that could not be scanned, and why
+
+    def per_minute(self, threshold: float) -> float:
+        """Segments a minute that reach a threshold."""
+        return sum(score >= threshold for score in self.scores) / self.minutes
+
+    def score_at(self, per_minute: float) -> float:
+        """The score that is reached so many times a minute.
+
+        Raises:
+            DataError: there is too little genuine video to tell such a rate.
+        """
+        rank = per_minute * self.minutes
+        if rank < MIN_ALARMS:
+            expected = f"at least {MIN_ALARMS / per_minute:.0f} minutes of genuine files"
+            raise DataError("calibration", expected=expected, got=f"{self.minutes:.1f}", remedy="give more files")
+        if rank > len(self.scores):
+            return FLOOR
+        return self.scores[round(rank) - 1]
+
+
+def count_alarms(
+    localizer: Localizer, files: Sequence[Path], only: Expert | None = None, progress: Progress = no_progress
+) -> Alarms:
+    """Scan genuine files, with both experts or one of them, and list what is found.
+
+    Minutes are those of the files that could be scanned.
+
+    Raises:
+        UsageError: one expert was asked for, and the model has none.
+        DataError: no file could be scanned.
+    """
+    found: list[tuple[float, str]] = []
+    failed, minutes = [], 0.0
+    with _asked(localizer, only):
+        for k, path in enumerate(files):
+            progress(k, len(files), path.name)
+            try:
+                scan = localizer.scan(path, threshold=FLOOR, faces="none" if only == "audio" else "auto")
+            except FakespanError as error:
+                failed.append(str(error))
+                continue
+            minutes += scan.duration_s / 60
+            found += [(segment.score, path.name) for segment in scan.segments]
+    if not minutes:
+        got = failed[0] if failed else "none"
+        raise DataError("calibration", expected="genuine files that can be scanned", got=got, remedy="check the folder")
+    found.sort(reverse=True)
+    return Alarms(minutes, tuple(s for s, _ in found), tuple(name for _, name in found), tuple(failed))
+
+
+def fit_scales(visual: Alarms, audio: Alarms) -> tuple[Scale, Scale]:
+    """Scales on which the score 0.5 is reached by either expert once in two minutes, 0.8 once in twenty (`ANCHORS`).
+
+    Raises DataError when there is too little genuine video.
+    """
+    first, second = (_scale([(alarms.score_at(rate), score) for rate, score in ANCHORS]) for alarms in (visual, audio))
+    return first, second
+
+
+def set_scales(localizer: Localizer, scales: tuple[Scale, Scale]) -> None:
+    """Put the scales of the visual and of the audio map into a network of experts."""
+    network: Any = localizer.network
+    network.scales.copy_(network.scales.new_tensor([[scale.slope, scale.offset] for scale in scales]))
+
+
+def threshold_for(alarms: Alarms, per_minute: float) -> float:
+    """The score that is reached at most so many times a minute, rounded up to 0.001."""
+    allowed = math.floor(per_minute * alarms.minutes)
+    highest = alarms.scores[allowed] if allowed < len(alarms.scores) else FLOOR
+    return min(1.0, (math.floor(highest * 1000) + 1) / 1000)
+
+
+def _scale(points: Iterable[tuple[float, float]]) -> Scale:
+    """The line through two points of logits; flat where both scores are the same."""
+    (x0, y0), (x1, y1) = ((_logit(score), _logit(wanted)) for score, wanted in points)
+    slope = (y1 - y0) / max(x1 - x0, 0.1)
+    return Scale(slope, y0 - slope * x0)
+
+
+@contextlib.contextmanager
+def _asked(localizer: Localizer, only: Expert | None) -> Iterator[None]:
+    """For this long the other expert says nothing."""
+    network: Any = localizer.network
+    if only is None:
+        yield
+        return
+    if localizer.model.family != "experts":
+        raise UsageError(
+            "--model", expected="a network of experts", got=localizer.model.family, remedy="choose another"
+        )
+    scales = network.scales.clone()
+    network.scales[0 if only == "audio" else 1] = network.scales.new_tensor(SILENT)
+    try:
+        yield
+    finally:
+        network.scales.copy_(scales)
+
+
+def _logit(score: float) -> float:
+    clipped = float(np.clip(score, 1e-6, 1 - 1e-6))
+    return math.log(clipped / (1 - clipped))
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))

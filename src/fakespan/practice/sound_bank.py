@@ -1,0 +1,113 @@
+"""Genuine speech and what neural generators made of it, held in memory for training examples.
+
+A bank folder holds `index.jsonl`, one recording a line: `path` (any media file), `seconds`, `kind` ("real", "twin",
+"voice" or "benign"), `speaker`, `system`, `family`, and optionally `split` ("train" unless given). A twin or benign
+line also has `real`, the path of the genuine recording that it matches sample by sample. Voices are words that no
+genuine recording contains.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fakespan.arrays import Float32Array
+from fakespan.errors import DataError
+from fakespan.media.decode import read_sound
+
+__all__ = ["Recording", "SoundBank", "load_sound_bank"]
+
+KINDS = ("real", "twin", "voice", "benign")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Sound at 16 kHz and where it comes from."""
+
+    name: str
+    kind: str
+    speaker: str
+    system: str
+    family: str
+    samples: NDArray[np.int16]
+    real: str = ""  # of a twin: the genuine recording
+    split: str = "train"
+
+    @property
+    def sound(self) -> Float32Array:
+        """(n,) float32 in -1..1."""
+        return np.asarray(self.samples / np.float32(32768), np.float32)
+
+
+@dataclass(frozen=True)
+class SoundBank:
+    """Recordings by what they are good for."""
+
+    reals: tuple[Recording, ...]
+    twins: tuple[tuple[Recording, Recording], ...]  # genuine, and what a generator made of it
+    benign: tuple[tuple[Recording, Recording], ...]  # genuine, and what an honest tool made of it
+    voices: tuple[Recording, ...]
+
+    @classmethod
+    def of(cls, recordings: Iterable[Recording], split: str = "train") -> SoundBank:
+        """Those of a split, sorted by kind, twins beside their originals."""
+        listed = [r for r in recordings if r.split == split]
+        by_name = {r.name: r for r in listed if r.kind == "real"}
+
+        def pairs(kind: str) -> tuple[tuple[Recording, Recording], ...]:
+            return tuple((by_name[r.real], r) for r in listed if r.kind == kind and r.real in by_name)
+
+        voices = tuple(r for r in listed if r.kind == "voice")
+        return cls(tuple(by_name.values()), pairs("twin"), pairs("benign"), voices)
+
+
+def load_sound_bank(folders: Sequence[Path]) -> list[Recording]:
+    """All recordings of these bank folders; paths of originals may point from one folder into another.
+
+    Raises:
+        DataError: a folder has no index, a line is not as expected, or a file is missing.
+    """
+    found: dict[Path, Recording] = {}
+    for folder in folders:
+        for number, line in enumerate(_lines(folder / "index.jsonl"), start=1):
+            where = f"{folder / 'index.jsonl'}:{number}"
+            try:
+                recording = _read(folder, line)
+            except KeyError as error:
+                got = f"none called {error}"
+                raise DataError(where, expected="all fields", got=got, remedy="make the bank anew") from error
+            if recording.kind not in KINDS:
+                expected = f"a kind out of {', '.join(KINDS)}"
+                raise DataError(where, expected=expected, got=repr(recording.kind), remedy="make the bank anew")
+            found[Path(recording.name)] = recording
+    return list(found.values())
+
+
+def _read(folder: Path, line: dict[str, str]) -> Recording:
+    path, real, kind = (folder / line["path"]).resolve(), line.get("real", ""), line["kind"]
+    sound = read_sound(path) if kind in KINDS else np.zeros(0, np.float32)
+    return Recording(
+        str(path),
+        kind,
+        line["speaker"],
+        line.get("system", "real"),
+        line.get("family", "real"),
+        np.round(sound * 32767).clip(-32768, 32767).astype(np.int16),
+        str((folder / real).resolve()) if real else "",
+        line.get("split", "train"),
+    )
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(path, expected="a JSON object a line", got=str(error), remedy="make the bank anew") from error
+    if not all(isinstance(line, dict) for line in lines):
+        raise DataError(path, expected="a JSON object a line", got="another value", remedy="make the bank anew")
+    return lines

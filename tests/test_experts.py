@@ -1,0 +1,195 @@
+"""Two experts, one scale: what genuine files say of scores, and what follows for the network."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from fakespan.checkpoint import load_checkpoint, save_checkpoint
+from fakespan.cli import app
+from fakespan.config import ModelConfig
+from fakespan.errors import DataError, UsageError
+from fakespan.localizer import load_model
+from fakespan.localizer.alarms import Alarms, Scale, count_alarms, fit_scales, set_scales, threshold_for
+from fakespan.models import build_model
+from fakespan.models.expert import agreement
+from fakespan.models.experts import Experts
+from fakespan.models.sound import sound_views
+from sound_banks import twins, write_bank
+
+TINY = ModelConfig(
+    family="experts",
+    video_encoder="mouth",
+    audio_encoder="texture",
+    framing="mouth",
+    n_frames=64,
+    max_duration=8,
+    n_samples=4,
+    n_features=8,
+    video_widths=(8, 8, 8),
+    audio_widths=(4, 4, 8),
+    boundary_widths=(8, 4),
+)
+
+
+def network(seed: int = 0) -> Experts:
+    torch.manual_seed(seed)
+    built = build_model(TINY).eval()
+    assert isinstance(built, Experts)
+    return built
+
+
+def saved(path: Path, seed: int = 0, model: ModelConfig = TINY) -> Path:
+    torch.manual_seed(seed)
+    save_checkpoint(path, build_model(model).eval(), name=path.stem, model=model)
+    return path
+
+
+@pytest.fixture(scope="module")
+def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three recordings of five seconds."""
+    return write_bank(tmp_path_factory.mktemp("genuine"), [r for r in twins(3) if r.kind == "real"])
+
+
+def test_a_louder_recording_looks_the_same_to_the_sound_expert() -> None:
+    power = torch.randn(1, 1, 256, 40)
+    torch.testing.assert_close(sound_views(power), sound_views(power + 3.0), atol=1e-4, rtol=1e-4)
+
+
+def test_spans_that_their_frames_do_not_confirm_lose_their_score() -> None:
+    frames = torch.full((1, 1, 20), -6.0)
+    frames[..., 5:11] = 6.0
+    middle = torch.arange(20) + 0.5
+    offsets = torch.stack([(middle - 5).clamp(min=0), (11 - middle).clamp(min=0)])[None]
+    score = agreement(frames, offsets, 8)[0]
+    assert score[5, 5] == pytest.approx(1, abs=0.02)  # six frames from the fifth on
+    assert score[2, 5] == pytest.approx(0.5, abs=0.02)
+    best = divmod(int(score[:, :12].argmax()), 12)
+    assert best == (5, 5)
+
+
+@torch.inference_mode()
+def test_scales_change_scores_and_not_their_order() -> None:
+    experts, audio = network(), torch.randn(1, 1, 256, 160)
+    plain = experts.hear(audio).map
+    experts.scales[1] = torch.tensor([2.0, 1.0])
+    scaled = experts.hear(audio).map
+    torch.testing.assert_close(scaled, torch.sigmoid(2 * torch.logit(plain, eps=1e-6) + 1))
+
+
+@torch.inference_mode()
+def test_two_experts_that_agree_say_more_than_one_and_a_silent_one_says_nothing() -> None:
+    experts, video, audio = network(), torch.rand(1, 3, 40, 96, 96), torch.randn(1, 1, 256, 160)
+    seen, heard = experts.see(video), experts.hear(audio)
+    fused = experts.fuse(seen, heard).fused
+    assert (fused > torch.maximum(seen.map, heard.map)).all()
+    silent = dataclasses.replace(seen, map=torch.zeros_like(seen.map))
+    torch.testing.assert_close(experts.fuse(silent, heard).fused, heard.map, atol=1e-5, rtol=1e-4)
+
+
+def alarms(minutes: float, *scores: float) -> Alarms:
+    return Alarms(minutes, tuple(sorted(scores, reverse=True)), ("f",) * len(scores))
+
+
+def test_on_the_common_scale_both_experts_are_wrong_equally_often() -> None:
+    quiet = alarms(100, *(0.001 * k for k in range(1, 201)))
+    loud = alarms(100, *(0.5 + 0.002 * k for k in range(1, 201)))
+    for found, scale in zip((quiet, loud), fit_scales(quiet, loud), strict=True):
+        assert scale(found.score_at(0.5)) == pytest.approx(0.5, abs=1e-6)
+        assert scale(found.score_at(0.05)) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_a_threshold_lets_through_no_more_than_it_may() -> None:
+    found = alarms(10, 0.9, 0.8, 0.8, 0.4)
+    assert found.per_minute(threshold_for(found, 0.1)) <= 0.1
+    assert found.per_minute(threshold_for(found, 0.3)) <= 0.3
+    assert found.per_minute(threshold_for(found, 0.4)) == pytest.approx(0.4)
+    assert threshold_for(found, 0.1) == pytest.approx(0.801)
+
+
+def test_too_few_genuine_minutes_tell_no_rate() -> None:
+    with pytest.raises(DataError, match="at least 60 minutes"):
+        alarms(5, 0.9, 0.8).score_at(0.05)
+
+
+def test_an_expert_is_asked_alone_and_then_both_are_again(genuine: Path, tmp_path: Path) -> None:
+    localizer = load_model(saved(tmp_path / "m.safetensors"), "cpu")
+    set_scales(localizer, (Scale(1, 9), Scale(1, 9)))  # both cry wolf
+    files = sorted(genuine.glob("*.wav"))
+    before = localizer.network.state_dict()["scales"].clone()
+    heard = count_alarms(localizer, files, "audio")
+    assert heard.scores
+    assert heard.minutes == pytest.approx(0.25, abs=0.01)
+    assert set(heard.files) <= {f.name for f in files}
+    assert not count_alarms(localizer, files, "visual").scores  # there is nothing to see
+    torch.testing.assert_close(localizer.network.state_dict()["scales"], before)
+
+
+def test_files_that_cannot_be_scanned_are_told_and_passed_over(genuine: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"nothing")
+    localizer = load_model(saved(tmp_path / "m.safetensors"), "cpu")
+    found = count_alarms(localizer, [broken, *genuine.glob("*.wav")])
+    assert len(found.failed) == 1
+    assert "broken.wav" in found.failed[0]
+    with pytest.raises(DataError, match="genuine files"):
+        count_alarms(localizer, [broken])
+
+
+def test_a_network_of_another_family_has_no_experts(genuine: Path, tmp_path: Path) -> None:
+    localizer = load_model("small", "cpu")
+    localizer.model = dataclasses.replace(localizer.model, family="small")
+    with pytest.raises(UsageError, match="experts"):
+        count_alarms(localizer, list(genuine.glob("*.wav")), "audio")
+
+
+def test_join_takes_each_expert_from_its_file(tmp_path: Path) -> None:
+    picture, sound = saved(tmp_path / "p.safetensors", 1), saved(tmp_path / "s.safetensors", 2)
+    out = tmp_path / "joined.safetensors"
+    call = CliRunner().invoke(app, ["experts", "join", str(picture), str(sound), "--out", str(out), "--name", "two"])
+    assert call.exit_code == 0, call.output
+    joined = load_checkpoint(out)
+    weights = joined.network.state_dict()
+    for part, path in (("picture.", picture), ("sound.", sound)):
+        given = load_checkpoint(path).network.state_dict()
+        assert all(torch.equal(weights[key], given[key]) for key in weights if key.startswith(part))
+    assert joined.name == "two"
+
+
+def test_join_refuses_experts_of_other_sizes(tmp_path: Path) -> None:
+    picture = saved(tmp_path / "p.safetensors", 1)
+    sound = saved(tmp_path / "s.safetensors", 2, dataclasses.replace(TINY, n_features=12))
+    call = CliRunner().invoke(
+        app, ["experts", "join", str(picture), str(sound), "--out", str(tmp_path / "o.safetensors")]
+    )
+    assert isinstance(call.exception, UsageError)
+    assert not (tmp_path / "o.safetensors").exists()
+
+
+def test_calibrate_needs_enough_genuine_minutes(genuine: Path, tmp_path: Path) -> None:
+    model, out = saved(tmp_path / "m.safetensors"), tmp_path / "o.safetensors"
+    call = CliRunner().invoke(app, ["experts", "calibrate", str(model), "--genuine", str(genuine), "--out", str(out)])
+    assert isinstance(call.exception, DataError)
+    assert "at least 6 minutes" in str(call.exception)
+    assert not out.exists()
+
+
+def test_calibrate_writes_scales_threshold_and_what_they_rest_on(
+    genuine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fakespan.localizer.alarms.ANCHORS", ((16.0, 0.5), (12.0, 0.8)))
+    model, out = saved(tmp_path / "m.safetensors"), tmp_path / "o.safetensors"
+    arguments = ["experts", "calibrate", str(model), "--genuine", str(genuine), "--out", str(out), "--json"]
+    call = CliRunner().invoke(app, [*arguments, "--per-minute", "4"])
+    assert call.exit_code == 0, call.output
+    facts = json.loads(call.output[call.output.index("{") :])
+    joined = load_checkpoint(out)
+    assert facts["files"] == 3
+    assert facts["per_minute"] <= 4
+    assert joined.post.threshold == facts["threshold"]
+    assert joined.notes["genuine"]["minutes"] == pytest.approx(0.25, abs=0.06)
