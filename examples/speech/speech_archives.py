@@ -62,8 +62,8 @@ def _talkie_entries(content: bytes) -> Iterator[tuple[str, int, int]]:
     bytes of name, 1 of disk, 4 of offset, 4 of size; big-endian. As seen in the packaged file.
     """
     n_entries = int.from_bytes(content[13:_TALKIE_HEAD], "big")
-    for k in range(n_entries):
-        entry = content[_TALKIE_HEAD + k * _TALKIE_ENTRY :][:_TALKIE_ENTRY]
+    starts = range(_TALKIE_HEAD, _TALKIE_HEAD + n_entries * _TALKIE_ENTRY, _TALKIE_ENTRY)
+    for entry in (content[start : start + _TALKIE_ENTRY] for start in starts):
         name = entry[:12].rstrip(b"\0").decode("latin-1")
         yield name, int.from_bytes(entry[13:17], "big"), int.from_bytes(entry[17:21], "big")
 
