@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from fakespan.forge.mouth import draw_look, swap_mouth
 from fakespan.forge.retime import retime
 from fakespan.forge.speech import Donor, cut_points, matching_cuts, swap_speech
 from fakespan.forge.studio.config import ForgeConfig
+from fakespan.forge.studio.methods import UNHEARD, family_of, go_together, source_of
 from fakespan.forge.studio.plan import Kind
 from fakespan.forge.studio.tools import Tools
 from fakespan.forge.visemes import choose_mouths
@@ -30,7 +31,6 @@ from fakespan.forge.words import Swap, choose_swap
 __all__ = ["Forged", "Span", "Stage", "make_clip"]
 
 N_TRIES = 30  # to find words for a span
-UNHEARD = {"donor": "donor-clean", "redraw": "resynthesis-mel"}  # family of lips -> a voice that offers such words
 N_FILMED = 5  # clips whose mouths are looked through
 N_FAILURES = 2  # after which a method is not tried again for a clip
 FALLBACKS: dict[Kind, tuple[Kind, ...]] = {"audio": ("visual",), "visual": ("audio",), "both": ("audio", "visual")}
@@ -144,15 +144,15 @@ class _Forger:
     def _try_job(self, taken: list[tuple[float, float]]) -> _Job | None:
         voices = self._working("voice", self.tools.voice_methods(self.config))
         voice = str(self.rng.choice(voices)) if voices else ""
-        together = [m for m in self.config.lips if self.kind != "both" or _go_together(_source(voice), m)]
+        together = [m for m in self.config.lips if self.kind != "both" or go_together(source_of(voice), m)]
         fitting = self._working("lips", together) if self.kind != "audio" else together
         if not voice or (not fitting and self.kind != "audio"):
             return None
         lips = str(self.rng.choice(fitting)) if fitting else ""
         if self.kind == "visual":
-            voice = UNHEARD.get(_family(lips), voice)
+            voice = UNHEARD.get(family_of(lips), voice)
         words, elsewhere = self.stage.words, self.stage.elsewhere
-        swap = choose_swap(words, elsewhere, self.config.swap, self.rng, source=_source(voice), taken=taken)
+        swap = choose_swap(words, elsewhere, self.config.swap, self.rng, source=source_of(voice), taken=taken)
         if swap is None:
             return None
         try:
@@ -173,7 +173,7 @@ class _Forger:
         if lent is not None:
             track = self.stage.fetch(lent.clip)
             return replace(job, donor=Donor(track.sound, lent.start_s, lent.end_s), source=lent.clip, track=track)
-        if _source(job.voice) == "same":
+        if source_of(job.voice) == "same":
             return job
         length_s = None
         if job.voice == "plugin":
@@ -251,21 +251,7 @@ def _nothing_to_forge() -> DataError:
 
 def _can_follow(job: _Job, lips: str) -> bool:
     """Whether a lips method that was not chosen for a job can be used for its words."""
-    return _go_together(_source(job.voice), lips) and (_family(lips) != "donor" or job.track is not None)
-
-
-def _family(method: str) -> str:
-    return method.partition("-")[0]
-
-
-def _source(voice: str) -> Literal["donor", "synthesis", "same"]:
-    family = _family(voice)
-    return "donor" if family == "donor" else "same" if family == "resynthesis" else "synthesis"
-
-
-def _go_together(source: str, lips: str) -> bool:
-    """Lips must match the audio: donor frames only with the donor's words, redrawn frames only with the old words."""
-    return {"donor": source == "donor", "redraw": source == "same"}.get(_family(lips), True)
+    return go_together(source_of(job.voice), lips) and (family_of(lips) != "donor" or job.track is not None)
 
 
 def _fits(job: _Job) -> bool:
