@@ -1,4 +1,4 @@
-"""Examples become batches: everything in its place, the padding empty, the targets those of boundary_map."""
+"""Examples become batches: everything in its place, the padding empty, each target of its own modality."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakespan.boundary_map import boundary_targets, frame_target, iou_map_target
 from fakespan.data.batch import collate
 from fakespan.data.clock import fit_clock
 from fakespan.data.example import Example
@@ -54,15 +53,22 @@ def test_shapes_and_padding():
         np.testing.assert_allclose(batch.audio[k], log_mel(padded), atol=1e-5)
 
 
-def test_targets_are_those_of_the_boundary_map():
+def test_each_target_is_of_the_spans_of_its_own_modality():
     batch = collate(EXAMPLES, T, D)
-    for k, e in enumerate(EXAMPLES):
-        for spans, target in ((e.spans, "fused_map"), (e.visual_spans, "visual_map"), (e.audio_spans, "audio_map")):
-            np.testing.assert_array_equal(getattr(batch, target)[k], iou_map_target(spans, len(e.faces), T, D))
-        for spans, target in ((e.visual_spans, "visual_frames"), (e.audio_spans, "audio_frames")):
-            np.testing.assert_array_equal(getattr(batch, target)[k], frame_target(spans, T))
-    assert batch.audio_map[0, 6, 5] == pytest.approx(1)  # 0.2 to 0.48 s: 7 frames from frame 5
-    assert not batch.visual_map[0].any()
+    sound = [(7, 5)], [(5, 5)], []  # (frames, first frame) of each clip's spans at 25 a second
+    picture = [], [(8, 15)], []
+    both = [(7, 5)], [(5, 5), (8, 15)], []
+    for target, expected in ((batch.audio_map, sound), (batch.visual_map, picture), (batch.fused_map, both)):
+        for k, spans in enumerate(expected):
+            found = [(d + 1, t) for d, t in np.argwhere(np.isclose(target[k].numpy(), 1)).tolist()]
+            assert found == spans
+            assert bool(target[k].any()) == bool(spans)
+    assert float(batch.fused_map[0, 4, 5]) == pytest.approx(5 / 7)  # five of the seven forged frames
+    for frames, expected in ((batch.audio_frames, sound), (batch.visual_frames, picture)):
+        for k, spans in enumerate(expected):
+            forged = {frame for length, first in spans for frame in range(first, first + length)}
+            assert set(np.flatnonzero(frames[k]).tolist()) == forged
+            assert set(frames[k].tolist()) <= {0.0, 1.0}
 
 
 def test_what_does_not_fit_is_refused():
@@ -82,10 +88,11 @@ def test_boundary_targets_come_when_a_network_has_a_generator():
     example = Example("a", np.zeros((20, 96, 96, 3), np.uint8), np.zeros(20 * 640, np.float32), ((0.2, 0.4),))
     plain, rich = collate([example], 32, 8), collate([example], 32, 8, boundaries=True)
     assert plain.fused_boundaries is None
-    start, end = boundary_targets([(0.2, 0.4)], 20, 32, 8)
-    np.testing.assert_array_equal(rich.fused_boundaries[0], np.stack([start, end]))
+    # 0.2 s and 0.4 s are a quarter and a half of the clip; anchor i lies at i / 8
+    assert rich.fused_boundaries[0].argmax(dim=-1).tolist() == [2, 4]
+    assert rich.fused_boundaries[0].amax(dim=-1).tolist() == pytest.approx([1, 1])
     np.testing.assert_array_equal(rich.audio_boundaries, rich.fused_boundaries)
-    np.testing.assert_array_equal(rich.visual_boundaries[0], np.stack(boundary_targets([], 20, 32, 8)))
+    assert not rich.visual_boundaries.any()
 
 
 @settings(deadline=None)

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fakespan
-from fakespan.config import from_mapping, load_toml
+from fakespan.config import from_mapping, load_toml, to_mapping
 from fakespan.data.manifest import load_manifest
 from fakespan.errors import ConfigError, DataError
 from fakespan.forge.labels import Word
@@ -136,8 +136,12 @@ def test_values_that_cannot_be_are_refused(values, said):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_shipped_configs_load(path):
-    from_mapping(ForgeConfig, load_toml(path)["forge"], "forge")
+def test_shipped_configs_hold_what_their_file_says(path):
+    table = load_toml(path)["forge"]
+    config = json.loads(json.dumps(to_mapping(from_mapping(ForgeConfig, table, "forge"))))
+    assert {key: config[key] for key in table if key != "swap"} == {k: v for k, v in table.items() if k != "swap"}
+    assert config["swap"].items() >= table.get("swap", {}).items()
+    assert sum(config["splits"]) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("prefix", ["", "small_"])

@@ -218,4 +218,7 @@ def test_segments_lie_in_the_row_of_their_modality_at_their_time() -> None:
 
 
 def test_a_file_of_no_length_has_a_timeline() -> None:
-    ET.fromstring(timeline.plot(clean(duration_s=0.0, curves=(), tracks=())))
+    root = ET.fromstring(timeline.plot(clean(duration_s=0.0, curves=(), tracks=())))
+    assert [text.text for text in root.iter("text")] == ["0:00.0", "0:00.1"]  # the axis has a length all the same
+    assert [rect.get("class") for rect in root.iter("rect")] == ["lane"] * 3
+    assert "no suspected segment" in root.get("aria-label", "")
