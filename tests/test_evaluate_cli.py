@@ -86,7 +86,7 @@ def test_without_labels_there_is_no_table(evaluate, tmp_path):
     root = make_avdeepfake1m(tmp_path / "AV", 0, 0, 1, seconds=0.6)
     code, out, err = evaluate("--data", f"avdeepfake1m:{root}", "--out", tmp_path / "out", "--workers", 0)
     assert (code, err) == (0, "")
-    assert "nothing is rated" in " ".join(out.split())
+    assert "nothing is scored" in " ".join(out.split())
     assert "AP@0.5" not in out
 
 

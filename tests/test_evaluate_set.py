@@ -209,7 +209,7 @@ def test_without_matplotlib_there_is_a_word_in_place_of_the_plots(tmp_path, tiny
 
     monkeypatch.setattr(run_module, "draw", missing)
     said = evaluate_set(tiny, f"lavdf:{lavdf}", tmp_path / "out", SetOptions(n_workers=0, limit=4))
-    assert any("no plots were drawn" in note for note in said.notes)
+    assert any("no plots were written" in note for note in said.notes)
     assert said.table is not None
 
 
@@ -373,7 +373,7 @@ def test_clips_without_sound_or_picture_are_judged_by_what_there_is(tmp_path, ti
     said = evaluate_set(tiny, f"lavdf:{root}", tmp_path / "out", OPTIONS)
     assert {k: said.result["clips"][k] for k in ("all", "without sound", "without picture", "unreadable")} == {
         "all": 4, "without sound": 1, "without picture": 1, "unreadable": 0}  # fmt: skip
-    assert any("1 clip without sound" in note for note in said.notes)
+    assert any("1 clip without audio" in note for note in said.notes)
     found = {name: read_proposals(tmp_path / "out" / f"{name}.json") for name in MAPS}
     assert len(found["audio"]["test/000001.mp4"]) == len(found["visual"]["test/000002.mp4"]) == 0
     for name, other in (("test/000001.mp4", "visual"), ("test/000002.mp4", "audio")):
@@ -417,7 +417,7 @@ def test_a_test_set_without_labels_gets_proposals_only(tmp_path, tiny):
     root = make_avdeepfake1m(tmp_path / "AV", 0, 4, 2, seconds=1.0)
     said = evaluate_set(tiny, f"avdeepfake1m:{root}", tmp_path / "test", OPTIONS)
     assert said.table is None
-    assert any("labels of this split to itself" in note for note in said.notes)
+    assert any("labels of this split are not public" in note for note in said.notes)
     assert len(read_proposals(tmp_path / "test" / "fused.json")) == 2
     assert not (tmp_path / "test" / "table.md").exists()
     said = evaluate_set(tiny, f"avdeepfake1m:{root}", tmp_path / "val", SetOptions(split="val", n_workers=0))

@@ -262,7 +262,7 @@ def test_a_bit_that_flips_anywhere_is_found_and_mended(tiny, whole, tmp_path_fac
     content = bytearray((folder / name).read_bytes())
     content[int(share * len(content))] ^= 1 << bit
     (folder / name).write_bytes(content)
-    with pytest.raises(DataError, match="run the same fakespan maps again"):
+    with pytest.raises(DataError, match="repeat the same fakespan maps"):
         read_all(folder)
     make_maps(clips(), tiny, folder, batch_size=2)
     assert bytes_of(folder) == bytes_of(whole)
@@ -287,7 +287,7 @@ def test_interrupted_it_goes_on_with_what_is_left(tiny, whole, tmp_path, fatal):
     folder = tmp_path / "maps"
     with pytest.raises(KeyboardInterrupt):
         make_maps(clips(Reader(fatal=fatal)), tiny, folder, batch_size=2)
-    with pytest.raises(DataError, match=r"expected finished maps, got those of a run that was stopped; run the same"):
+    with pytest.raises(DataError, match=r"got those of a run that was stopped; repeat the same"):
         open_maps(folder)
     n_before = (folder / "index.jsonl").read_bytes().count(b"\n")
     made = make_maps(clips(), tiny, folder, batch_size=2)
@@ -400,7 +400,7 @@ def test_no_number_from_the_network_names_the_clip_and_writes_nothing(tiny, tmp_
 
 def test_without_maps_there_is_a_way_to_them(tmp_path):
     for folder, got in ((tmp_path, "a folder without maps.json"), (tmp_path / "none", "no such folder")):
-        with pytest.raises(DataError, match=rf"expected a folder of maps, got {got}; make one: fakespan maps --data"):
+        with pytest.raises(DataError, match=rf"expected a folder of maps, got {got}; create one: fakespan maps --data"):
             open_maps(folder)
 
 
@@ -418,22 +418,22 @@ def change_header(folder: Path, **changes: object) -> None:
         ),
         (
             lambda f: change_header(f, n_frames="many"),
-            "expected a complete description, got one that lacks or distorts",
+            "expected a complete description, got a missing or invalid entry:",
         ),
-        (lambda f: change_header(f, model={}), "got one that lacks or distorts 'name'"),
-        (lambda f: change_header(f, model=[]), "got one that lacks or distorts"),
-        (lambda f: change_header(f, done="yes"), "got one that lacks or distorts done"),
-        (lambda f: (f / "maps.json").write_text("[1]"), r"expected maps of format .*, got no object"),
-        (lambda f: (f / "maps.json").write_bytes(b"\xff{"), r"got a damaged file \(UnicodeDecodeError\); give another"),
+        (lambda f: change_header(f, model={}), "got a missing or invalid entry: 'name'"),
+        (lambda f: change_header(f, model=[]), "got a missing or invalid entry:"),
+        (lambda f: change_header(f, done="yes"), "got a missing or invalid entry: done"),
+        (lambda f: (f / "maps.json").write_text("[1]"), r"expected maps of format .*, got not an object"),
+        (lambda f: (f / "maps.json").write_bytes(b"\xff{"), r"got a damaged file \(UnicodeDecodeError\); use another"),
         (lambda f: (f / "maps.json").write_text("[" * 9999), r"got a damaged file \(RecursionError\)"),
-        (lambda f: (f / "visual.f16").unlink(), r"visual.f16: expected \d+ bytes, got no such file; run the same"),
-        (lambda f: truncate(f / "frames.f16", 1), r"frames.f16: expected \d+ bytes, got \d+; run the same"),
+        (lambda f: (f / "visual.f16").unlink(), r"visual.f16: expected \d+ bytes, got no such file; repeat the same"),
+        (lambda f: truncate(f / "frames.f16", 1), r"frames.f16: expected \d+ bytes, got \d+; repeat the same"),
         (lambda f: (f / "index.jsonl").unlink(), "expected the index of the maps, got no such file"),
-        (lambda f: truncate(f / "index.jsonl", 1), "got a damaged line 6: no complete line of JSON; run the same"),
-        (lambda f: swap(f, b'"label": 0', b'"label": 1'), "got a damaged line .: its checksum does not fit"),
-        (lambda f: swap(f, b'"label": 0', b'"label": NaN'), "got a damaged line .: no complete line of JSON"),
-        (lambda f: drop_line(f, -1), r"expected 6 clips of 139 frames, got 5 of \d+; run the same"),
-        (lambda f: drop_line(f, 0), "got a damaged line 1: a gap before it; run the same"),
+        (lambda f: truncate(f / "index.jsonl", 1), "line 6: not a complete line of JSON; repeat the same"),
+        (lambda f: swap(f, b'"label": 0', b'"label": 1'), "got a damaged line .: its checksum does not match"),
+        (lambda f: swap(f, b'"label": 0', b'"label": NaN'), "got a damaged line .: not a complete line of JSON"),
+        (lambda f: drop_line(f, -1), r"expected 6 clips of 139 frames, got 5 of \d+; repeat the same"),
+        (lambda f: drop_line(f, 0), "got a damaged line 1: a gap before it; repeat the same"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_to_do(whole, tmp_path, damage, message):
@@ -486,7 +486,7 @@ def test_a_line_comes_back_as_it_was():
      {"fps": 0.0}, {"crc32": (1, 2)}, {"has_picture": False}, {"number": 0.5}],
 )  # fmt: skip
 def test_a_line_that_makes_no_sense_is_damage(change):
-    with pytest.raises(Damage, match="make no sense"):
+    with pytest.raises(Damage, match="inconsistent entries"):
         entry_of(line_of(dataclasses.replace(ENTRY, **change)))
 
 

@@ -1,6 +1,6 @@
-"""How good a localizer is: on published sets, and on practice forgeries of held-out clips.
+"""Evaluation of a localizer on published data sets, and on practice forgeries of held-out clips.
 
-What proposals are worth is the affair of `fakespan.scoring`, which needs no torch.
+Proposals are scored by `fakespan.scoring`, which needs no torch.
 """
 
 from fakespan.evaluate.practice import FalseAlarms, Rating, evaluate_split, false_alarms, propose, rate, rate_by_kind

@@ -1,7 +1,7 @@
-"""The folder of an evaluation: what is rated with what, so that a killed run goes on and never mixes two of them.
+"""The output folder of an evaluation, with its settings: a run can be resumed, but never mixed with another one.
 
-Contract: FOLDER/run.json is written before the first prediction. A later run of the same settings goes on; any other is
-refused with the name of what differs. Nothing but the files named here is ever removed.
+Contract: FOLDER/run.json is written before the first prediction. A later run with the same settings resumes; any other
+is refused, and the message names the difference. Only the files named here are ever removed.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ __all__ = ["MAPS", "RunFolder", "describe"]
 
 FORMAT = "fakespan.evaluation/1"
 MAPS = ("fused", "visual", "audio")
-"""The maps that are rated; each has its own proposal files."""
-REMEDY = "choose another --out, or start anew with --overwrite"
+"""The evaluated maps; each has its own proposals files."""
+REMEDY = "choose another --out, or start over with --overwrite"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where an evaluation keeps its files."""
+    """The output folder of an evaluation."""
 
     path: Path
     settings: Mapping[str, Any]
 
     @classmethod
     def open(cls, path: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> RunFolder:
-        """Begins a run in this folder, or goes on with it.
+        """Start or resume a run in this folder.
 
         Args:
-            path: made if missing.
+            path: the folder; created if missing.
             settings: see `describe`.
-            overwrite: forget what an earlier run predicted.
+            overwrite: discard the predictions of an earlier run.
 
         Raises:
-            UsageError: the folder holds a run of other settings, or proposals of an unknown one, or cannot be used.
+            UsageError: the folder has a run with other settings or proposals of an unknown run, or is not writable.
         """
         folder = cls(path, settings)
         try:
@@ -59,12 +59,12 @@ class RunFolder:
         return folder
 
     def stem(self, map_name: str) -> Path:
-        """Where the proposals of a map go, without a suffix."""
+        """Path of the proposals of a map, without a suffix."""
         return self.path / map_name
 
     @property
     def digest(self) -> str:
-        """Names the run, for its parts."""
+        """Identifies the run in its partial files."""
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def _claim(self) -> None:
@@ -93,14 +93,14 @@ class RunFolder:
 def describe(
     localizer: Localizer, post: PostConfig, data: str, samples: Sequence[Sample], **options: Any
 ) -> dict[str, Any]:
-    """The settings that decide what is predicted, as plain values.
+    """The settings that determine the predictions, as plain values.
 
     Args:
         localizer: the network.
-        post: from its maps to proposals.
-        data: the set, by kind and name.
-        samples: the clips that are rated, in their order.
-        options: whatever else decides it.
+        post: its post-processing.
+        data: the data set, by kind and name.
+        samples: the evaluated clips, in their order.
+        options: other settings.
     """
     names = "\n".join(sample.name for sample in samples)
     return {

@@ -1,7 +1,7 @@
-"""Rate a model on a data set: predict a split, score what came out, write the published table.
+"""Evaluates a model on a data set: predicts a split, scores the proposals, writes the published table.
 
-Contract: FOLDER gets the proposals of each map (see `predict`), table.md, table.csv and result.json: all numbers,
-and what is needed to get them again. A set that keeps its labels to itself gets its proposals only.
+Contract: FOLDER gets the proposals of each map (see `predict`), table.md, table.csv and result.json with all metrics
+and everything needed to reproduce them. For a data set without public labels only the proposals are written.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ __all__ = ["Evaluation", "SetOptions", "evaluate_set"]
 
 @dataclass(frozen=True)
 class SetOptions:
-    """Which clips are rated, and how."""
+    """Selection of clips and options of an evaluation."""
 
     split: str = "test"
-    subset: Subset = "full"  # which clips are predicted; full is then rated on all three subsets
+    subset: Subset = "full"  # the predicted clips; full is scored on all three subsets
     limit: int | None = None
-    faces: Faces | None = None  # None: as the set needs it
-    decoding: Decoding | None = None  # None: the model's own
-    batch_size: int | None = None  # clips judged at once; None: 8 on an accelerator, 1 on a processor
-    n_workers: int | None = None  # processes that decode; None: one for each core but one
-    n_bootstrap: int = 0  # draws for the intervals; 0: none
+    faces: Faces | None = None  # None: what the data set needs
+    decoding: Decoding | None = None  # None: the model's
+    batch_size: int | None = None  # None: 8 on an accelerator, 1 on a CPU
+    n_workers: int | None = None  # processes that decode; None: one per core, less one
+    n_bootstrap: int = 0  # resamples for the intervals; 0: none
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -65,23 +65,23 @@ class SetOptions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came out."""
+    """The result of an evaluation."""
 
     folder: Path
-    table: Table | None  # None: the set has no labels
+    table: Table | None  # None: the data set has no labels
     result: dict[str, Any]  # as in result.json
     notes: tuple[str, ...]
-    unreadable: dict[str, str]  # name of a clip -> what is wrong with it
+    unreadable: dict[str, str]  # clip name -> message
 
     @property
     def title(self) -> str:
-        """One line on what was rated."""
+        """One line on the evaluated clips."""
         settings = self.result["settings"]
         what = f"{settings['model']} on {settings['data']}, {settings['split']} split"
         return f"{what}, {counted(settings['clips'], 'clip')}, {settings['decoding']} decoding"
 
     def render(self) -> RenderableType:
-        """For `Console.print`: the table, what a reader must know, and where the files are."""
+        """A rich renderable: the table, notes, and the output folder."""
         parts: list[RenderableType] = [Text(self.title, style="bold")]
         if self.table is not None:
             parts += ["", self.table.render(), "", Text(f"percent; {self.table.counted}", style="dim")]
@@ -98,19 +98,19 @@ def evaluate_set(
     *,
     judge: Judge | None = None,
 ) -> Evaluation:
-    """Predict a split of a data set and rate what was predicted; a run that was killed goes on.
+    """Predict a split of a data set and score the proposals; an interrupted run is resumed.
 
     Args:
         localizer: the model.
         source: KIND:ROOT, see `data.sets.open_set`.
-        folder: where everything is written.
-        options: which clips, and how.
-        progress: called with the clips done, the clips there are, and a word.
-        judge: stands in for the localizer's answers.
+        folder: the output folder.
+        options: selection of clips and options.
+        progress: called with the number of clips done, their total and a note.
+        judge: replaces the localizer's predictions.
 
     Raises:
-        DataError: the set or its metadata cannot be used, or there is no clip in this split.
-        UsageError: the folder holds another run, or an option is wrong.
+        DataError: the data set is not usable, or there are no clips in this split.
+        UsageError: the folder has another run, or an option is invalid.
     """
     options = options or SetOptions()
     clips = open_set(source, options.split, subset=options.subset, limit=options.limit, faces=options.faces,
@@ -123,7 +123,7 @@ def evaluate_set(
     about = {"split": clips.samples[0].split, "subset": options.subset, "faces": options.faces or "default"}
     settings = describe(localizer, post, named(source), clips.samples, **about)
     run = RunFolder.open(folder, settings, overwrite=options.overwrite)
-    said = predict(
+    predicted = predict(
         clips,
         judge or judge_with(localizer, batch_size),
         run,
@@ -132,22 +132,22 @@ def evaluate_set(
         n_workers=default_workers() if options.n_workers is None else options.n_workers,
         progress=progress,
     )
-    return _rated(localizer, clips, run, said, options, progress=progress)
+    return _rated(localizer, clips, run, predicted, options, progress=progress)
 
 
 def _rated(
     localizer: Localizer,
     clips: ClipSet,
     run: RunFolder,
-    said: Predicted,
+    predicted: Predicted,
     options: SetOptions,
     *,
     progress: Progress | None,
 ) -> Evaluation:
-    """Score what the run's folder holds, and write it there."""
+    """Score the proposals in the run's folder, and write the results there."""
     samples = [s for s in clips.samples if is_labelled(s)]
     proposals = {name: read_proposals(run.stem(name).with_suffix(".json")) for name in MAPS}
-    counts = _counts(clips.samples, proposals, said, localizer)
+    counts = _counts(clips.samples, proposals, predicted, localizer)
     notes = _notes(counts, localizer, samples)
     result: dict[str, Any] = {
         "command": _command(localizer.name, run.settings, options),
@@ -156,8 +156,8 @@ def _rated(
         "versions": _versions(),
         "device": localizer.device.type,
         "clips": counts,
-        "unreadable": said.unreadable,
-        "seconds": {part: round(spent, 3) for part, spent in said.seconds.items()},
+        "unreadable": predicted.unreadable,
+        "seconds": {part: round(spent, 3) for part, spent in predicted.seconds.items()},
     }
     table = None
     if samples:
@@ -172,7 +172,7 @@ def _rated(
         notes = (*notes, *_position_note(result["position"]), *_drawn(rated, run.path / "plots"))
     result["notes"] = list(notes)
     write_text(run.path / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
-    return Evaluation(run.path, table, result, notes, said.unreadable)
+    return Evaluation(run.path, table, result, notes, predicted.unreadable)
 
 
 def _position_note(facts: Mapping[str, float | None]) -> Iterator[str]:
@@ -185,7 +185,7 @@ def _position_note(facts: Mapping[str, float | None]) -> Iterator[str]:
 
 
 def _preset_of(source: str) -> Preset:
-    """Whose columns a set is published with; that of a store is what it was made from."""
+    """The preset of a data set; for a store, that of the original data set."""
     kind, _, place = source.partition(":")
     kind = Store(Path(place)).header.kind if kind == "store" else kind
     return "avdeepfake1m" if kind == "avdeepfake1m" else "lavdf"
@@ -198,64 +198,64 @@ def _rate(
     options: SetOptions,
     progress: Progress | None,
 ) -> dict[str, Rated]:
-    """Each map that says anything."""
+    """The rows of each map with proposals."""
     subsets = tuple(SUBSETS) if options.subset == "full" else (options.subset,)
-    said = [name for name in MAPS if proposals[name].n_proposals] or ["fused"]
+    predicted = [name for name in MAPS if proposals[name].n_proposals] or ["fused"]
     rated = {}
-    for name in said:
-        told = functools.partial(progress, note=f"intervals of {name}") if progress else None
+    for name in predicted:
+        noted = functools.partial(progress, note=f"intervals of {name}") if progress else None
         rated[name] = rate_map(
             proposals[name], samples, name, preset=preset, subsets=subsets, n_bootstrap=options.n_bootstrap,
-            progress=told,
+            progress=noted,
         )  # fmt: skip
     return rated
 
 
 def _drawn(rated: dict[str, Rated], folder: Path) -> Iterator[str]:
-    """Draws the plots of each map; a word on why not."""
+    """Plot each map; yields a note if that is not possible."""
     try:
         for name, part in rated.items():
             if part.score is not None:
                 draw(part.score, folder / name)
     except MissingExtraError as error:
-        yield f"no plots were drawn: {error.remedy}"
+        yield f"no plots were written: {error.remedy}"
 
 
 def _counts(
-    samples: Sequence[Sample], proposals: dict[str, Proposals], said: Predicted, localizer: Localizer
+    samples: Sequence[Sample], proposals: dict[str, Proposals], predicted: Predicted, localizer: Localizer
 ) -> dict[str, int]:
-    """How many clips were rated, and how many of them are not like the rest."""
+    """Number of evaluated clips, and of special cases among them."""
     n_silent, n_unseen = (
         sum(len(proposals[name][s.name]) == 0 for s in samples if s.name in proposals[name])
         for name in ("audio", "visual")
     )
     longest_s = localizer.model.n_frames / FPS
     n_long = sum(s.duration_s > longest_s for s in samples) if localizer.model.clock == "pad" else 0
-    return {"all": len(samples), "unreadable": len(said.unreadable), "without sound": n_silent,
-            "without picture": n_unseen, "in windows": n_long, "predicted in this run": said.n_clips}  # fmt: skip
+    return {"all": len(samples), "unreadable": len(predicted.unreadable), "without sound": n_silent,
+            "without picture": n_unseen, "in windows": n_long, "predicted in this run": predicted.n_clips}  # fmt: skip
 
 
 def _notes(counts: dict[str, int], localizer: Localizer, labelled: Sequence[Sample]) -> tuple[str, ...]:
-    """What a reader of the table must know."""
+    """Notes on the table."""
     length_s = localizer.model.n_frames / FPS
-    told = {
-        "unreadable": "not readable: counted as if nothing had been found; run again to try once more",
-        "without sound": "without sound: judged by the picture alone",
-        "without picture": "without a picture to judge: judged by the sound alone",
-        "in windows": f"longer than the network's {length_s:.2f} s: judged in windows that overlap",
+    words_of = {
+        "unreadable": "not readable: counted without proposals; repeat the command to try again",
+        "without sound": "without audio: scored by the video alone",
+        "without picture": "without usable video: scored by the audio alone",
+        "in windows": f"longer than the network's {length_s:.2f} s: processed in overlapping windows",
     }
-    notes = [f"{counted(counts[key], 'clip')} {words}" for key, words in told.items() if counts[key]]
+    notes = [f"{counted(counts[key], 'clip')} {words}" for key, words in words_of.items() if counts[key]]
     if not labelled:
-        notes.append("the set keeps the labels of this split to itself: proposals were written, nothing is rated")
+        notes.append("the labels of this split are not public: proposals were written, nothing is scored")
     elif len(labelled) < counts["all"]:
-        notes.append(f"{counted(counts['all'] - len(labelled), 'clip')} without labels not rated")
+        notes.append(f"{counted(counts['all'] - len(labelled), 'clip')} without labels not scored")
     if any(s.facts.get("length") == "nominal" for s in labelled):
-        notes.append("the set labels whole videos of about 10 s: AUC is the number to look at")
+        notes.append("the data set labels whole videos of about 10 s: AUC is the relevant number")
     return tuple(notes)
 
 
 def _command(model: str, settings: Mapping[str, Any], options: SetOptions) -> str:
-    """What to call to get this again, with names in place of this machine's paths."""
+    """The command that reproduces this evaluation, with names instead of local paths."""
     given = {"--data": settings["data"], "--model": model, "--split": settings["split"], "--subset": options.subset,
              "--limit": options.limit, "--decoding": settings["decoding"], "--faces": options.faces,
              "--bootstrap": options.n_bootstrap or None}  # fmt: skip

@@ -1,10 +1,10 @@
-"""A head from the maps of two splits: its network learns from train, all that is fitted besides comes from validation.
+"""Fits a head on the maps of two splits: the network is trained on train, everything else is fitted on validation.
 
-Contract: two `MapSet`s of one localizer in, a `Head` out; nothing is written. Thresholds (the largest balanced
-accuracy) and calibrations (Platt) of every way are those of the validation clips, and never of others. What a head does
-with a map is `models.map_features`'s affair.
+Contract: two `MapSet`s of one localizer in, a `Head` out; nothing is written. Thresholds (by balanced accuracy) and
+calibrations (Platt) of every method are fitted on the validation clips only. The input of the network is computed by
+`models.map_features`.
 
-Deviation: the published description has a threshold for the maximum and says nothing of one for the network.
+Deviation: the published description has a threshold for the maximum and mentions none for the network.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ def fit_head(
     allow_shared_originals: bool = False,
     progress: Progress | None = None,
 ) -> Head:
-    """Both ways to a verdict, and the two cheap ones for comparison.
+    """Fit both verdict methods, and the two baselines for comparison.
 
     Args:
-        train: maps that the network learns from.
-        validation: maps of other clips, that choose the network and fit thresholds and calibrations.
-        config: sizes, seeds, rates; the defaults unless given.
-        way: that shall decide; unless given the network, or the maximum where that orders the validation clips better.
-        allow_shared_originals: let an original, or its fakes, stand on both sides; the head's notes say so.
-        progress: called with work done, work wanted and a word about it.
+        train: training maps of the network.
+        validation: maps of other clips, for model selection, thresholds and calibrations.
+        config: sizes, seeds, rates; default: `VerdictConfig()`.
+        way: the method that decides; default: the network, unless the maximum ranks the validation clips better.
+        allow_shared_originals: permit an original, or its fakes, in both; recorded in the head's notes.
+        progress: called with the work done, the total and a note.
 
     Returns:
-        A head whose notes hold the data, the counts and the validation AUCs. The same maps and config give the same
-        head, bit for bit, on the same machine.
+        A head with notes on the data, the counts and the validation AUCs. The same maps and config give the same head,
+        bit for bit, on the same machine.
 
     Raises:
-        DataError: the two are of different models or sizes, one lacks fake or real clips, they share clips or
-            originals, or a map holds NaN.
+        DataError: the maps are from different models or sizes, one set lacks fake or real clips, they share clips or
+            originals, or a map has NaN.
         ConfigError: the training diverged.
     """
     config, tell = config or VerdictConfig(), progress or no_progress
@@ -84,12 +84,12 @@ def fit_head(
 
 
 def _better_way(aucs: Mapping[str, float]) -> Way | None:
-    """The network (None: a head's own choice), or the maximum where that orders the validation clips better."""
+    """The network (None: the head's default), or the maximum if it ranks the validation clips better."""
     return None if aucs["mlp"] >= aucs["maximum"] else "maximum"
 
 
 def load_verdict_config(path: Path) -> VerdictConfig:
-    """The table [verdict] of a TOML file that holds no other. Raises ConfigError where it misfits."""
+    """Read the table [verdict] of a TOML file without other tables. Raises ConfigError if it is invalid."""
     return from_mapping(_File, load_toml(path), str(path)).verdict
 
 
@@ -99,29 +99,31 @@ class _File:
 
 
 def maker_of(maps: MapSet) -> HeadModel:
-    """The localizer that made the maps."""
+    """The localizer of the maps."""
     made = maps.header.model
     return HeadModel(made.name, made.digest, made.n_frames, made.max_duration, made.clock)
 
 
 def _check_alike(train: MapSet, validation: MapSet) -> HeadModel:
-    """The one localizer of both; raises DataError where they differ."""
-    wanted, found = maker_of(train), maker_of(validation)
+    """The common localizer of both; raises DataError if they differ."""
+    expected_model, found = maker_of(train), maker_of(validation)
     for name, what in (("max_duration", "rows (D)"), ("n_frames", "frames (T)"), ("clock", "clock")):
-        if getattr(found, name) != getattr(wanted, name):
-            _refuse(validation, f"maps of {what} {getattr(wanted, name)} as for training", f"{getattr(found, name)}")
-    if found.digest != wanted.digest:
-        expected = f"maps of the model {wanted.name} ({wanted.digest[:12]}) as for training"
+        if getattr(found, name) != getattr(expected_model, name):
+            _refuse(
+                validation, f"maps of {what} {getattr(expected_model, name)} as for training", f"{getattr(found, name)}"
+            )
+    if found.digest != expected_model.digest:
+        expected = f"maps of the model {expected_model.name} ({expected_model.digest[:12]}) as for training"
         _refuse(validation, expected, f"of {found.name} ({found.digest[:12]})")
-    return wanted
+    return expected_model
 
 
 def _refuse(maps: MapSet, expected: str, got: str) -> None:
-    raise DataError(maps.folder, expected=expected, got=got, remedy="make both with one model")
+    raise DataError(maps.folder, expected=expected, got=got, remedy="store both with the same model")
 
 
 def _features(maps: MapSet, config: VerdictConfig, word: str, tell: Progress) -> list[AnyArray]:
-    """Of each clip what the network sees, (windows, F); maps are read one by one."""
+    """Input features of each clip, (windows, F); maps are read one by one."""
     found, size = [], maps.header.model.n_frames
     for k in range(len(maps.entries)):
         windows = map_windows(deciding_map(maps, k), size)
@@ -133,7 +135,7 @@ def _features(maps: MapSet, config: VerdictConfig, word: str, tell: Progress) ->
 def _notes(
     train: MapSet, validation: MapSet, scored: Scored, learned: Learned, shared: tuple[str, ...]
 ) -> Mapping[str, Any]:
-    """Plain facts, for whoever meets the head."""
+    """Facts about the head, for its file."""
     return {
         "train": _facts(train),
         "validation": _facts(validation),

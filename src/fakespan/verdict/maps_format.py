@@ -1,14 +1,13 @@
-"""What lies in a folder of maps, byte by byte; `maps` reads it, `maps_writer` writes it.
+"""File format of a folder of maps; read by `maps`, written by `maps_writer`.
 
-    maps.json     format, model, data, which clips were asked for, `done`, which could not be read
-    index.jsonl   a line for each clip that is there, in the order in which they were judged
-    fused.f16 visual.f16 audio.f16   the maps: float16, little-endian, one row of D scores for each frame
-    frames.f16    the frame classifiers: two float16 for each frame, visual and audio
+    maps.json     format, model, data, requested clips, `done`, unreadable clips
+    index.jsonl   one line per stored clip, in processing order
+    fused.f16 visual.f16 audio.f16   the maps: float16, little-endian, one row of D scores per frame
+    frames.f16    the frame classifiers: two float16 per frame, visual and audio
 
-Clips follow each other without a gap, in all four files at the same frames: those of a clip are `offset` up to `offset
-+ n_frames`. Frames are those of the network's clock, `fps` of them a second. What a clip has no picture or no sound for
-is NaN: neither a score of 0 nor one of 1 was given. Each line has the CRC-32 of the clip's bytes in each file, and its
-own.
+Clips are stored without gaps, at the same frames in all four files: `offset` to `offset + n_frames`. Frames are those
+of the network's clock, at `fps`. Values of a missing modality are NaN. Each line has the CRC-32 of the clip's bytes in
+each file, and its own.
 """
 
 from __future__ import annotations
@@ -43,24 +42,24 @@ __all__ = [
 ]
 
 FORMAT = "fakespan.maps/1"
-"""Name and version; the number grows when a reader of the former one would fail."""
+"""Name and version; the version increases when older readers would fail."""
 PARTS = ("fused", "visual", "audio", "frames")
 """The binary files, and the order of their checksums in a line."""
-REMEDY = "run the same fakespan maps again; it goes on after the last clip that is whole"
-"""For whatever is unfinished or damaged: the writer looks at all that is there."""
+REMEDY = "repeat the same fakespan maps; it resumes after the last complete clip"
+"""For incomplete or damaged data: the writer verifies everything that exists."""
 
-_MAKE = "make one: fakespan maps --data KIND:ROOT --split SPLIT --model MODEL --out FOLDER"
-_ANEW = "give another --out, or remove this folder and make it anew"
+_MAKE = "create one: fakespan maps --data KIND:ROOT --split SPLIT --model MODEL --out FOLDER"
+_ANEW = "use another --out, or remove this folder and store the maps again"
 _KINDS = ("real", "audio", "visual", "both")
 
 
 class Damage(Exception):  # noqa: N818 - never leaves the package
-    """What is wrong with a line of the index."""
+    """An invalid line of the index."""
 
 
 @dataclass(frozen=True)
 class MapsModel:
-    """The network that made the maps."""
+    """The network of the maps."""
 
     name: str
     digest: str  # of its weights, see `models.digest.weights_digest`
@@ -72,21 +71,21 @@ class MapsModel:
 
 @dataclass(frozen=True)
 class MapsHeader:
-    """What the maps are of, and how far they are."""
+    """Description of the maps, and their state."""
 
     model: MapsModel
-    data: str  # kind and name of the set, without where it lies
-    split: str | None  # None: clips of several
-    about: Mapping[str, Any]  # whatever else decides what is stored: subset, limit, faces ...
-    n_wanted: int  # clips
-    clips: str  # digest of their names and truth
+    data: str  # kind and name of the data set, without its location
+    split: str | None  # None: several
+    about: Mapping[str, Any]  # other settings: subset, limit, faces ...
+    n_wanted: int  # requested clips
+    clips: str  # digest of their names and labels
     done: bool = False
-    n_clips: int = 0  # that are there, once it is done
-    n_frames: int = 0  # of all of them together
-    unreadable: Mapping[str, str] = field(default_factory=dict)  # name -> what is wrong
+    n_clips: int = 0  # stored clips, when done
+    n_frames: int = 0  # of all stored clips
+    unreadable: Mapping[str, str] = field(default_factory=dict)  # name -> message
 
     def begun(self) -> dict[str, Any]:
-        """What a later run must have in common with this one, as plain values."""
+        """The settings that a resumed run must share, as plain values."""
         return {name: value for name, value in asdict(self).items() if name not in _PROGRESS}
 
 
@@ -95,15 +94,15 @@ _PROGRESS = ("done", "n_clips", "n_frames", "unreadable")
 
 @dataclass(frozen=True, slots=True)
 class MapEntry:
-    """One clip and its truth."""
+    """One clip and its label."""
 
-    number: int  # its place in the set
+    number: int  # its index in the data set
     name: str
     label: int  # 1: fake, 0: real
     kind: str  # real, audio, visual or both
-    original: str | None  # name of the clip that it was made from, where the set says so (DFDC does)
+    original: str | None  # name of its original, if known (DFDC)
     n_frames: int  # n, columns of its maps
-    offset: int  # frames of the files that come before it
+    offset: int  # frames before it in the files
     fps: float  # of its frames: 25 with the "pad" clock, 25 T / length in frames with "stretch"
     has_picture: bool
     has_sound: bool
@@ -116,12 +115,12 @@ def bytes_a_frame(part: str, max_duration: int) -> int:
 
 
 def part_path(folder: Path, part: str) -> Path:
-    """Where one of `PARTS` lies."""
+    """Path of one of `PARTS`."""
     return folder / f"{part}.f16"
 
 
 def read_header(folder: Path) -> MapsHeader:
-    """What maps.json says. Raises DataError when there is none, or one that is damaged or of another format."""
+    """Read maps.json. Raises DataError if it is missing, damaged or of another format."""
     path = folder / "maps.json"
     if not path.is_file():
         got = "a folder without maps.json" if folder.is_dir() else "no such folder"
@@ -132,23 +131,23 @@ def read_header(folder: Path) -> MapsHeader:
         got = f"a damaged file ({type(error).__name__})"
         raise DataError(path, expected="the description of a folder of maps", got=got, remedy=_ANEW) from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        got = f"format {record.get('format')!r}" if isinstance(record, dict) else "no object"
+        got = f"format {record.get('format')!r}" if isinstance(record, dict) else "not an object"
         raise DataError(path, expected=f"maps of format {FORMAT}", got=got, remedy=_ANEW)
     try:
         return _header(record)
     except (KeyError, TypeError, ValueError) as error:
-        got = f"one that lacks or distorts {error}"
+        got = f"a missing or invalid entry: {error}"
         raise DataError(path, expected="a complete description", got=got, remedy=_ANEW) from error
 
 
 def write_header(folder: Path, header: MapsHeader) -> None:
-    """Replaces maps.json in one step. Raises UsageError when the folder cannot be written to."""
+    """Replace maps.json atomically. Raises UsageError if the folder is not writable."""
     record = {"format": FORMAT, **asdict(header), "parts": list(PARTS), "dtype": "<f2", "missing": "NaN"}
     write_text(folder / "maps.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 
 def read_entries(path: Path) -> list[MapEntry]:
-    """The clips of an index, of which each begins where the one before ends. Raises DataError where one is damaged."""
+    """Read the contiguous clips of an index. Raises DataError if a line is damaged."""
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
@@ -160,10 +159,10 @@ def read_entries(path: Path) -> list[MapEntry]:
         try:
             entry = entry_of(line)
             if entry.offset != n_frames or entry.name in names:
-                raise Damage("a clip twice" if entry.name in names else "a gap before it")
+                raise Damage("a duplicate clip" if entry.name in names else "a gap before it")
         except Damage as error:
             got = f"a damaged line {len(entries) + 1}: {error}"
-            raise DataError(path, expected="a clip in each line", got=got, remedy=REMEDY) from None
+            raise DataError(path, expected="one clip per line", got=got, remedy=REMEDY) from None
         entries.append(entry)
         names.add(entry.name)
         n_frames += entry.n_frames
@@ -171,13 +170,13 @@ def read_entries(path: Path) -> list[MapEntry]:
 
 
 def line_of(entry: MapEntry) -> bytes:
-    """The entry's line of the index."""
+    """The index line of an entry."""
     record = asdict(entry)
     return _dumped({**record, "line_crc32": zlib.crc32(_dumped(record))}) + b"\n"
 
 
 def entry_of(line: bytes) -> MapEntry:
-    """The clip of a line. Raises Damage when it is not a line as `line_of` writes it."""
+    """Parse a line written by `line_of`. Raises Damage if it is invalid."""
     try:
         record = json.loads(line) if line.endswith(b"\n") else None
         check = record.pop("line_crc32", None) if isinstance(record, dict) else None
@@ -185,20 +184,20 @@ def entry_of(line: bytes) -> MapEntry:
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
-        raise Damage("no complete line of JSON")
+        raise Damage("not a complete line of JSON")
     if check != found:
-        raise Damage("its checksum does not fit")
+        raise Damage("its checksum does not match")
     try:
         entry = MapEntry(**{**record, "crc32": tuple(record["crc32"])})
     except (KeyError, TypeError) as error:
         raise Damage(f"not the entries of this format ({error})") from None
     if not _is_sane(entry):
-        raise Damage("entries that make no sense")
+        raise Damage("inconsistent entries")
     return entry
 
 
 def _header(record: Mapping[str, Any]) -> MapsHeader:
-    """Raises KeyError, TypeError or ValueError for what is missing or of another kind."""
+    """Raise KeyError, TypeError or ValueError for missing or invalid values."""
     model = MapsModel(**{f.name: record["model"][f.name] for f in fields(MapsModel)})
     header = MapsHeader(**{f.name: record[f.name] for f in fields(MapsHeader) if f.name != "model"}, model=model)
     if model.clock not in get_args(Clock) or model.family not in get_args(Family):
