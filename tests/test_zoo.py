@@ -254,6 +254,15 @@ def test_twins_are_as_long_and_as_loud_as_what_they_copy(corpus: Path, tmp_path:
     assert (out / "index.jsonl").stat().st_mtime_ns == before
 
 
+def test_what_quantises_is_of_the_codecs_family() -> None:
+    kinds = program("kinds")
+    families = {name: kinds.family_of(preset.kind, preset.settings) for name, preset in kinds.PRESETS.items()}
+    assert {name for name, family in families.items() if family == "codec"} == {
+        *("codec", "codec-nearest", "spectral-codec"),
+    }
+    assert list(families.values()).count("gan") >= 6
+
+
 def test_every_preset_can_be_built_and_all_its_variants_be_called() -> None:
     kinds, zoo = program("kinds"), program("make_zoo")
     names = [name + way.suffix for name in kinds.PRESETS for way in zoo.variants(name)]

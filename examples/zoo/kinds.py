@@ -19,7 +19,7 @@ from istft import Istft, IstftSettings
 from nsf import Nsf, NsfSettings
 from subband import Subband, SubbandSettings
 
-__all__ = ["KINDS", "PRESETS", "Kind", "Preset", "build", "find_preset", "parse_settings", "read_config"]
+__all__ = ["KINDS", "PRESETS", "Kind", "Preset", "build", "family_of", "find_preset", "parse_settings", "read_config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,11 @@ def build(kind: str, settings: dict[str, Any]) -> nn.Module:
         )
     typed = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     return known.network(known.settings(**typed))
+
+
+def family_of(kind: str, settings: dict[str, Any]) -> str:
+    """The family that a network stands for: what quantises is a codec, whatever makes its samples."""
+    return "codec" if settings.get("n_codebooks") else KINDS[kind].family
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class ResidualQuantiser(nn.Module):
     """(B, width, T) -> what the codebooks say of it, in an inner space of few dimensions.
 
     The inner dimensions are normalised over the batch, and in training half of the sounds pass unquantised (as Mimi's,
-    2410.00037): otherwise the encoder soon says little more than the level, which is easy to quantise.
+    2410.00037). Without both, a codec of eight codebooks soon said no more with all of them than with the first.
     """
 
     def __init__(self, width: int, n_codebooks: int, n_codes: int, inner: int = 16) -> None:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from discriminators import Discriminators, distance_of_features, fooling_loss, telling_loss
 from fakespan.errors import FakespanError
 from fakespan.files import replacing, write_text
-from kinds import KINDS, PRESETS, build, find_preset, parse_settings
+from kinds import PRESETS, build, family_of, find_preset, parse_settings
 from losses import SpectralLoss
 from utterances import Segments, find_utterances
 
@@ -174,7 +174,7 @@ def _write_config(out: Path, plan: Plan, net: nn.Module, name: str) -> None:
     config = {
         "name": name,
         "kind": plan.kind,
-        "family": KINDS[plan.kind].family,
+        "family": family_of(plan.kind, plan.settings),
         "settings": plan.settings,
         "n_parameters": sum(one.numel() for one in net.parameters()),
         "minutes": plan.minutes,
