@@ -74,7 +74,7 @@ def test_a_folder_is_used_once_unless_resumed_or_overwritten(call, config, lavdf
     assert call(*command)[0] == 0
     code, out, err = call(*command)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert "give --resume to go on with it, --overwrite to begin anew, or another --out" in err
+    assert "use --resume to continue it, --overwrite to start over, or another --out" in err
     assert call(*command, "--resume", "--set", "train.n_steps=3")[0] == 0
     assert len(losses(tmp_path / "runs" / "tiny")) == 3
     assert call(*command, "--overwrite")[0] == 0

@@ -212,7 +212,7 @@ def test_keys_can_be_changed_on_the_command_line(tmp_path):
         ("train.batch_size", "table.key=value"),
         ("train.a.b=1", "table.key=value"),
         ("=3", "table.key=value"),
-        ("name.x=3", "name is no table"),
+        ("name.x=3", "name is not a table"),
         ("train.batch_sise=3", "did you mean batch_size"),
         ("train.batch_size=many", "of type int, got 'many'"),
     ],

@@ -151,7 +151,7 @@ def test_real_practice_forgeries_can_be_learnt_from_and_repeated(tmp_path):
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("practice:nowhere", "a folder of real clips"),
+        ("practice:nowhere", "a folder of genuine clips"),
         ("lavfd:x", "lavdf:FOLDER or .* or practice:FOLDER"),
         ("x", "--data"),
     ],

@@ -1,8 +1,8 @@
-"""Training: a config and clips (a published set, a prepared store, or practice forgeries of real clips) -> a model.
+"""Trains a model from a config and clips (a published data set, a prepared store, or practice forgeries).
 
-`load_run_config` reads the config, `open_data` the clips, `train` does the work, `fit_threshold` fits the threshold.
-Every step is a function of the seed and its number, whatever the workers: a run that was killed goes on exactly where
-its last state was. What this package does not know: how results are rated (`fakespan.evaluate`) and told (the CLI).
+`load_run_config` reads the config, `open_data` the clips, `train` runs the training, `fit_threshold` fits the
+threshold. Every step is a function of the seed and its number, independent of the workers: an interrupted run resumes
+exactly from its last state. Evaluation is in `fakespan.evaluate`, output in the CLI.
 """
 
 from fakespan.train.config import ClipsConfig, RunConfig, TrainConfig, config_text, load_run_config

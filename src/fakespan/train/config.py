@@ -1,4 +1,4 @@
-"""One config file of a run: sizes of the network, examples, optimiser, losses. Every key has a default.
+"""Configuration of a training run: network, examples, optimiser, losses. Every key has a default.
 
 Published values (2204.06228, section 5; 2305.01979, section 4) are those of configs/batfd.toml and batfd_plus.toml; the
 defaults here are this project's own.
@@ -28,38 +28,36 @@ Precision = Literal["32", "bf16", "16"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long, how fast, and of which clips. A run ends by whichever of its limits comes first."""
+    """Duration, optimiser and batches (table [train]). A run ends at the first of its limits."""
 
     seed: int = 1
-    n_steps: int = 2000  # steps of the optimiser; 0: as many as n_epochs say
-    n_epochs: int = 0  # 0: as many as n_steps say
-    time_limit_min: float = 0.0  # the cosine schedule still reaches its end when time runs short; 0: no limit
-    batch_size: int = 8  # clips that one device sees at a time
-    accumulate: int = 1  # batches whose gradients make one step
-    sampling: Literal["epoch", "published"] = "epoch"  # "published" draws clips with replacement
-    clips_per_epoch: int = 0  # 0: as many as the set has (practice forgeries: 1600)
+    n_steps: int = 2000  # optimiser steps; 0: determined by n_epochs
+    n_epochs: int = 0  # 0: determined by n_steps
+    time_limit_min: float = 0.0  # the cosine schedule completes within it; 0: no limit
+    batch_size: int = 8  # clips per device and batch
+    accumulate: int = 1  # batches whose gradients are accumulated per step
+    sampling: Literal["epoch", "published"] = "epoch"  # "published": with replacement
+    clips_per_epoch: int = 0  # 0: the size of the set (practice forgeries: 1600)
     validation_clips: int = 0  # drawn once from the validation split; 0: all of it (practice forgeries: 64)
     optimizer: Literal["adam", "adamw"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 1e-2
     learning_rate: float = 1e-3
-    lr_per_batch: int = 0  # above 0: learning_rate is that of a step over so many clips, and grows with them
-    clip_norm: float = 5.0  # of the gradient; 0: not clipped
+    lr_per_batch: int = 0  # above 0: learning_rate refers to so many clips per step, and scales with their number
+    clip_norm: float = 5.0  # maximum gradient norm; 0: no clipping
     schedule: Literal["cosine", "plateau", "exponential", "constant"] = "cosine"
     warmup_steps: int = 100  # of the cosine schedule
-    lr_factor: float = 0.5  # plateau: when the validation loss stands still; exponential: after every epoch
-    lr_patience: int = 3  # plateau: epochs without a better validation loss that are borne
-    min_learning_rate: float = 0.0  # the run stops when the learning rate falls below
+    lr_factor: float = 0.5  # plateau: when the validation loss stalls; exponential: after every epoch
+    lr_patience: int = 3  # plateau: epochs without a better validation loss before the reduction
+    min_learning_rate: float = 0.0  # the run stops below this learning rate
     stop_patience: int = 0  # the run stops after so many epochs without a better validation loss; 0: never
-    average: float = 0.998  # decay of the running average of the weights, which is what is kept; 0: none
+    average: float = 0.998  # decay of the running average of the weights, which is saved; 0: none
     keep: Literal["last", "best"] = "last"  # which weights become NAME.safetensors; best: by the validation loss
     precision: Precision = "32"
-    save_memory: bool = (
-        False  # the encoders' activations are computed anew in backward: a fifth of the memory of BA-TFD
-    )
-    threshold_share: float = 0.95  # of the untouched validation clips: the threshold lies above what is found in them
-    save_every: int = 200  # steps from one saved state to the next
-    n_workers: int = 1  # processes that make batches; 0: the training process does
+    save_memory: bool = False  # recompute the encoders' activations in backward: a fifth of the memory of BA-TFD
+    threshold_share: float = 0.95  # share of the untouched validation clips whose scores stay below the threshold
+    save_every: int = 200  # steps between saved states
+    n_workers: int = 1  # DataLoader processes; 0: the training process
 
     def __post_init__(self) -> None:
         for key, least in _LEAST.items():
@@ -88,7 +86,7 @@ _LEAST = {
 
 @dataclass(frozen=True)
 class ClipsConfig:
-    """Which real clips are in which split: patterns below the clips' folder (practice forgeries only)."""
+    """Splits of the genuine clips, as patterns below their folder (practice forgeries only; table [clips])."""
 
     train: tuple[str, ...] = ("**/*.mp4",)
     validation: tuple[str, ...] = ()
@@ -97,7 +95,7 @@ class ClipsConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One config file."""
+    """A config file."""
 
     name: str = "small"
     model: ModelConfig = field(default_factory=lambda: ModelConfig(family="small"))
@@ -121,7 +119,7 @@ class RunConfig:
 
 
 def load_run_config(path: Path, changes: Sequence[str] = ()) -> RunConfig:
-    """The typed config of a TOML file, with changes like "train.batch_size=8". Raises ConfigError where it misfits."""
+    """Read a config from TOML, with overrides like "train.batch_size=8". Raises ConfigError if it is invalid."""
     values = load_toml(path)
     for change in changes:
         _apply(values, change)
@@ -129,7 +127,7 @@ def load_run_config(path: Path, changes: Sequence[str] = ()) -> RunConfig:
 
 
 def config_text(run: RunConfig) -> str:
-    """TOML with every key, also those that have their default: `load_run_config` reads the same run from it.
+    """TOML with every key, including defaults; `load_run_config` reads the same config from it.
 
     >>> config_text(RunConfig(name="x")).splitlines()[:3]
     ['name = "x"', '', '[model]']
@@ -152,14 +150,14 @@ def _toml(value: Any) -> str:
 
 
 def _apply(values: dict[str, Any], change: str) -> None:
-    """Put one "table.key=value" into the tables; the value is TOML, or else a plain word."""
+    """Apply an override "table.key=value"; the value is TOML, or a plain word."""
     place, equals, text = change.partition("=")
     *tables, key = place.strip().split(".")
     if not equals or not key or len(tables) > 1:
         raise UsageError("--set", expected="table.key=value", got=repr(change), remedy="e.g. --set train.batch_size=8")
     table = values.setdefault(tables[0], {}) if tables else values
     if not isinstance(table, Mapping):
-        raise UsageError("--set", expected="table.key=value", got=repr(change), remedy=f"{tables[0]} is no table")
+        raise UsageError("--set", expected="table.key=value", got=repr(change), remedy=f"{tables[0]} is not a table")
     table[key] = _value(text.strip())  # type: ignore[index]
 
 

@@ -1,4 +1,4 @@
-"""The clips of a run: those of a published set or a prepared store, or practice forgeries of a folder of real clips."""
+"""The clips of a run: a published data set, a prepared store, or practice forgeries of genuine clips."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from fakespan.types import Progress, Subset
 
 __all__ = ["TrainingData", "bank_data", "open_data", "practice_data", "set_data"]
 
-N_THRESHOLD = 320  # clips at most that the threshold is fitted on
+N_THRESHOLD = 320  # maximum number of clips for fitting the threshold
 PRACTICE_EPOCH, PRACTICE_VALIDATION = 1600, 64  # practice forgeries of an epoch, of a validation
 BANK_VALIDATION = 192  # the same, of a bank
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from."""
+    """The data of a run."""
 
-    source: str  # as the user named it
+    source: str  # as named by the user
     train: Examples
-    validation: Examples | None  # None: nothing is validated
-    threshold: Sequence[Example]  # the threshold is fitted on the real ones of these
-    is_endless: bool = False  # practice forgeries: any number exists
+    validation: Examples | None  # None: no validation
+    threshold: Sequence[Example]  # the threshold is fitted on the real clips among these
+    is_endless: bool = False  # practice forgeries: unlimited
 
 
 def open_data(
@@ -54,20 +54,20 @@ def open_data(
     faces: Faces | None = None,
     progress: Progress | None = None,
 ) -> TrainingData:
-    """The clips that --data names: a published set, store:, practice:, sound-bank: or picture-bank:FOLDER.
+    """Open the source of --data: a published data set, store:, practice:, sound-bank: or picture-bank:FOLDER.
 
     Args:
         source: KIND:FOLDER.
         run: the config.
-        cache: a folder where decoded clips are kept (practice forgeries).
-        subset: leaves out fakes of the sound alone ("visual") or of the picture alone ("audio"); sets only.
-        limit: the first so many clips of each split; sets only.
-        faces: how faces are found, as the set needs it unless given; sets only.
-        progress: of decoding, called with clips done and clips in all.
+        cache: folder for decoded clips (practice forgeries).
+        subset: "visual" excludes audio-only fakes, "audio" visual-only fakes; data sets only.
+        limit: the first so many clips of each split; data sets only.
+        faces: face mode; default: what the data set needs; data sets only.
+        progress: of decoding, called with the number of clips done and their total.
 
     Raises:
         UsageError: an unknown kind.
-        DataError: a folder that holds no such set, or no clip to train on.
+        DataError: the folder does not hold such a data set, or has no clips to train on.
     """
     kind, _, folder = source.partition(":")
     if kind in ("sound-bank", "picture-bank"):
@@ -78,7 +78,7 @@ def open_data(
             raise UsageError("--data", expected=expected, got=repr(source), remedy="name the kind before the folder")
         return set_data(source, run, subset=subset, limit=limit, faces=faces)
     if not Path(folder).is_dir():
-        raise UsageError("--data", expected="a folder of real clips", got=repr(folder), remedy="check the path")
+        raise UsageError("--data", expected="a folder of genuine clips", got=repr(folder), remedy="check the path")
     clips = load_clips(run, Path(folder), cache, ("train", "validation"), progress)
     return practice_data(run, clips["train"], clips["validation"], source)
 
@@ -134,14 +134,14 @@ def _is_held_out(person: str) -> bool:
 def practice_data(
     run: RunConfig, train: Sequence[Clip], validation: Sequence[Clip] = (), source: str = "practice"
 ) -> TrainingData:
-    """Forgeries of decoded real clips."""
+    """Forgeries of decoded genuine clips."""
     seed = run.train.seed
-    told = PracticeSet(validation, run.practice, seed + 1, N_THRESHOLD, run.model.framing) if validation else None
+    validated = PracticeSet(validation, run.practice, seed + 1, N_THRESHOLD, run.model.framing) if validation else None
     return TrainingData(
         source,
         PracticeSet(train, run.practice, seed, PRACTICE_EPOCH, run.model.framing),
         PracticeSet(validation, run.practice, seed + 1, PRACTICE_VALIDATION, run.model.framing) if validation else None,
-        IntactClips(told, range(N_THRESHOLD)) if told else (),
+        IntactClips(validated, range(N_THRESHOLD)) if validated else (),
         is_endless=True,
     )
 
@@ -154,7 +154,7 @@ def set_data(
     limit: int | None = None,
     faces: Faces | None = None,
 ) -> TrainingData:
-    """Train and validation split of a set. Raises DataError when there is nothing to train on."""
+    """Train and validation split of a data set. Raises DataError if there are no training clips."""
     chosen: dict[str, Any] = {"subset": subset, "limit": limit, "faces": faces, "framing": run.model.framing}
     train = open_set(source, "train", **chosen)
     validation = open_set(source, "validation", **chosen)
@@ -162,26 +162,26 @@ def set_data(
         remedy = "check the folder, --subset and --limit"
         raise DataError(source, expected="clips in the train split", got="none", remedy=remedy)
     reals = [k for k, sample in enumerate(validation.samples) if not sample.is_fake][:N_THRESHOLD]
-    told: Examples | None = validation if len(validation) else None
+    validated: Examples | None = validation if len(validation) else None
     if run.augment == AugmentConfig():
-        return TrainingData(source, train, told, IntactClips(validation, reals))
+        return TrainingData(source, train, validated, IntactClips(validation, reals))
     plain = AugmentConfig(n_frames=run.augment.n_frames)
     return TrainingData(
         source,
         AugmentedClips(train, run.augment, Order(len(train), run.train.seed, run.train.sampling)),
-        told and AugmentedClips(validation, plain, Order(len(validation), run.train.seed, "endless")),
+        validated and AugmentedClips(validation, plain, Order(len(validation), run.train.seed, "endless")),
         IntactClips(validation, reals),
         is_endless=True,
     )
 
 
 class AugmentedClips:
-    """The clips of a set in the order of training, again and again and always otherwise; number k is always the same.
+    """The clips of a set in training order, with augmentation; number k is always the same.
 
     Args:
-        clips: of the set.
-        config: what is done to them.
-        order: which clip is the k-th.
+        clips: the set.
+        config: the augmentation.
+        order: the order of the clips.
     """
 
     def __init__(self, clips: ClipSet, config: AugmentConfig, order: Order) -> None:
@@ -191,7 +191,7 @@ class AugmentedClips:
         return len(self.clips)
 
     def name(self, k: int) -> str:
-        """What the set calls the clip that comes k-th."""
+        """Name of the k-th clip in training order."""
         return self.clips.name(self.order.clip(k))
 
     def __getitem__(self, k: int) -> Example:

@@ -1,6 +1,6 @@
-"""From clips to batches, in loader workers: clips are read, brought to the network's clock and put together.
+"""Builds batches in DataLoader workers: clips are read, fitted to the network's clock and collated.
 
-A clip that cannot be read is passed over: the next one of the set takes its place, and its name travels with the batch.
+An unreadable clip is replaced by the next one of the set, and its name is reported with the batch.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from fakespan.errors import InputError
 
 __all__ = ["Examples", "Fed", "Feed", "IntactClips", "make_loader"]
 
-MAX_TRIES = 8  # clips in a row that may be damaged
+MAX_TRIES = 8  # maximum number of consecutive unreadable clips
 
 
 class Examples(Sized, Protocol):
-    """A map-style set of clips: practice forgeries, or what `fakespan.data.sets.open_set` gives."""
+    """A map-style set of clips: practice forgeries, or the result of `fakespan.data.sets.open_set`."""
 
     def __getitem__(self, k: int, /) -> Example: ...
 
 
 @dataclass(frozen=True)
 class Fed:
-    """What a worker sends."""
+    """The output of a worker."""
 
     batch: Batch | None  # None: no clip could be read
     longest: int = 0  # frames of the longest clip; the rest is padding
-    damaged: dict[str, str] = dataclasses.field(default_factory=dict)  # a clip -> what is wrong with it
+    damaged: dict[str, str] = dataclasses.field(default_factory=dict)  # clip -> error message
 
     def to(self, device: torch.device) -> Fed:
         """The same on another device."""
         return dataclasses.replace(self, batch=self.batch and self.batch.to(device))
 
     def pin_memory(self) -> Fed:
-        """The same in memory from which a GPU copies fast; a DataLoader calls it."""
+        """The same in pinned memory; called by a DataLoader."""
         return dataclasses.replace(self, batch=self.batch and self.batch.pin_memory())
 
 
 class Feed(Dataset[Fed]):
-    """Batches by the numbers of their clips.
+    """Builds batches from clip indices.
 
     Args:
         examples: the set of clips.
@@ -79,7 +79,7 @@ class Feed(Dataset[Fed]):
         return Fed(batch, longest, damaged)
 
     def _read(self, k: int, damaged: dict[str, str]) -> Example | None:
-        """Clip k, or the next one that can be read."""
+        """Clip k, or the next readable one."""
         for number in (k, *((k + n) % len(self.examples) for n in range(1, MAX_TRIES))):
             try:
                 return fit_clock(self.examples[number], self.model.clock, self.model.n_frames)
@@ -89,12 +89,12 @@ class Feed(Dataset[Fed]):
 
 
 class IntactClips(Sequence[Example]):
-    """Chosen clips of a set, whole, read one by one; walking over them passes over damaged ones.
+    """Selected clips of a set, read whole, one by one; iteration skips unreadable ones.
 
     Args:
         examples: the set.
-        clips: numbers of the chosen ones.
-        progress: called with clips walked over and clips in all.
+        clips: indices of the selected clips.
+        progress: called with the number of clips done and their total.
     """
 
     def __init__(self, examples: Examples, clips: Sequence[int], progress: Callable[..., None] | None = None) -> None:
@@ -115,21 +115,21 @@ class IntactClips(Sequence[Example]):
 
 
 def make_loader(feed: Feed, sampler: Sampler[list[int]], n_workers: int, *, pin_memory: bool) -> DataLoader[Fed]:
-    """Batches in the sampler's order; workers keep four batches each ready.
+    """Batches in the sampler's order; each worker prefetches four.
 
-    With workers OpenCV is held to one thread in this process too: one that is forked while OpenCV has threads hangs.
+    With workers OpenCV is restricted to one thread in this process too: forking while it has threads can deadlock.
     """
     if n_workers:
         cv2.setNumThreads(1)
     return DataLoader(
         feed,
-        batch_size=None,  # the feed makes whole batches
+        batch_size=None,  # the feed builds whole batches
         sampler=sampler,
         num_workers=n_workers,
         worker_init_fn=_one_thread,
         prefetch_factor=4 if n_workers else None,
         pin_memory=pin_memory,
-        generator=torch.Generator(),  # or else it would draw from the one that networks use
+        generator=torch.Generator(),  # keep the global generator for the networks
     )
 
 

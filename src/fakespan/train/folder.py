@@ -1,13 +1,13 @@
-"""A run's folder: what lies in it, who may write to it, and the state from which a run goes on.
+"""The folder of a run: its files, its lock, and the training states from which a run is resumed.
 
-    config.toml          the run, every key
-    log.csv epochs.csv   numbers of every step and every epoch; tensorboard/ holds the same
-    NAME.safetensors     the model that came out (`fakespan scan --model`), once the run is over
-    last.safetensors     the model of the last saved state; best.safetensors: of the best validation loss
-    last.ckpt best.ckpt  the states that belong to them: weights, optimiser, schedule, average, counters
+    config.toml          the complete configuration
+    log.csv epochs.csv   metrics of every step and every epoch; also in tensorboard/
+    NAME.safetensors     the final model (`fakespan scan --model`), at the end of the run
+    last.safetensors     the model of the last saved state; best.safetensors: with the best validation loss
+    last.ckpt best.ckpt  the corresponding states: weights, optimiser, schedule, average, counters
     loss.png learning_rate.png
 
-Every file appears whole or not at all. States hold tensors and plain values; nothing in them is ever run.
+Files are written atomically. States hold tensors and plain values; no code in them is executed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["RunFolder"]
 STATE_FORMAT = 1
 OWN_FILES = ("config.toml", "log.csv", "epochs.csv", "last.ckpt", "best.ckpt", "last.safetensors", "best.safetensors",
              "loss.png", "learning_rate.png")  # fmt: skip
-MAY_CHANGE = (  # keys of [train] that a resumed run may have otherwise: they do not change what was learned so far
+MAY_CHANGE = (  # keys of [train] that may change when resuming: they do not affect the steps done so far
     "n_steps",
     "n_epochs",
     "time_limit_min",
@@ -41,18 +41,17 @@ MAY_CHANGE = (  # keys of [train] that a resumed run may have otherwise: they do
 
 
 class RunFolder:
-    """The files of one run; `claim` makes the folder."""
+    """The files of one run; `claim` creates the folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def claim(self, run: RunConfig, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder and write the config.
+        """Create the folder and write the config.
 
         Raises:
-            UsageError: another run lies there, and neither is it to be resumed nor overwritten; or the folder cannot
-                be written to.
-            ConfigError: the run to resume had another config.
+            UsageError: the folder holds a run that is to be neither resumed nor overwritten, or is not writable.
+            ConfigError: the run to resume has another config.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -67,11 +66,11 @@ class RunFolder:
             raise UsageError(self.path, expected="a folder to write to", got=got, remedy="change --out") from error
 
     def state_path(self, name: str) -> Path:
-        """Of the state "last" or "best"."""
+        """Path of the state "last" or "best"."""
         return self.path / f"{name}.ckpt"
 
     def model_path(self, name: str) -> Path:
-        """Of the model "last" or "best", or of the run's name."""
+        """Path of the model "last" or "best", or of the final model."""
         return self.path / f"{name}.safetensors"
 
     def save_state(self, name: str, state: dict[str, Any]) -> None:
@@ -82,10 +81,12 @@ class RunFolder:
                 torch.save({"format": STATE_FORMAT, **state}, part)
         except OSError as error:
             got = (error.strerror or str(error)).lower()
-            raise UsageError(path, expected="room for a training state", got=got, remedy="free some space") from error
+            raise UsageError(
+                path, expected="free space for a training state", got=got, remedy="free some space"
+            ) from error
 
     def load_state(self, name: str = "last") -> dict[str, Any] | None:
-        """A saved state, on the CPU; None when there is none. Raises CheckpointError when it is damaged or not ours."""
+        """A saved state, on the CPU; None if there is none. Raises CheckpointError if it is damaged or foreign."""
         path = self.state_path(name)
         if not path.is_file():
             return None
@@ -103,25 +104,25 @@ class RunFolder:
             raise UsageError(
                 self.path,
                 expected="a new folder for this run",
-                got=f"the folder of another ({there[0].name})",
-                remedy="give --resume to go on with it, --overwrite to begin anew, or another --out",
+                got=f"the folder of another run ({there[0].name})",
+                remedy="use --resume to continue it, --overwrite to start over, or another --out",
             )
         for path in there:
             path.unlink()
         shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
 
     def _check_same(self, run: RunConfig) -> None:
-        """The config lying here is that of the run, but for what may change."""
+        """Check that the stored config is that of the run, except for keys that may change."""
         path = self.path / "config.toml"
         before, now = to_mapping(from_mapping(RunConfig, load_toml(path), str(path))), to_mapping(run)
         for table in (before, now):
             for key in MAY_CHANGE:
                 table["train"].pop(key)
         for where, there, here in differences(before, now):
-            remedy = "resume with the same config, or begin anew with --overwrite or another --out"
+            remedy = "resume with the same config, or start over with --overwrite or another --out"
             raise ConfigError(where, expected=f"{there!r}, as in {path}", got=repr(here), remedy=remedy)
 
 
 def _bad_state(path: Path, got: str) -> CheckpointError:
-    remedy = "delete it and resume: the run begins anew"
+    remedy = "delete it and resume: the run starts over"
     return CheckpointError(path, expected="a training state of fakespan", got=got, remedy=remedy)

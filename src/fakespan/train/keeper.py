@@ -1,4 +1,4 @@
-"""Puts states, models and numbers of a running training into its folder."""
+"""Saves states, models and metrics of a training run to its folder."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["Keeper"]
 
 
 class Keeper:
-    """The one who writes; only the first process of a run has one that is ever asked to.
+    """Writes the files of a run; used only in its first process.
 
     Args:
-        folder: of the run.
-        run: its config, kept in every model.
-        source: the data set as the user named it; a model says no more of it than `named` does.
-        step: steps that are done already.
+        folder: the folder of the run.
+        run: its config, stored in every model.
+        source: the data set as named by the user; models store only `named` of it.
+        step: number of finished steps.
     """
 
     def __init__(self, folder: RunFolder, run: RunConfig, source: str, step: int) -> None:
@@ -40,7 +40,7 @@ class Keeper:
         self._logs().epoch(dict(zip(EPOCH_COLUMNS, numbers, strict=True)))
 
     def save(self, name: str, state: dict[str, Any], network: nn.Module | None) -> None:
-        """Keep a state, and the model that belongs to it; the log is in its file before the state that needs it."""
+        """Save a state and its model; the log is flushed before the state that depends on it."""
         self._logs().flush()
         self.folder.save_state(name, {**state, "source": self.source, "limits": to_mapping(self.run)["train"]})
         if network is not None:

@@ -1,4 +1,4 @@
-"""The numbers of a run: log.csv (each step), epochs.csv (each epoch), TensorBoard files."""
+"""Logs of a run: log.csv (per step), epochs.csv (per epoch), TensorBoard files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ EPOCH_COLUMNS = ("epoch", "step", "minutes", "learning_rate", "train_loss", "val
 
 
 class RunLog:
-    """The logs of a run, from a step on; what they held of later steps is taken out.
+    """The logs of a run, from a step on; entries of later steps are removed.
 
     Args:
-        folder: of the run.
-        step: steps that are done; 0 begins anew.
+        folder: the folder of the run.
+        step: number of finished steps; 0: a new run.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -32,17 +32,17 @@ class RunLog:
         self._board = _board(folder / "tensorboard", step)
 
     def step(self, numbers: Mapping[str, float]) -> None:
-        """One step: a number for each of STEP_COLUMNS."""
+        """Log a step: one number per column of STEP_COLUMNS."""
         _write(self._steps, STEP_COLUMNS, numbers)
         self._show("train", numbers, ("learning_rate", *LOSSES, "gradient"))
 
     def epoch(self, numbers: Mapping[str, float]) -> None:
-        """The end of an epoch: a number for each of EPOCH_COLUMNS."""
+        """Log an epoch: one number per column of EPOCH_COLUMNS."""
         _write(self._epochs, EPOCH_COLUMNS, numbers)
         self._show("epoch", numbers, ("train_loss", "validation_loss", "damaged_clips"))
 
     def flush(self) -> None:
-        """What was logged is in the files."""
+        """Write buffered entries to the files."""
         self._steps.flush()
         self._epochs.flush()
         self._board.flush()
@@ -58,7 +58,7 @@ class RunLog:
 
 
 def _open(path: Path, columns: Sequence[str], step: int) -> TextIO:
-    """The file, to go on writing after the row of this step."""
+    """Open the file for appending after the row of this step."""
     rows = _rows_until(path, step) if step else []
     text = io.StringIO()
     csv.writer(text).writerows([columns, *rows])
@@ -68,7 +68,7 @@ def _open(path: Path, columns: Sequence[str], step: int) -> TextIO:
         return path.open("a", newline="", encoding="utf-8")
     except OSError as error:
         got = (error.strerror or str(error)).lower()
-        raise UsageError(path, expected="a log to write to", got=got, remedy="change --out") from error
+        raise UsageError(path, expected="a writable log file", got=got, remedy="change --out") from error
 
 
 def _rows_until(path: Path, step: int) -> list[list[str]]:
@@ -78,7 +78,7 @@ def _rows_until(path: Path, step: int) -> list[list[str]]:
             at = columns.index("step")
             return [row for row in rows if len(row) == len(columns) and row[at].isdigit() and int(row[at]) <= step]
     except (OSError, ValueError, UnicodeDecodeError, csv.Error):
-        return []  # the log is for people: a run goes on without it
+        return []  # the log is optional: continue without it
 
 
 def _write(file: TextIO, columns: Sequence[str], numbers: Mapping[str, float]) -> None:
@@ -88,7 +88,7 @@ def _write(file: TextIO, columns: Sequence[str], numbers: Mapping[str, float]) -
 def _text(name: str, number: float) -> str:
     if name in ("step", "epoch", "damaged_clips"):
         return str(int(number))
-    return f"{number:.2f}" if name == "minutes" else f"{number:.9g}"  # nine digits are a float32, whole
+    return f"{number:.2f}" if name == "minutes" else f"{number:.9g}"  # nine digits represent a float32 exactly
 
 
 def _board(folder: Path, step: int) -> Any:

@@ -1,7 +1,7 @@
-"""Which clip is seen when: a function of the seed and of how many clips were seen before, and of nothing else.
+"""The order of the clips: a pure function of the seed and the number of clips seen before.
 
-So a run that was killed goes on where it was, and one step sees the same clips whether they come as one batch, as
-several that are accumulated, or on several devices.
+So an interrupted run can be resumed, and a step has the same clips whether they are one batch, several accumulated
+batches, or distributed over devices.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Order", "Shard", "TrainSampler", "ValidationSampler"]
 
 @dataclass(frozen=True)
 class Order:
-    """The endless row of clips.
+    """The infinite sequence of clips.
 
     Args:
         n_clips: of the set.
@@ -35,7 +35,7 @@ class Order:
     sampling: Literal["epoch", "published", "endless"]
 
     def clip(self, position: int) -> int:
-        """Number of the clip at this place of the row."""
+        """Index of the clip at this position of the sequence."""
         if self.sampling == "endless":
             return position
         if self.sampling == "published":
@@ -53,13 +53,13 @@ class Shard:
 
 
 class TrainSampler(Sampler[list[int]]):
-    """Numbers of the clips of each batch, from one step of the optimiser to another.
+    """Clip indices of each batch, from one optimiser step to another.
 
-    A step of B clips, A accumulated batches and R processes takes the next A R B clips of the row, batch by batch and
-    within a batch process by process.
+    A step with A accumulated batches of B clips on R processes takes the next A R B clips of the sequence, batch by
+    batch and within a batch process by process.
 
     Args:
-        order: the row of clips.
+        order: the sequence of clips.
         batch_size: B.
         accumulate: A.
         steps: the first step, counted from 0, and the one to stop before.
@@ -73,7 +73,7 @@ class TrainSampler(Sampler[list[int]]):
         self.shard = shard or Shard()
 
     def __len__(self) -> int:
-        """Batches of this process."""
+        """Number of batches of this process."""
         return max(0, self.steps[1] - self.steps[0]) * self.accumulate
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -84,7 +84,7 @@ class TrainSampler(Sampler[list[int]]):
 
 
 class ValidationSampler(Sampler[list[int]]):
-    """Batches of the first clips of a shuffled set, the same every time; every process has a part, none has another's.
+    """Batches of the first clips of a shuffled set, deterministic, divided among the processes.
 
     Args:
         n_clips: of the set.

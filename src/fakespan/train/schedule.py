@@ -1,4 +1,4 @@
-"""How fast a network learns, step by step and epoch by epoch, and the running average of its weights."""
+"""Optimisers, learning-rate schedules, and the running average of the weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Average", "EpochSchedule", "base_rate", "cosine_rate", "make_optimiz
 
 
 def base_rate(options: TrainConfig, total_batch: int) -> float:
-    """The learning rate before any schedule, for steps over this many clips.
+    """The base learning rate for this many clips per step.
 
     >>> round(base_rate(TrainConfig(learning_rate=1e-5, lr_per_batch=4), 32), 10)  # published: 1e-5 for 4 clips
     8e-05
@@ -27,7 +27,7 @@ def base_rate(options: TrainConfig, total_batch: int) -> float:
 
 
 def cosine_rate(base: float, step: int, warmup_steps: int, share: float) -> float:
-    """The rate of a step, counted from 1, when this share (0..1) of the run is over: warm-up, then half a cosine."""
+    """Factor of a step (from 1) at this share (0..1) of the run: warm-up, then half a cosine."""
     return base * min(1.0, step / warmup_steps) * (0.5 + 0.5 * math.cos(math.pi * min(share, 1)))
 
 
@@ -38,10 +38,10 @@ def make_optimizer(options: TrainConfig, parameters: Iterable[nn.Parameter], rat
 
 
 class EpochSchedule:
-    """What an epoch's end does to the learning rate.
+    """Learning-rate schedules that act at the end of an epoch.
 
-    BA-TFD halves it when the validation loss stands still, BA-TFD+ takes 0.8 % off. The cosine schedule goes by steps
-    and is none of this class.
+    BA-TFD halves the rate when the validation loss stalls, BA-TFD+ reduces it by 0.8 %. The cosine schedule acts per
+    step and is not part of this class.
     """
 
     def __init__(self, options: TrainConfig, optimizer: Optimizer) -> None:
@@ -52,7 +52,7 @@ class EpochSchedule:
             self._inner = ExponentialLR(optimizer, options.lr_factor)
 
     def end_epoch(self, validation_loss: float | None) -> None:
-        """Change the optimiser's rate, if it is time."""
+        """Update the optimiser's learning rate."""
         if isinstance(self._inner, ReduceLROnPlateau):
             assert validation_loss is not None
             self._inner.step(validation_loss)
@@ -70,9 +70,9 @@ class EpochSchedule:
 
 
 class Average:
-    """A running average of a network's weights that forgets the untrained ones soon; `most` 0: the network itself.
+    """A running average of the weights with a warm-up, so that untrained weights decay fast; `most` 0: no averaging.
 
-    After n steps its decay is (1 + n) / (10 + n), at most `most`. It is no module, so that nobody trains it.
+    After n steps its decay is (1 + n) / (10 + n), at most `most`. It is not a module, so its weights are not trained.
     """
 
     def __init__(self, network: nn.Module, most: float) -> None:
@@ -81,7 +81,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take the weights after a step into account; the first are taken as they are."""
+        """Update with the weights after a step; the first update copies them."""
         if not self.most:
             return
         decay = min(self.most, (1 + self.n_steps) / (10 + self.n_steps)) if self.n_steps else 0.0
@@ -91,12 +91,12 @@ class Average:
         self.n_steps += 1
 
     def to(self, device: torch.device) -> None:
-        """Move it; a network that is not averaged moves by itself."""
+        """Move to a device; without averaging the network itself moves."""
         if self.most:
             self.network.to(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights and the count of steps."""
+        """Weights and step count."""
         return {"n_steps": self.n_steps, "weights": self.network.state_dict() if self.most else {}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
