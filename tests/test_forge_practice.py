@@ -234,5 +234,5 @@ def test_a_damaged_cache_is_made_anew(heads, tmp_path, monkeypatch, part, damage
 
 
 def test_a_bank_without_clips_is_an_error(heads, tmp_path):
-    with pytest.raises(DataError, match="clips with a face and sound"):
+    with pytest.raises(DataError, match="clips with a face and audio"):
         load_bank(heads[1:2], tmp_path)

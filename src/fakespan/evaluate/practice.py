@@ -1,4 +1,4 @@
-"""How good a localizer is on practice forgeries, and how often it cries wolf on real video.
+"""Evaluates a localizer on practice forgeries, and its false alarms on genuine video.
 
 The published metrics (AP at IoU 0.5, 0.75 and 0.95, AR@10; 2204.06228, section 5) over held-out practice clips, for all
 and for each kind of forgery; false alarms per minute over untouched files, scanned as a user would.
@@ -60,11 +60,11 @@ class FalseAlarms:
     n_files: int
     minutes: float
     n_segments: int
-    files: dict[str, int]  # those with any
+    files: dict[str, int]  # files with any
 
     @property
     def per_minute(self) -> float:
-        """Segments a minute of real video."""
+        """Segments per minute of genuine video."""
         return self.n_segments / self.minutes if self.minutes else 0.0
 
 
@@ -78,7 +78,7 @@ def propose(localizer: Localizer, example: Example, post: PostConfig | None = No
 
 
 def rate(proposals: Sequence[Float64Array], examples: Sequence[Example]) -> Rating:
-    """The metrics of these proposals, one array for each example. Raises DataError when no example is forged."""
+    """The metrics of these proposals, one array per example. Raises DataError if no example is forged."""
     names = [str(k) for k in range(len(examples))]
     found = dict(zip(names, proposals, strict=True))
     truth = {name: np.array(e.spans).reshape(-1, 2) for name, e in zip(names, examples, strict=True)}
@@ -99,7 +99,7 @@ def rate(proposals: Sequence[Float64Array], examples: Sequence[Example]) -> Rati
 def rate_by_kind(
     localizer: Localizer, examples: Sequence[Example], progress: Callable[[Iterable[Example]], Iterable[Example]] = iter
 ) -> dict[str, Rating]:
-    """Ratings of all clips, and of the clips of each kind of forgery together with the real ones."""
+    """Metrics of all clips, and of the clips of each kind of forgery together with the real ones."""
     proposals = [propose(localizer, example) for example in progress(examples)]
     ratings = {"all": rate(proposals, examples)}
     for kind in ("audio", "visual", "both"):
@@ -115,7 +115,7 @@ def evaluate_split(
     files: Sequence[Path],
     progress: Callable[[Iterable[Example]], Iterable[Example]] = iter,
 ) -> dict[str, Any]:
-    """All numbers of one split: ratings on its practice clips, false alarms on its untouched files."""
+    """All metrics of one split: on its practice clips, and false alarms on its untouched files."""
     ratings = rate_by_kind(localizer, examples, progress)
     alarms = false_alarms(localizer, files)
     return {
@@ -132,7 +132,7 @@ def evaluate_split(
 
 
 def false_alarms(localizer: Localizer, files: Sequence[Path], threshold: float | None = None) -> FalseAlarms:
-    """What is found in files that are known to be untouched."""
+    """Segments found in files that are known to be untouched."""
     scans = [localizer.scan(path, threshold=threshold) for path in files]
     return FalseAlarms(
         n_files=len(files),

@@ -1,7 +1,7 @@
-"""Real clips, decoded once, from which practice forgeries are made.
+"""Genuine clips, decoded once, as the source of practice forgeries.
 
-Each clip's longest face track is kept as square crops beside the sound of the same time: in memory (0.15 MB a frame,
-shared by forked workers), and in a cache folder for the next run. Clips without a face or sound are passed over.
+The longest face track of each clip is stored as square crops with the audio of the same time: in memory (0.15 MB per
+frame, shared by forked workers), and in a cache folder for the next run. Clips without a face or audio are skipped.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ MIN_FRAMES = 22
 
 @dataclass(frozen=True)
 class Clip:
-    """A real clip at the model's clock: face crops and the sound that goes with them."""
+    """A genuine clip at the model's clock: face crops with their audio."""
 
     name: str
-    speaker: str  # clips of one speaker lend each other words
+    speaker: str  # clips of one speaker are donors for each other
     faces: UInt8Array  # (n, 224, 224, 3)
     sound: Float32Array  # (640 n,)
 
@@ -40,17 +40,17 @@ class Clip:
 def load_bank(
     files: Sequence[Path], cache: Path, progress: Callable[[Iterable[Path]], Iterable[Path]] | None = None
 ) -> list[Clip]:
-    """The clips of these files, in their order, decoded now or taken from the cache.
+    """The clips of these files, in their order, decoded or read from the cache.
 
-    The folder of a file names its speaker where it starts with "grid"; any other file is a speaker of its own.
+    A folder whose name starts with "grid" is one speaker; any other file is a separate speaker.
 
     Raises:
-        DataError: no file gave a clip.
+        DataError: no file has a usable clip.
     """
     cache.mkdir(parents=True, exist_ok=True)
     clips = [clip for path in (progress or iter)(files) if (clip := _load(path, cache)) is not None]
     if not clips:
-        raise DataError(cache, expected="clips with a face and sound", got="none", remedy="check the data folders")
+        raise DataError(cache, expected="clips with a face and audio", got="none", remedy="check the data folders")
     return clips
 
 
@@ -71,7 +71,7 @@ def _load(path: Path, cache: Path) -> Clip | None:
 
 
 def _read(faces_file: Path, sound_file: Path) -> tuple[UInt8Array, Float32Array] | None:
-    """What the cache holds; None when it is not there, or damaged."""
+    """The cached clip; None if it is missing or damaged."""
     try:
         faces, sound = np.load(faces_file), np.load(sound_file)
     except (OSError, ValueError, EOFError):
@@ -81,15 +81,15 @@ def _read(faces_file: Path, sound_file: Path) -> tuple[UInt8Array, Float32Array]
 
 @dataclass(frozen=True)
 class Track:
-    """The longest face track of a file, and the sound of the same time."""
+    """The longest face track of a file, with the audio of the same time."""
 
     faces: UInt8Array  # (n, 224, 224, 3)
     sound: Float32Array  # (640 n,)
-    first_frame: int  # of the file, where the track begins
+    first_frame: int  # of the track in the file
 
 
 def read_track(path: Path) -> Track | None:
-    """The longest face track of a file with its sound; None when there is no face, or no sound with it.
+    """The longest face track of a file with its audio; None without a face or audio.
 
     Raises:
         MediaError: the file cannot be read.
@@ -108,12 +108,12 @@ def read_track(path: Path) -> Track | None:
     n = min(len(tracks[longest]), len(sound) // SAMPLES_PER_FRAME - first)
     if n < 1:
         return None
-    heard = sound[first * SAMPLES_PER_FRAME : (first + n) * SAMPLES_PER_FRAME]
-    return Track(np.stack(tracks[longest][:n]), heard, first)
+    audio = sound[first * SAMPLES_PER_FRAME : (first + n) * SAMPLES_PER_FRAME]
+    return Track(np.stack(tracks[longest][:n]), audio, first)
 
 
 def _decode(path: Path) -> tuple[UInt8Array, Float32Array]:
-    """Faces and sound of `read_track`; empty arrays when there are none."""
+    """Faces and audio of `read_track`; empty arrays if there are none."""
     try:
         track = read_track(path)
     except MediaError:

@@ -1,7 +1,7 @@
-"""New picture for a span: which mouth to show there (donor frames) and how a generator would leave it.
+"""Forges the video of a span: which mouth to show (donor frames), with the artefacts of a generator.
 
-Faces are square crops (n, S, S, 3) uint8. The region (mouth or whole face) is laid over the original with a soft mask,
-so that all the rest of the picture is untouched.
+Faces are square crops (n, S, S, 3) uint8. The region (mouth or whole face) is blended over the original with a soft
+mask, so that the rest of the picture is untouched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["LipsLook", "draw_look", "forge_faces"]
 
 @dataclass(frozen=True)
 class LipsLook:
-    """How one forger's tool leaves the faces of one span. Lengths are shares of the crop's side."""
+    """Parameters and artefacts of a simulated tool for one span. Lengths are relative to the side of the crop."""
 
     region: Literal["mouth", "face"] = "mouth"
     centre: tuple[float, float] = (0.5, 0.66)
@@ -34,7 +34,7 @@ class LipsLook:
 
 
 def draw_look(rng: np.random.Generator, has_donor: bool) -> LipsLook:
-    """A look of random region and strength; without donor frames at least the sharpness or the colour gives it away."""
+    """Random region and strength; without donor frames there is at least a change of sharpness or colour."""
     region: Literal["mouth", "face"] = "mouth" if rng.random() < 0.7 else "face"
     wide = region == "face"
     shrink = float(rng.uniform(1.6, 4.0)) if rng.random() < (0.75 if has_donor else 0.85) else 1.0
@@ -57,13 +57,13 @@ def draw_look(rng: np.random.Generator, has_donor: bool) -> LipsLook:
 
 
 def forge_faces(faces: UInt8Array, donor: UInt8Array | None, look: LipsLook, rng: np.random.Generator) -> UInt8Array:
-    """The faces of a span with their mouths (or faces) replaced.
+    """Replace the mouths (or faces) of a span.
 
     Args:
         faces: (n, S, S, 3) the originals of the span.
-        donor: (n, S, S, 3) faces to take the region from, or None to re-render the originals.
-        look: region and traces.
-        rng: draws the noise.
+        donor: (n, S, S, 3) source of the region; None: re-render the originals.
+        look: region and artefacts.
+        rng: random noise.
 
     Returns:
         (n, S, S, 3) new faces; outside the mask they equal the originals.
@@ -82,7 +82,7 @@ def forge_faces(faces: UInt8Array, donor: UInt8Array | None, look: LipsLook, rng
 
 
 def _render(face: UInt8Array, look: LipsLook, gap: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """The face as the generator would give it."""
+    """The face with the artefacts of a generator."""
     side = face.shape[0]
     region: Any = face.astype(np.float32)
     if look.shrink > 1.0:
@@ -104,14 +104,14 @@ def _mask(look: LipsLook, side: int) -> Float32Array:
 
 
 def _matrix(look: LipsLook, side: int) -> Float64Array:
-    """Affine matrix that scales about the region's centre and shifts."""
+    """Affine matrix that scales around the centre of the region and shifts it."""
     x, y = look.centre[0] * side, look.centre[1] * side
     s = look.scale
     return np.array([[s, 0, (1 - s) * x + look.shift[0] * side], [0, s, (1 - s) * y + look.shift[1] * side]])
 
 
 def _colour_gap(faces: UInt8Array, donor: UInt8Array, mask: Float32Array) -> Float32Array:
-    """What must be added to the donor's region so that its mean colour is that of the originals."""
+    """Colour offset that matches the mean colour of the donor's region to the originals."""
     middle = len(faces) // 2
     weight = mask / max(float(mask.sum()), 1e-6)
     both = [(weight * group[middle].astype(np.float32)).sum(axis=(0, 1)) for group in (faces, donor)]

@@ -1,8 +1,9 @@
-"""Practice forgeries, made on the fly from real clips: for training without a set, and for rating `small`.
+"""Practice forgeries, generated on the fly from genuine clips, for training without a data set and for evaluation.
 
-A real clip is cut to a few seconds; then nothing, its sound, its faces or both are forged over one or two short spans;
-then it is encoded and decoded again (untouched clips too, so that codec traces tell nothing) and disturbed in ways that
-are no forgery (light, noise, repeated frames, level). The kinds and lengths follow LAV-DF (2204.06228, section 3).
+An excerpt of a few seconds is taken from a clip; nothing, its audio, its faces or both are forged over one or two short
+spans; then it is re-encoded (untouched clips too, so that codec artefacts reveal nothing) and augmented with changes
+that are not forgeries (brightness, noise, repeated frames, level). Kinds and lengths follow LAV-DF (2204.06228, section
+3).
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ Kind = Literal["real", "audio", "visual", "both"]
 
 @dataclass(frozen=True)
 class PracticeConfig:
-    """What practice clips are like."""
+    """Configuration of practice clips (table [practice])."""
 
     n_frames: int = 75  # of a training clip; 3 s is the length of a GRID sentence
     kinds: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)  # shares of real, audio, visual, both
-    two_spans: float = 0.15  # share of forged clips that get a second span, unless it comes near the first
+    two_spans: float = 0.15  # share of forged clips with a second span, unless it is too close to the first
     min_span_s: float = 0.2
     max_span_s: float = 1.6
     mean_span_s: float = 0.65  # LAV-DF: 0.65
     std_span_s: float = 0.3  # LAV-DF: 0.29
-    disturb: bool = True  # false: codec only, for evaluation
+    disturb: bool = True  # augmentation; false: re-encoding only, for evaluation
 
     def __post_init__(self) -> None:
         if self.n_frames < 1:
@@ -53,7 +54,7 @@ class PracticeConfig:
 def make_example(
     clips: Sequence[Clip], which: int, config: PracticeConfig, rng: np.random.Generator, framing: Framing = "face"
 ) -> Example:
-    """One practice clip made of `clips[which]`; the other clips of its speaker may lend words to it."""
+    """One practice clip from `clips[which]`, with the other clips of its speaker as donors."""
     clip, first = _cut(clips[which], config.n_frames, rng)
     kinds: tuple[Kind, ...] = ("real", "audio", "visual", "both")
     kind = kinds[rng.choice(4, p=np.asarray(config.kinds) / np.sum(config.kinds))]
@@ -84,12 +85,12 @@ def make_example(
 
 
 def _seconds(frame: int) -> float:
-    """A frame's time, such that int(time * FPS) is that frame: 29 / 25 * 25 is a little less than 29."""
+    """The time of a frame such that int(time * FPS) is that frame: 29 / 25 * 25 is slightly less than 29."""
     return float(np.nextafter(frame / FPS, np.inf)) if frame else 0.0
 
 
 def _cut(clip: Clip, n_frames: int, rng: np.random.Generator) -> tuple[Clip, int]:
-    """At most n frames from anywhere in the clip, and where they begin there."""
+    """A random excerpt of at most n frames, and its begin."""
     n = min(n_frames, len(clip.faces))
     first = int(rng.integers(0, len(clip.faces) - n + 1))
     sound = clip.sound[first * SAMPLES_PER_FRAME : (first + n) * SAMPLES_PER_FRAME]
@@ -111,9 +112,9 @@ def _draw_spans(n_frames: int, config: PracticeConfig, rng: np.random.Generator)
 def _find_donor(
     clips: Sequence[Clip], which: int, span: tuple[int, int], rng: np.random.Generator
 ) -> tuple[UInt8Array, Float32Array] | None:
-    """Faces and sound of the same speaker elsewhere, 1.5 times as long as the span; None in about a third of cases.
+    """Faces and audio of the speaker from elsewhere, 1.5 times as long as the span; None in about a third of cases.
 
-    The span is in frames of the whole clip: one's own words are not lent to themselves.
+    The span is in frames of the whole clip: it cannot be its own donor.
     """
     own = clips[which]
     want = int(1.5 * (span[1] - span[0])) + 2

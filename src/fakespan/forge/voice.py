@@ -1,9 +1,9 @@
-"""New sound for a span: what to say there (a donor) and how a synthesiser would leave it (a treatment).
+"""Forges the audio of a span: other speech (a donor) with the artefacts of a synthesiser (a treatment).
 
-Everything is mono float32 at 16 kHz; spans are sample indices. The pictures of LAV-DF's forgeries (2204.06228,
-section 3) are another's words in the speaker's voice: here the donor is other speech of the same speaker, and the
-treatments leave what synthesisers leave (a mel bottleneck with invented phase, shifted pitch, changed speed, a lost
-upper band, another noise floor).
+Audio is mono float32 at 16 kHz; spans are sample indices. LAV-DF's forgeries (2204.06228, section 3) are other words in
+the speaker's voice: here the donor is other speech of the same speaker, and the treatments add artefacts of
+synthesisers (a mel bottleneck with reconstructed phase, shifted pitch, changed speed, a missing upper band, another
+noise floor).
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def forge_sound(
     treatment: Treatment,
     rng: np.random.Generator,
 ) -> Float32Array:
-    """The sound with samples `[start, end)` forged; every other sample is kept, but for cross-fades at the two seams.
+    """Forge the samples `[start, end)`; all others are kept, except for cross-fades at the two seams.
 
     Args:
         sound: (n,) the original.
         span: start and end.
-        donor: other speech, at least 1.5 times as long as the span, or None to treat the original words.
-        treatment: what the forger's tool leaves; with donor None it must not be "none".
-        rng: draws the strengths.
+        donor: other speech, at least 1.5 times as long as the span; None: treat the original words.
+        treatment: the artefact; with donor None it must not be "none".
+        rng: random strengths.
 
     Returns:
         (n,) a new array.
@@ -56,14 +56,14 @@ def forge_sound(
         raise ValueError(f"no forgery: donor {donor is not None}, treatment {treatment}")
     start, end = span
     n = end - start
-    margin = min(n // 4, start, len(sound) - end)  # the same on both sides: the words stay in the middle
+    margin = min(n // 4, start, len(sound) - end)  # equal margins: the words stay in the middle
     source = sound[start - margin : end + margin] if donor is None else donor
     words = _fit(_treat(source, n, treatment, rng), n)
     return replace_span(sound, start, match_level(words, sound[start:end]), fade=int(rng.integers(40, 240)))
 
 
 def replace_span(sound: Float32Array, start: int, span: Float32Array, fade: int) -> Float32Array:
-    """The sound with `span` laid over it from `start`, cross-faded over `fade` samples inside both its ends.
+    """Overlay `span` from `start`, cross-faded over `fade` samples inside both its ends.
 
     >>> replace_span(np.zeros(6, np.float32), 2, np.ones(2, np.float32), fade=0).tolist()
     [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
@@ -79,13 +79,13 @@ def replace_span(sound: Float32Array, start: int, span: Float32Array, fade: int)
 
 
 def match_level(span: Float32Array, like: Float32Array) -> Float32Array:
-    """The span at the loudness (RMS) of another stretch, by at most 12 dB."""
+    """Match the loudness (RMS) of the span to a reference, by at most 12 dB."""
     gain = float(np.sqrt((np.mean(like**2) + 1e-7) / (np.mean(span**2) + 1e-7)))
     return np.asarray(span * np.clip(gain, 0.25, 4.0), np.float32)
 
 
 def through_mel(sound: Float32Array, n_bands: int, n_iterations: int, rng: np.random.Generator) -> Float32Array:
-    """Analysis and re-synthesis through a mel spectrum with phases invented by Griffin and Lim's iteration."""
+    """Analysis and resynthesis through a mel spectrogram with phases by Griffin-Lim."""
     magnitude = to_spectrum(sound).abs()
     bank = _mel_bank(n_bands)
     smooth = torch.linalg.pinv(bank) @ (bank @ magnitude)
@@ -93,7 +93,7 @@ def through_mel(sound: Float32Array, n_bands: int, n_iterations: int, rng: np.ra
 
 
 def stretch(sound: Float32Array, rate: float) -> Float32Array:
-    """Faster (rate > 1) or slower at the same pitch, by a phase vocoder; about n / rate samples.
+    """Time stretching by a phase vocoder (rate > 1: faster) at the same pitch; about n / rate samples.
 
     >>> len(stretch(np.zeros(16000, np.float32), 2.0))
     8000
@@ -108,7 +108,7 @@ def stretch(sound: Float32Array, rate: float) -> Float32Array:
 
 
 def _treat(source: Float32Array, n: int, treatment: Treatment, rng: np.random.Generator) -> Float32Array:
-    """About n samples made of the source, as a tool of this kind would leave them."""
+    """About n samples of the source with the artefacts of the treatment."""
     if treatment == "mel":
         return through_mel(_middle(source, n), int(rng.integers(40, 96)), int(rng.integers(8, 33)), rng)
     if treatment == "pitch":
@@ -122,7 +122,7 @@ def _treat(source: Float32Array, n: int, treatment: Treatment, rng: np.random.Ge
 
 
 def _band_limit(span: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """A lost upper band and another noise floor: a narrow-band generator."""
+    """Low-pass and another noise floor, as of a narrow-band generator."""
     spectrum = np.fft.rfft(span)
     frequency_hz = np.fft.rfftfreq(len(span), 1 / SAMPLE_RATE)
     spectrum *= 1 / (1 + (frequency_hz / rng.uniform(2500, 5000)) ** 8)
@@ -131,7 +131,7 @@ def _band_limit(span: Float32Array, rng: np.random.Generator) -> Float32Array:
 
 
 def _middle(source: Float32Array, n: int) -> Float32Array:
-    """N samples from the middle, or all there are."""
+    """N samples from the middle, or all."""
     skip = max(0, (len(source) - n) // 2)
     return source[skip : skip + n]
 
@@ -144,7 +144,7 @@ def _fit(span: Float32Array, n: int) -> Float32Array:
 
 
 def _resample(sound: Float32Array, n: int) -> Float32Array:
-    """N samples over the same time, by linear interpolation (a cheap tool's way)."""
+    """N samples over the same time, by linear interpolation (as in simple tools)."""
     return np.interp(np.linspace(0, len(sound) - 1, n), np.arange(len(sound)), sound).astype(np.float32)
 
 
@@ -162,13 +162,13 @@ def to_spectrum(sound: Float32Array) -> torch.Tensor:
 
 
 def from_spectrum(spectrum: torch.Tensor, n: int) -> Float32Array:
-    """N samples of what `to_spectrum` took apart."""
+    """The inverse of `to_spectrum`, n samples."""
     full = torch.istft(spectrum, N_FFT, HOP, window=torch.hann_window(N_FFT))
     return _fit(np.asarray(full.numpy(), dtype=np.float32), n)
 
 
 def _mel_bank(n_bands: int) -> torch.Tensor:
-    """Triangles evenly spaced on the HTK mel scale, (n_bands, N_FFT // 2 + 1)."""
+    """Triangular filters evenly spaced on the HTK mel scale, (n_bands, N_FFT // 2 + 1)."""
     top_mel = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
     edges_hz = 700 * (10 ** (np.linspace(0, top_mel, n_bands + 2) / 2595) - 1)
     bins_hz = np.linspace(0, SAMPLE_RATE / 2, N_FFT // 2 + 1)

@@ -1,4 +1,4 @@
-"""Which weights a network has, in one word: results, stored maps and verdict heads name the network they are of."""
+"""Digest of a network's weights, by which results, stored maps and verdict heads identify their network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["weights_digest"]
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256, in hex, of a network's weights: names, types, shapes and bytes, whatever the device or the order."""
+    """SHA-256, in hex, of a network's weights: names, types, shapes and bytes, independent of device and order."""
     digest = hashlib.sha256()
     for name in sorted(state):
         value = state[name].detach().cpu().contiguous()

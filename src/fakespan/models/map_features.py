@@ -1,10 +1,9 @@
-"""What a verdict head sees of a boundary map: numbers of one size, whatever the clip's length.
+"""Input features of a verdict head: a fixed-size vector from a boundary map of any length.
 
-A map of more than the localizer's T frames is looked at in windows (`map_windows`), each of which becomes a row of
-`map_features`.
+A map with more than the localizer's T frames is split into windows (`map_windows`), each of which gives one vector.
 
-Legend: D longest span in frames, T frames of the localizer's window, n the clip's own frames, F features.
-Deviation: nobody published the network's input; the grid and its logarithmic scale are ours.
+Legend: D longest span in frames, T frames of the localizer's window, n frames of the clip, F features.
+Deviation: the network's input is unpublished; the grid and its logarithmic scale are ours.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from fakespan.windows import overlap_frames, windows
 __all__ = ["FLOOR", "logit", "map_features", "map_windows", "n_features"]
 
 FLOOR = 1e-3
-"""Of a score that the network sees; below it a map holds noise."""
+"""Lower limit of scores in the features; smaller values are noise."""
 
 
 def map_features(score_map: Float32Array, rows: int, columns: int) -> Float32Array:
-    """A boundary map of any length as the numbers that `VerdictMLP` sees.
+    """Convert a boundary map of any length to the input of `VerdictMLP`.
 
-    Group k of `rows` (or `columns`) holds the map's rows from floor(k D / rows) to ceil((k + 1) D / rows): where there
-    are fewer than groups, neighbours share them. Of each group of cells the largest score of a span that lies within
-    the clip counts, as logit(score), held to 0.001..0.999. Then follow, for each group of lengths, the largest and the
-    mean of these numbers over time, which say the same of a forgery wherever it is.
+    Group k of `rows` (or `columns`) covers the map's rows from floor(k D / rows) to ceil((k + 1) D / rows); if there
+    are fewer rows than groups, neighbouring groups share them. The value of a group of cells is the largest score of a
+    span within the clip, as logit(score), clipped to 0.001..0.999. Then follow, for each group of lengths, the maximum
+    and the mean of these values over time, which do not depend on the position of a forgery.
 
     Args:
-        score_map: (D, n) scores in 0..1 of the clip's own n >= 1 frames; no padding.
+        score_map: (D, n) scores in 0..1 of the n >= 1 frames of the clip, without padding.
         rows: groups of lengths.
         columns: groups of time.
 
@@ -38,7 +37,7 @@ def map_features(score_map: Float32Array, rows: int, columns: int) -> Float32Arr
         (F,) with F = rows (columns + 2), see `n_features`.
 
     Raises:
-        UsageError: the map is not two-dimensional, or has no frame.
+        UsageError: the map is not two-dimensional, or has no frames.
 
     >>> map_features(np.full((2, 4), 0.5, np.float32), rows=1, columns=2).tolist()
     [0.0, 0.0, 0.0, 0.0]
@@ -54,15 +53,15 @@ def map_features(score_map: Float32Array, rows: int, columns: int) -> Float32Arr
 
 
 def n_features(rows: int, columns: int) -> int:
-    """F, the length of what `map_features` gives."""
+    """F, the number of features of `map_features`."""
     return rows * (columns + 2)
 
 
 def map_windows(score_map: Float32Array, n_frames: int) -> list[Float32Array]:
-    """The map of a long clip, (D, n), in windows of at most T = `n_frames`; a shorter one as it is.
+    """Split the map of a long clip, (D, n), into windows of at most T = `n_frames`; shorter maps are unchanged.
 
-    They lie as `fakespan.windows` lays them, so that every span is whole in one. The score of a video is the largest of
-    its windows'.
+    The windows are those of `fakespan.windows`, so that one contains every span. The score of a video is the maximum
+    over its windows.
 
     >>> [part.shape for part in map_windows(np.zeros((40, 1000), np.float32), 512)]
     [(40, 512), (40, 512), (40, 512)]
@@ -72,15 +71,17 @@ def map_windows(score_map: Float32Array, n_frames: int) -> list[Float32Array]:
 
 
 def logit(scores: AnyArray, floor: float) -> AnyArray:
-    """log(p / (1 - p)) of scores held to floor..1 - floor."""
-    held = np.clip(scores, floor, 1 - floor)
-    return np.asarray(np.log(held / (1 - held)))
+    """log(p / (1 - p)) of scores clipped to floor..1 - floor."""
+    clipped = np.clip(scores, floor, 1 - floor)
+    return np.asarray(np.log(clipped / (1 - clipped)))
 
 
 def _largest(scores: Float32Array, n_groups: int, axis: int) -> Float32Array:
-    """The largest of each of so many groups along an axis; groups share neighbours where there are too few."""
+    """Maximum of each of so many groups along an axis; groups overlap if there are too few entries."""
     n = scores.shape[axis]
     k = np.arange(n_groups)
     borders = np.stack([k * n // n_groups, -(-(k + 1) * n // n_groups)], axis=1).ravel()
-    padded = np.pad(scores, [(0, int(a == axis)) for a in range(2)])  # the end of the last group must be a place
+    padded = np.pad(
+        scores, [(0, int(a == axis)) for a in range(2)]
+    )  # reduceat needs the end of the last group as an index
     return np.maximum.reduceat(padded, borders, axis=axis).take(np.arange(0, 2 * n_groups, 2), axis=axis)
