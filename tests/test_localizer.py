@@ -23,10 +23,10 @@ from fakespan.checkpoint import Checkpoint
 from fakespan.config import SAMPLES_PER_FRAME, PostConfig
 from fakespan.data.clip import read_example
 from fakespan.errors import CheckpointError, MediaError, UsageError
-from fakespan.localizer import Localizer, load_model
+from fakespan.localizer import ClipMaps, Localizer, load_model
 from fakespan.localizer import file as file_module
 from fakespan.localizer.file import FileScan
-from fakespan.localizer.findings import find_curves, find_segments
+from fakespan.localizer.findings import find_curves, find_segments, stretch_score
 from fakespan.localizer.stretch import Stretch, listen
 from fakespan.media.faces import TrackEnd, TrackFrame
 from fakespan.media.features import log_mel, sound_input
@@ -45,16 +45,14 @@ def iou_map(is_forged: np.ndarray) -> np.ndarray:
 
 def judge(faces, sound):
     """What a perfect network would say."""
-    answer = {}
+    parts = {}
     if faces is not None:
         is_lit = faces.mean(axis=(1, 2, 3)) > 120
-        answer |= {"visual": iou_map(is_lit), "visual_frames": is_lit[None].astype(np.float32)}
-        answer["score"] = answer["visual"]
+        parts |= {"visual": iou_map(is_lit), "visual_frames": is_lit.astype(np.float32)}
     if sound is not None:
         is_loud = np.abs(sound.reshape(-1, SAMPLES_PER_FRAME)).mean(axis=1) > 0.1
-        answer |= {"audio": iou_map(is_loud), "audio_frames": is_loud[None].astype(np.float32)}
-        answer["score"] = np.maximum(answer["audio"], answer.get("score", 0))
-    return answer
+        parts |= {"audio": iou_map(is_loud), "audio_frames": is_loud.astype(np.float32)}
+    return ClipMaps(25.0, np.maximum(parts.get("visual", 0), parts.get("audio", 0)), **parts)
 
 
 def faces_with(n_frames: int, *lit: tuple[int, int]) -> np.ndarray:
@@ -267,7 +265,7 @@ def test_wherever_it_lies_it_is_found_once(n_after, length, begin, is_heard):
     (found,) = find_segments(maps, FACE, POST)
     assert (found.start_s, found.end_s) == (round(begin / 25, 3), round((begin + length) / 25, 3))
     assert found.modality == ("audio" if is_heard else "visual")
-    assert maps.peak == 1.0
+    assert stretch_score(maps) == 1.0
 
 
 @settings(max_examples=25, deadline=None)
@@ -313,13 +311,13 @@ def test_verdict_and_segments_agree_at_the_threshold(threshold, decoding):
             stretch.push(image)
         maps = stretch.finish()
         found = find_segments(maps, FACE, PostConfig(threshold=threshold, decoding=decoding))
-        assert bool(found) == (maps.peak >= threshold)
+        assert bool(found) == (stretch_score(maps) >= threshold)
 
 
 def said(n_frames, score):
     answer = np.zeros((TINY.max_duration, n_frames), np.float32)
     answer[4, 7] = score
-    return {"score": answer, "visual": answer, "visual_frames": answer[:1]}
+    return ClipMaps(25.0, answer, visual=answer, visual_frames=answer[0])
 
 
 # -- a real network ---------------------------------------------------------------------------------------------------
@@ -385,14 +383,14 @@ def test_judge_agrees_with_predict(tiny_path):
     rng = np.random.default_rng(0)
     faces = rng.integers(0, 255, (20, 96, 96, 3), dtype=np.uint8)
     sound = rng.normal(0, 0.1, 20 * SAMPLES_PER_FRAME).astype(np.float32)
-    both, seen, heard = localizer.judge(faces, sound), localizer.judge(faces, None), localizer.judge(None, sound)
-    assert set(both) == {"score", "visual", "audio", "visual_frames", "audio_frames"}
-    assert set(seen) == {"score", "visual", "visual_frames"}
-    assert set(heard) == {"score", "audio", "audio_frames"}
-    np.testing.assert_array_equal(both["visual"], seen["score"])
-    np.testing.assert_array_equal(both["audio"], heard["score"])
-    assert both["score"].shape == (TINY.max_duration, 20)
-    assert both["audio_frames"].shape == (1, 20)
+    both, seen, heard = (localizer.judge_clip(*given) for given in ((faces, sound), (faces, None), (None, sound)))
+    assert (seen.audio, seen.audio_frames, heard.visual, heard.visual_frames) == (None,) * 4
+    np.testing.assert_array_equal(both.visual, seen.score)
+    np.testing.assert_array_equal(both.audio, heard.score)
+    assert both.score.shape == (TINY.max_duration, 20)
+    assert both.audio_frames.shape == both.visual_frames.shape == (20,)
+    video = torch.from_numpy(faces).permute(3, 0, 1, 2)[None].float() / 255
+    np.testing.assert_allclose(both.score, localizer.predict(video, torch.from_numpy(sound)[None]).fused[0], atol=1e-5)
 
 
 def test_wrong_options_are_told(tiny_path, tmp_path):

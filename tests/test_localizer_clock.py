@@ -17,9 +17,9 @@ from fakespan.boundary_map import at_clock, decode, iou_map_target, to_seconds
 from fakespan.checkpoint import Checkpoint
 from fakespan.config import SAMPLES_PER_FRAME, ModelConfig, PostConfig
 from fakespan.errors import UsageError
-from fakespan.localizer import Localizer
-from fakespan.localizer.clock import longest_span, window_frames
+from fakespan.localizer import Clip, Localizer
 from fakespan.localizer.findings import find_segments
+from fakespan.localizer.maps import longest_span, window_frames
 from fakespan.localizer.stretch import Stretch, listen
 from fakespan.models import build_model
 from fakespan.models.outputs import Branch
@@ -90,7 +90,7 @@ def test_a_planted_span_is_told_in_the_clips_own_seconds(model, n, fps, modality
     maps = localizer(model).judge_clip(faces, sound)
     assert maps.fps == pytest.approx(fps)
     assert maps.score.shape == maps.visual.shape == maps.audio.shape == (D, maps.n_steps)
-    assert maps.visual_frames.shape == maps.audio_frames.shape == (1, maps.n_steps)
+    assert maps.visual_frames.shape == maps.audio_frames.shape == (maps.n_steps,)
     proposals = to_seconds(decode(maps.score, maps.n_steps), maps.fps)
     best = proposals[proposals[:, 0].argmax()]
     assert best[0] > 0.99
@@ -101,24 +101,26 @@ def test_a_planted_span_is_told_in_the_clips_own_seconds(model, n, fps, modality
 @pytest.mark.parametrize(("model", "n"), [(PAD, 36), (STRETCH, 100), (STRETCH, 32), (STRETCH, 40), (STRETCH, 3)])
 def test_judge_counts_in_the_files_frames_with_both_clocks(model, n):
     begin, end = n // 3, max(n // 2, n // 3 + 1)
-    answer = localizer(model).judge(faces_with(n, (begin, end)), sound_with(n))
-    assert set(answer) == {"score", "visual", "audio", "visual_frames", "audio_frames"}
+    maps = localizer(model).judge_clip(faces_with(n, (begin, end)), sound_with(n)).at_file_clock()
     rows = longest_span(model, n)
-    assert {name: part.shape for name, part in answer.items()} == dict.fromkeys(
-        ("score", "visual", "audio"), (rows, n)
-    ) | dict.fromkeys(("visual_frames", "audio_frames"), (1, n))
-    found = decode(answer["score"], n, min_score=0.99)
+    assert (maps.fps, maps.n_steps) == (25.0, n)
+    assert {part.shape for part in (maps.score, maps.visual, maps.audio)} == {(rows, n)}
+    assert {part.shape for part in (maps.visual_frames, maps.audio_frames)} == {(n,)}
+    found = decode(maps.score, n, min_score=0.99)
     assert np.abs(found[:, 1:] - [begin, end]).min(axis=0).max() <= max(1, n / T)
-    lit = np.flatnonzero(answer["visual_frames"][0] > 0.5)
+    lit = np.flatnonzero(maps.visual_frames > 0.5)
     assert lit.min() >= begin - n / T
     assert lit.max() < end + n / T
 
 
-def test_the_network_gets_all_of_a_clip_or_its_first_frames():
-    for model, n in ((STRETCH, 300), (PAD, 300), (PAD, 30)):
-        judge = localizer(model)
-        maps = judge.judge_clip(faces_with(n), sound_with(n))
-        assert judge.network.n_seen == [maps.n_steps] * 2 == [min(n, T)] * 2
+@pytest.mark.parametrize(("model", "n", "n_windows"), [(STRETCH, 300, 1), (PAD, 300, 14), (PAD, 30, 1)])
+def test_the_network_gets_all_of_a_clip_whatever_its_length(model, n, n_windows):
+    judge = localizer(model)
+    begin = n - 12  # beyond the first window of a long clip
+    maps = [judge.judge([Clip(n, faces_with(n, (begin, n - 4)), sound_with(n))], batch_size=1)[0] for _ in range(2)]
+    assert maps[0].n_steps == (T if model is STRETCH else n)
+    assert judge.network.n_seen == [min(maps[0].n_steps, T)] * 2 * n_windows * len(maps)
+    assert maps[0].score.max() > 0.99
 
 
 def test_sound_that_is_too_long_or_too_short_is_fitted_to_the_picture():
@@ -181,9 +183,9 @@ def test_wherever_it_lies_in_a_long_file_it_is_found_once(length, begin, n_after
     span = (begin, begin + length)
     judge = localizer(STRETCH)
     if is_heard:
-        maps = listen(judge.judge, STRETCH, sound_with(n, span), 0, n)
+        maps = listen(judge.judge_clip, STRETCH, sound_with(n, span), 0, n)
     else:
-        stretch = Stretch(judge.judge, STRETCH, 0, np.zeros(0, np.float32))
+        stretch = Stretch(judge.judge_clip, STRETCH, 0, np.zeros(0, np.float32))
         for image in faces_with(n, span):
             stretch.push(image)
         maps = stretch.finish()
@@ -231,7 +233,8 @@ def test_every_network_runs_with_the_stretch_clock(family):
     torch.manual_seed(0)
     judge = Localizer(Checkpoint("random", config, POST, build_model(config)), "cpu")
     for n in (1, 7, 16, 45):
-        answer = judge.judge(np.zeros((n, 96, 96, 3), np.uint8), np.zeros(n * SAMPLES_PER_FRAME, np.float32))
-        assert answer["score"].shape == (longest_span(config, n), n)
-        assert answer["audio_frames"].shape == (1, n)
-        assert np.isfinite(answer["score"]).all()
+        maps = judge.judge_clip(np.zeros((n, 96, 96, 3), np.uint8), np.zeros(n * SAMPLES_PER_FRAME, np.float32))
+        maps = maps.at_file_clock()
+        assert maps.score.shape == (longest_span(config, n), n)
+        assert maps.audio_frames.shape == (n,)
+        assert np.isfinite(maps.score).all()

@@ -13,16 +13,24 @@ from pathlib import Path
 import pytest
 
 import fakespan
+from fakespan import errors
 from fakespan.types import FORMAT, Scan, Segment
 from scans import audio_only, clean, forged
 
-PUBLIC = {"Localizer", "Scan", "Segment", "__version__", "load_model", "metrics", "scan"}
+ERRORS = set(errors.__all__)
+PUBLIC = {"Localizer", "Scan", "Segment", "__version__", "load_model", "metrics", "scan"} | ERRORS
 
 
 def test_the_public_names_are_these():
     assert set(fakespan.__all__) == set(dir(fakespan)) == PUBLIC
     for name in PUBLIC:
         assert getattr(fakespan, name) is not None
+
+
+def test_every_error_can_be_caught_by_its_public_name(tmp_path):
+    assert all(issubclass(getattr(fakespan, name), fakespan.FakespanError) for name in ERRORS)
+    with pytest.raises(fakespan.CheckpointError):
+        fakespan.load_model(tmp_path / "missing.safetensors")
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -22,8 +22,7 @@ from fakespan.config import ModelConfig, PostConfig
 from fakespan.data.example import Example
 from fakespan.data.sets import ClipSet, open_set
 from fakespan.errors import DataError, FakespanError
-from fakespan.localizer import ClipMaps, Localizer, load_model
-from fakespan.localizer.batch import Clip, judge_clips
+from fakespan.localizer import Clip, ClipMaps, Localizer, load_model
 from fakespan.models import build_model
 from fakespan.models.digest import weights_digest
 from fakespan.types import Sample, Segment
@@ -133,7 +132,7 @@ def clip_of(example: Example) -> Clip:
 
 def test_each_clip_has_the_maps_and_the_curves_that_the_network_gives(tiny, whole):
     maps = open_maps(whole)
-    said = judge_clips(tiny, [clip_of(e) for e in EXAMPLES], 2)
+    said = tiny.judge([clip_of(e) for e in EXAMPLES], 2)
     assert [entry.name for entry in maps.entries] == [e.name for e in EXAMPLES]
     for k, answer in enumerate(said):
         assert maps.fused(k).shape == (D, len(EXAMPLES[k].faces))
@@ -144,7 +143,7 @@ def test_each_clip_has_the_maps_and_the_curves_that_the_network_gives(tiny, whol
             if wanted is not None:
                 np.testing.assert_allclose(found, wanted, atol=HALF)
         for row, wanted in zip(maps.frames(k), (answer.visual_frames, answer.audio_frames), strict=True):
-            np.testing.assert_allclose(row, np.full(len(row), np.nan) if wanted is None else wanted[0], atol=HALF)
+            np.testing.assert_allclose(row, np.full(len(row), np.nan) if wanted is None else wanted, atol=HALF)
 
 
 def test_the_index_says_what_is_true_of_each_clip(whole):
@@ -387,7 +386,7 @@ def test_a_folder_that_cannot_be_is_told(tiny, tmp_path):
 def test_no_number_from_the_network_names_the_clip_and_writes_nothing(tiny, tmp_path, bad):
     folder = tmp_path / "maps"
     score = np.full((D, 12), 0.5, np.float32)
-    curve = np.full((1, 12), bad, np.float32)
+    curve = np.full(12, bad, np.float32)
     refused = pytest.raises(DataError, match=r"real.mp4: expected numbers from the network, got NaN or infinity")
     with MapWriter(folder, header_for(tiny, "dfdc:/data/noise", clips().samples, {})) as writer, refused:
         writer.add(0, clips().samples[0], ClipMaps(25.0, score, score, None, curve))
@@ -511,9 +510,10 @@ def test_a_network_of_mouths_is_shown_mouths(dfdc, tmp_path, monkeypatch):
 
     def watched(localizer: Localizer, clips: Sequence[Clip], batch_size: int) -> list[ClipMaps | None]:
         shown.extend(clips)
-        return judge_clips(localizer, clips, batch_size)
+        return judge(localizer, clips, batch_size)
 
-    monkeypatch.setattr(maps_module, "judge_clips", watched)
+    judge = Localizer.judge
+    monkeypatch.setattr(Localizer, "judge", watched)
     localizer = localizer_of(dataclasses.replace(TINY, framing="mouth"))
     source = f"dfdc:{dfdc}"
     make_split_maps(localizer, source, "train", tmp_path / "maps", MapOptions(limit=1, faces="whole", n_workers=0))

@@ -21,9 +21,8 @@ from fakespan.boundary_map import at_clock, peak
 from fakespan.checkpoint import Checkpoint, load_checkpoint, load_head, save_checkpoint, save_head
 from fakespan.config import SAMPLES_PER_FRAME, ModelConfig, PostConfig
 from fakespan.errors import CheckpointError, DataError
-from fakespan.localizer import Localizer
-from fakespan.localizer.batch import Clip, judge_clips
-from fakespan.localizer.clock import window_frames
+from fakespan.localizer import Clip, Localizer
+from fakespan.localizer.maps import window_frames
 from fakespan.localizer.stretch import Stretch, listen
 from fakespan.localizer.verdict import at_network_clock, head_verdict
 from fakespan.models import build_model
@@ -222,11 +221,11 @@ def noise(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize(("clock", "n"), [("pad", 20), ("pad", 75), ("stretch", 32), ("stretch", 50)])
 def test_a_file_gets_the_verdict_of_the_maps_that_a_head_is_fitted_on(clock, n):
-    """A head is fitted on what `judge_clips` gives; a file goes another way to the same score."""
+    """A head is fitted on what `Localizer.judge` gives; a file goes another way to the same score."""
     judge = localizer(dataclasses.replace(TINY, clock=clock, n_frames=32))
     faces, sound = noise(n)
-    (maps,) = judge_clips(judge, [Clip(n, faces, sound)])
-    stretch = Stretch(judge.judge, judge.model, 0, sound)
+    (maps,) = judge.judge([Clip(n, faces, sound)])
+    stretch = Stretch(judge.judge_clip, judge.model, 0, sound)
     for face in faces:
         stretch.push(face)
     told = stretch.finish().score
@@ -273,7 +272,7 @@ def test_a_map_of_any_length_keeps_its_peak_and_its_rows(rows, more, n, seed):
 @pytest.mark.parametrize(("begin", "end"), [(0, 12), (40, 52), (20, 200), (0, 260), (3, 255)])
 def test_sound_beside_a_face_is_judged_whatever_its_length(clock, begin, end):
     judge = localizer(dataclasses.replace(TINY, clock=clock, n_frames=32))
-    maps = listen(judge.judge, judge.model, noise(260)[1], begin, end)
+    maps = listen(judge.judge_clip, judge.model, noise(260)[1], begin, end)
     parts = list(at_network_clock(maps.score, judge.model))
     assert all(part.shape[0] == 10 for part in parts)
     assert all(1 <= part.shape[1] <= 32 for part in parts) or clock == "pad"

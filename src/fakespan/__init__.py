@@ -5,7 +5,8 @@
     for segment in result.segments:
         print(segment.start_s, segment.end_s, segment.modality, segment.score)
 
-Importing it loads no torch: names are resolved when they are first used.
+Every error is a `fakespan.FakespanError`, with a class for each kind of cause. Importing the package loads no torch:
+the other names are resolved when they are first used.
 """
 
 from __future__ import annotations
@@ -13,9 +14,35 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from fakespan.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    FakespanError,
+    InputError,
+    MediaError,
+    MissingExtraError,
+    UsageError,
+)
+from fakespan.version import __version__
 
-__all__ = ["Localizer", "Scan", "Segment", "__version__", "load_model", "metrics", "scan"]
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "FakespanError",
+    "InputError",
+    "Localizer",
+    "MediaError",
+    "MissingExtraError",
+    "Scan",
+    "Segment",
+    "UsageError",
+    "__version__",
+    "load_model",
+    "metrics",
+    "scan",
+]
 
 if TYPE_CHECKING:
     from fakespan import metrics

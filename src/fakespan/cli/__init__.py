@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from fakespan import __version__
 from fakespan.cli import evaluate, experts, forge, info, maps, prepare, scan, score, train, verdict
 from fakespan.cli.shared import complain, wants_debug
 from fakespan.errors import FakespanError
+from fakespan.version import __version__
 
 __all__ = ["app", "main"]
 

@@ -71,7 +71,7 @@ class FalseAlarms:
 def propose(localizer: Localizer, example: Example, post: PostConfig | None = None) -> Float64Array:
     """Proposals of a clip that is at the model's clock already, (k, 3) score, start, end in seconds, best first."""
     post = post or localizer.post
-    score_map = localizer.judge(*example.present)["score"]
+    score_map = localizer.judge_clip(*example.present).at_file_clock().score
     proposals = decode(score_map, score_map.shape[1], post.decoding)
     kept = soft_nms(proposals, post.nms_alpha, post.nms_t1, post.nms_t2, FPS, max_proposals=post.max_proposals)
     return to_seconds(kept, FPS)

@@ -27,8 +27,7 @@ from fakespan.data.loading import Unreadable, living_workers, plan, read_batches
 from fakespan.data.sets import ClipSet
 from fakespan.errors import DataError
 from fakespan.evaluate.folder import MAPS, RunFolder
-from fakespan.localizer import ClipMaps, Localizer
-from fakespan.localizer.batch import Clip, judge_clips
+from fakespan.localizer import Clip, ClipMaps, Localizer
 from fakespan.scoring.proposal_writer import ProposalWriter
 from fakespan.segments import soft_nms
 from fakespan.types import Progress
@@ -55,7 +54,7 @@ def judge_with(localizer: Localizer, batch_size: int) -> Judge:
 
     def judge(examples: Sequence[Example]) -> list[ClipMaps | None]:
         clips = [Clip(len(e.faces), *e.present) for e in examples]
-        return judge_clips(localizer, clips, batch_size)
+        return localizer.judge(clips, batch_size)
 
     return judge
 

@@ -20,7 +20,6 @@ import torch
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from fakespan import __version__
 from fakespan.config import FPS, Decoding, to_mapping
 from fakespan.data.clip import Faces
 from fakespan.data.loading import default_workers
@@ -38,6 +37,7 @@ from fakespan.scoring.score_table import draw
 from fakespan.scoring.table import Table, counted
 from fakespan.scoring.truth import Preset
 from fakespan.types import SUBSETS, Progress, Sample, Subset
+from fakespan.version import __version__
 
 __all__ = ["Evaluation", "SetOptions", "evaluate_set"]
 

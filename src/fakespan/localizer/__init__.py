@@ -10,28 +10,27 @@ What this package does not know: data sets, labels, and how a result is shown.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from torch import nn
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.checkpoint import Checkpoint, load_checkpoint
-from fakespan.config import FPS, SAMPLES_PER_FRAME, Decoding, ModelConfig, PostConfig
+from fakespan.config import Decoding, ModelConfig, PostConfig
 from fakespan.errors import UsageError
-from fakespan.localizer.clock import ClipMaps
 from fakespan.localizer.file import FileScan
-from fakespan.media.clock import stretch_faces, stretch_sound
+from fakespan.localizer.judge import Clip, Judge
+from fakespan.localizer.maps import ClipMaps
 from fakespan.media.faces import FaceMode
 from fakespan.media.features import input_of_mel, sound_input
 from fakespan.models.outputs import Output
 from fakespan.models.verdict_head import Head
 from fakespan.types import Progress, Scan
 
-__all__ = ["ClipMaps", "Localizer", "load_model", "scan"]
+__all__ = ["Clip", "ClipMaps", "Localizer", "load_model", "scan"]
 
 
 class Localizer:
@@ -45,11 +44,6 @@ class Localizer:
         self.head: Head | None = checkpoint.head  # for the label of the whole file
         self.device = _device(device)
         self.network: nn.Module = checkpoint.network.to(self.device).eval()
-
-    @property
-    def is_fixed_length(self) -> bool:
-        """Whether the network wants clips padded to exactly T frames."""
-        return self.model.is_fixed_length
 
     @torch.inference_mode()
     def predict(self, video: torch.Tensor, audio: torch.Tensor) -> Output:
@@ -72,27 +66,21 @@ class Localizer:
         output: Output = self.network(video.to(self.device), heard)
         return output
 
-    def judge(self, faces: UInt8Array | None, sound: Float32Array | None) -> dict[str, Float32Array]:
-        """What the network says of one clip, or of what there is of it, frame by frame at 25 a second.
+    def judge(self, clips: Sequence[Clip], batch_size: int = 8) -> list[ClipMaps | None]:
+        """The maps of each clip of any length, at the network's clock; None where there is neither face nor sound.
+
+        Give the clips as they are, at 25 frames a second: here they are fitted to the network. With the "pad" clock a
+        clip of more than T frames goes in windows that overlap and are stitched; with "stretch" it becomes T frames,
+        and `fps` is 25 T / n.
 
         Args:
-            faces: (n, 96, 96, 3) RGB bytes, framed as `model.framing` says, or None.
-            sound: (640 n,) at 16 kHz, or None.
-
-        Returns:
-            `score`, `visual`, `audio`: maps (D, n); `visual_frames`, `audio_frames`: probabilities (1, n). Those of a
-            missing modality are missing; `score` is the map that decides, the fused one where there are both. With the
-            "stretch" clock the maps have ceil(D n / T) rows.
+            clips: picture and sound.
+            batch_size: how many go through the network at once.
         """
-        return self.judge_clip(faces, sound).at_file_clock(self._n_judged(faces, sound))
+        return Judge(self.network, self.model, self.device)(clips, batch_size)
 
-    @torch.inference_mode()
     def judge_clip(self, faces: UInt8Array | None, sound: Float32Array | None) -> ClipMaps:
-        """What the network says of one clip of any length, at the network's own clock: `ClipMaps` with `fps`.
-
-        Give the clip as it is, at 25 frames a second (not through `data.clock`): here it is fitted to the network. With
-        the "stretch" clock it becomes T frames, and `fps` is 25 T / n. With "pad" a network of fixed length judges the
-        first T frames, and `fps` is 25.
+        """The same of one clip.
 
         Args:
             faces: (n, 96, 96, 3) RGB bytes, framed as `model.framing` says, or None.
@@ -101,32 +89,10 @@ class Localizer:
         Raises:
             UsageError: there is neither a frame nor the sound of one.
         """
-        n = self._n_judged(faces, sound)
-        if not n:
+        (maps,) = self.judge([Clip.of(faces, sound)])
+        if maps is None:
             raise UsageError("clip", expected="at least one frame", got="none", remedy="give faces or sound")
-        n_steps = self.model.n_frames if self.model.clock == "stretch" else n
-        n_padded = self.model.n_frames if self.is_fixed_length else n_steps
-        network: Any = self.network
-        answer: dict[str, torch.Tensor] = {}
-        seen = heard = None
-        if faces is not None:
-            fitted = stretch_faces(faces, n_steps) if n_steps != n else faces[:n]
-            seen = network.see(_video_input(fitted, n_padded, self.device), n_steps)
-            answer |= {"score": seen.score_map, "visual": seen.score_map, "visual_frames": seen.logits.sigmoid()}
-        if sound is not None:
-            fitted_sound = stretch_sound(sound, n, n_steps) if n_steps != n else sound[: n * SAMPLES_PER_FRAME]
-            padded = np.pad(fitted_sound, (0, n_padded * SAMPLES_PER_FRAME - len(fitted_sound)))
-            heard = network.hear(sound_input(self.model.audio_encoder, padded[None]).to(self.device), n_steps)
-            answer |= {"score": heard.score_map, "audio": heard.score_map, "audio_frames": heard.logits.sigmoid()}
-        if seen is not None and heard is not None:
-            answer["score"] = network.fuse(seen, heard).score_map
-        fps = FPS * n_steps / n
-        return ClipMaps(fps, **{name: part[0, :, :n_steps].float().cpu().numpy() for name, part in answer.items()})
-
-    def _n_judged(self, faces: UInt8Array | None, sound: Float32Array | None) -> int:
-        """Frames of a clip that the network looks at."""
-        n = len(faces) if faces is not None else len(sound if sound is not None else ()) // SAMPLES_PER_FRAME
-        return min(n, self.model.n_frames) if self.is_fixed_length and self.model.clock == "pad" else n
+        return maps
 
     def scan(
         self,
@@ -158,7 +124,7 @@ class Localizer:
             threshold=self.post.threshold if threshold is None else threshold,
             decoding=decoding or self.post.decoding,
         )
-        return FileScan(self.judge, self.model, Path(path), faces, post, progress, self.head).run(self.name)
+        return FileScan(self.judge_clip, self.model, Path(path), faces, post, progress, self.head).run(self.name)
 
 
 def load_model(model: str | Path = "small", device: str = "auto") -> Localizer:
@@ -169,13 +135,6 @@ def load_model(model: str | Path = "small", device: str = "auto") -> Localizer:
 def scan(path: str | Path, model: str | Path = "small", device: str = "auto", **options: Any) -> Scan:
     """Scan one file; see `Localizer.scan` for the options. For several files load the model once."""
     return load_model(model, device).scan(path, **options)
-
-
-def _video_input(faces: UInt8Array, n_padded: int, device: torch.device) -> torch.Tensor:
-    """Faces (n, 96, 96, 3) -> (1, 3, T, 96, 96) in 0..1, zero-padded."""
-    video = torch.zeros(1, 3, n_padded, *faces.shape[1:3], device=device)
-    video[0, :, : len(faces)] = torch.from_numpy(faces).to(device).permute(3, 0, 1, 2).float().div_(255)
-    return video
 
 
 def _model_path(model: str | Path) -> Path:

@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from fakespan import __version__
 from fakespan.arrays import BoolArray, Float32Array
 from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, ModelConfig, PostConfig
 from fakespan.errors import MediaError
-from fakespan.localizer.findings import StretchMaps, find_curves, find_segments
-from fakespan.localizer.stretch import Judge, Stretch, listen
+from fakespan.localizer.findings import find_curves, find_segments, stretch_score
+from fakespan.localizer.maps import ClipMaps
+from fakespan.localizer.stretch import JudgeClip, Stretch, listen
 from fakespan.localizer.verdict import head_verdict, plain_verdict
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, FaceMode, TrackEnd, follow_faces
 from fakespan.media.probe import probe
 from fakespan.models.verdict_head import Head
 from fakespan.segments import merge
-from fakespan.types import FaceTrack, MediaInfo, Progress, Scan, Verdict
+from fakespan.types import FaceTrack, MediaInfo, Progress, Scan, Verdict, no_progress
+from fakespan.version import __version__
 
 __all__ = ["FileScan"]
 
@@ -32,7 +33,7 @@ class FileScan:
     """One file on its way through a network.
 
     Args:
-        judge: the network, see `Localizer.judge`.
+        judge: the network, see `Localizer.judge_clip`.
         model: its sizes.
         path: of the file.
         faces: how faces are found.
@@ -43,7 +44,7 @@ class FileScan:
 
     def __init__(  # noqa: PLR0917 - called once, by the localizer
         self,
-        judge: Judge,
+        judge: JudgeClip,
         model: ModelConfig,
         path: Path,
         faces: FaceMode,
@@ -53,11 +54,11 @@ class FileScan:
     ) -> None:
         self.judge, self.model, self.path, self.faces, self.post = judge, model, path, faces, post
         self.head = head
-        self.progress = progress or (lambda done_s, total_s: None)
+        self.progress = progress or no_progress
         self.info: MediaInfo = probe(path)
         self.n_pictures = 0  # seen so far
         self.tracks: list[FaceTrack] = []
-        self.stretches: list[tuple[StretchMaps, FaceTrack | None]] = []
+        self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
         self.notes: list[str] = []
 
     @cached_property
@@ -162,7 +163,7 @@ class FileScan:
         segments, score = [], 0.0
         for maps, track in self.stretches:
             segments += find_segments(maps, track, self.post)
-            score = max(score, maps.peak)
+            score = max(score, stretch_score(maps))
         return Scan(
             file=str(self.path),
             duration_s=round(duration_s, 3),

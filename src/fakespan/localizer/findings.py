@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
-from fakespan.arrays import Float32Array
 from fakespan.boundary_map import cover, decode, peak, peak_near
 from fakespan.config import FPS, PostConfig
+from fakespan.localizer.maps import ClipMaps
 from fakespan.segments import soft_nms, strongest
 from fakespan.types import Curve, FaceTrack, Modality, Segment
 
-__all__ = ["StretchMaps", "find_curves", "find_segments"]
+__all__ = ["find_curves", "find_segments", "stretch_score"]
 
 
 SHARE_OF_BOTH = 0.5  # a modality counts when its map reaches this share of the other's
 DIGITS = 4  # of a score that is shown; compared with the threshold as it is shown, so that both always agree
 
 
-@dataclass(frozen=True)
-class StretchMaps:
-    """What the network said of one stretch: maps (D, n), frame probabilities (n,); None where a modality is missing."""
-
-    first_frame: int
-    score: Float32Array  # (D, n) the map that decides: fused, or that of the only modality
-    visual: Float32Array | None
-    audio: Float32Array | None
-    visual_frames: Float32Array | None
-    audio_frames: Float32Array | None
-
-    @property
-    def peak(self) -> float:
-        """The score of the stretch: the largest of a span that fits into it."""
-        return round(peak(self.score), DIGITS)
+def stretch_score(maps: ClipMaps) -> float:
+    """The score of a stretch: the largest of a span that fits into it."""
+    return round(peak(maps.score), DIGITS)
 
 
-def find_segments(maps: StretchMaps, track: FaceTrack | None, post: PostConfig) -> list[Segment]:
+def find_segments(maps: ClipMaps, track: FaceTrack | None, post: PostConfig) -> list[Segment]:
     """The proposals of a stretch that reach the threshold, strongest of each place."""
     # what is below the threshold can neither be shown nor suppress what is above it
     n_frames, slack = maps.score.shape[1], 10.0**-DIGITS
@@ -67,7 +54,7 @@ def find_segments(maps: StretchMaps, track: FaceTrack | None, post: PostConfig) 
     return found
 
 
-def _modality(maps: StretchMaps, begin: int, end: int) -> Modality:
+def _modality(maps: ClipMaps, begin: int, end: int) -> Modality:
     """Whose map speaks for this span: the audio map, the visual one, or both."""
     if maps.visual is None:
         return "audio"
@@ -79,7 +66,7 @@ def _modality(maps: StretchMaps, begin: int, end: int) -> Modality:
     return "audio" if audio > visual else "visual"
 
 
-def find_curves(maps: StretchMaps, track: FaceTrack | None) -> Iterator[Curve]:
+def find_curves(maps: ClipMaps, track: FaceTrack | None) -> Iterator[Curve]:
     """Frame scores of each modality, and for each frame the best score of a span that covers it."""
     number, start_s = (None if track is None else track.id), maps.first_frame / FPS
     for modality, values in (

@@ -19,8 +19,8 @@ __all__ = ["pick_threshold", "top_score"]
 
 
 def top_score(localizer: Localizer, faces: UInt8Array | None, sound: Float32Array | None) -> float:
-    """The score of the best proposal of one decoded clip; see `Localizer.judge`. 0 where there is none."""
-    score_map = localizer.judge(faces, sound)["score"]
+    """The score of the best proposal of one decoded clip; see `Localizer.judge_clip`. 0 where there is none."""
+    score_map = localizer.judge_clip(faces, sound).at_file_clock().score
     return float(decode(score_map, score_map.shape[1], localizer.post.decoding)[:, 0].max(initial=0.0))
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from fakespan.arrays import Float32Array
 from fakespan.boundary_map import at_clock
 from fakespan.config import ModelConfig
-from fakespan.localizer.clock import longest_span, window_frames
 from fakespan.localizer.findings import DIGITS
+from fakespan.localizer.maps import longest_span, window_frames
 from fakespan.models.map_features import map_windows
 from fakespan.models.verdict_head import Head
 from fakespan.types import Verdict

@@ -29,8 +29,7 @@ from fakespan.data.loading import Unreadable, default_workers, living_workers, p
 from fakespan.data.manifest import is_labelled
 from fakespan.data.sets import ClipSet, default_faces, open_set
 from fakespan.errors import DataError
-from fakespan.localizer import ClipMaps, Localizer
-from fakespan.localizer.batch import Clip, judge_clips
+from fakespan.localizer import Clip, ClipMaps, Localizer
 from fakespan.types import Progress, Subset
 from fakespan.verdict.maps_format import (
     PARTS,
@@ -276,7 +275,7 @@ def _judged(
 ) -> list[ClipMaps | Unreadable]:
     """What is said of each clip of a batch, in its order."""
     clips = [Clip(0, None, None) if isinstance(e, Unreadable) else Clip(len(e.faces), *e.present) for e in batch]
-    answers = judge_clips(localizer, clips, batch_size)
+    answers = localizer.judge(clips, batch_size)
     return [
         e if isinstance(e, Unreadable) else maps or Unreadable(e.name, "neither a face nor sound in it")
         for e, maps in zip(batch, answers, strict=True)

@@ -118,7 +118,7 @@ class MapWriter:
         Raises:
             DataError: a map holds NaN, or the disk is full.
         """
-        curves = (maps.visual_frames, maps.audio_frames)
+        curves = [None if curve is None else curve[None] for curve in (maps.visual_frames, maps.audio_frames)]
         rows: dict[str, Sequence[Float32Array | None]]
         rows = {"fused": [maps.score], "visual": [maps.visual], "audio": [maps.audio], "frames": curves}
         blocks = [_block(sample.name, part, pieces, maps.score.shape) for part, pieces in rows.items()]

@@ -1,0 +1,170 @@
+"""Decoded clips -> their maps: the one way in which a network is called.
+
+Clips of any length go through the network together: all that it wants at T frames anyway, or else those of the same
+length. So the maps of a clip do not depend on the others, but for the rounding of floats. With the "pad" clock, a clip
+of more than T frames is cut into windows that overlap, and their maps are stitched. With the "stretch" clock every clip
+is resampled to T frames; its maps are those of the whole clip, at 25 T / n frames a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.config import FPS, SAMPLES_PER_FRAME, ModelConfig
+from fakespan.localizer.maps import ClipMaps, MapsStitcher
+from fakespan.media.clock import stretch_faces, stretch_sound
+from fakespan.media.features import sound_input
+from fakespan.models.outputs import Branch
+from fakespan.windows import Window, overlap_frames, windows
+
+__all__ = ["Clip", "Judge"]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Picture and sound of a clip at 25 frames a second; None where it has none."""
+
+    n_frames: int
+    faces: UInt8Array | None  # (n, 96, 96, 3) RGB, framed as `ModelConfig.framing` says
+    sound: Float32Array | None  # (640 n,) at 16 kHz; silence follows where it is shorter
+
+    @classmethod
+    def of(cls, faces: UInt8Array | None, sound: Float32Array | None) -> Clip:
+        """The clip of these faces and the sound beside them; without faces the sound alone, in whole frames."""
+        n_samples = 0 if sound is None else len(sound)
+        return cls(n_samples // SAMPLES_PER_FRAME if faces is None else len(faces), faces, sound)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to judge in it."""
+        return self.n_frames < 1 or (self.faces is None and self.sound is None)
+
+    def part(self, begin: int, end: int) -> Clip:
+        """Frames [begin, end) of it."""
+        faces = None if self.faces is None else self.faces[begin:end]
+        sound = None if self.sound is None else self.sound[begin * SAMPLES_PER_FRAME : end * SAMPLES_PER_FRAME]
+        return Clip(end - begin, faces, sound)
+
+    def stretched(self, n_frames: int) -> Clip:
+        """The whole of it, resampled to so many frames."""
+        faces = None if self.faces is None else stretch_faces(self.faces, n_frames)
+        sound = None if self.sound is None else stretch_sound(self.sound, self.n_frames, n_frames)
+        return Clip(n_frames, faces, sound)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What of a clip goes through the network at once: at most T frames."""
+
+    number: int  # of the clip
+    window: Window
+    clip: Clip
+    fps: float = FPS  # of the network's frames
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A network with its sizes and the device that it is on."""
+
+    network: nn.Module
+    model: ModelConfig
+    device: torch.device
+
+    def __call__(self, clips: Sequence[Clip], batch_size: int = 8) -> list[ClipMaps | None]:
+        """The maps of each clip, at the network's clock; None for an empty clip.
+
+        A clip of several windows has each cell of a map, and each frame, from the window in which it lies deepest.
+
+        Args:
+            clips: any number, of any length.
+            batch_size: how many go through the network at once.
+        """
+        parts = [part for number, clip in enumerate(clips) for part in _parts(number, clip, self.model)]
+        answers: dict[int, list[tuple[Window, ClipMaps]]] = {}
+        for group in _groups(parts, batch_size, self.model):
+            for part, maps in zip(group, self._maps(group), strict=True):
+                answers.setdefault(part.number, []).append((part.window, maps))
+        return [_stitched(answers[k]) if k in answers else None for k in range(len(clips))]
+
+    @torch.inference_mode()
+    def _maps(self, parts: Sequence[_Part]) -> list[ClipMaps]:
+        """Parts of the same modalities, in one go."""
+        clips = [part.clip for part in parts]
+        n_frames = max(clip.n_frames for clip in clips)
+        n_padded = self.model.n_frames if self.model.is_fixed_length else n_frames
+        network: Any = self.network
+        seen: Branch | None = None
+        heard: Branch | None = None
+        if clips[0].faces is not None:
+            seen = network.see(_video(clips, n_padded, self.device), n_frames)
+        if clips[0].sound is not None:
+            sounds = _sounds(clips, n_padded).to(self.device)
+            heard = network.hear(sound_input(self.model.audio_encoder, sounds), n_frames)
+        both = network.fuse(seen, heard) if seen is not None and heard is not None else seen or heard
+        maps = [None if answer is None else answer.score_map for answer in (both, seen, heard)]
+        curves = [None if answer is None else answer.logits.sigmoid()[:, 0] for answer in (seen, heard)]
+        answers = [None if answer is None else answer.float().cpu() for answer in (*maps, *curves)]
+
+        def own(k: int) -> list[Any]:
+            return [None if answer is None else answer[k, ..., : clips[k].n_frames].numpy() for answer in answers]
+
+        return [ClipMaps(part.fps, *own(k)) for k, part in enumerate(parts)]
+
+
+def _parts(number: int, clip: Clip, model: ModelConfig) -> Iterator[_Part]:
+    if clip.is_empty:
+        return
+    if model.clock == "stretch":
+        whole = Window(0, model.n_frames, is_first=True, is_last=True)
+        yield _Part(number, whole, clip.stretched(model.n_frames), FPS * model.n_frames / clip.n_frames)
+        return
+    for window in windows(clip.n_frames, model.n_frames, overlap_frames(model.max_duration, model.n_frames)):
+        yield _Part(number, window, clip.part(window.begin, window.end))
+
+
+def _groups(parts: Sequence[_Part], batch_size: int, model: ModelConfig) -> Iterator[list[_Part]]:
+    """Parts that may go through the network together, at most batch_size at once."""
+    alike: dict[tuple[bool, bool, int], list[_Part]] = {}
+    for part in parts:
+        length = 0 if model.is_fixed_length else part.clip.n_frames
+        alike.setdefault((part.clip.faces is None, part.clip.sound is None, length), []).append(part)
+    for same in alike.values():
+        same.sort(key=lambda part: part.clip.n_frames)  # the longest of a group says how much padding is spared
+        for first in range(0, len(same), batch_size):
+            yield same[first : first + batch_size]
+
+
+def _stitched(answers: Sequence[tuple[Window, ClipMaps]]) -> ClipMaps:
+    """One answer from those of the clip's windows."""
+    if len(answers) == 1:
+        return answers[0][1]
+    stitcher = MapsStitcher()
+    for window, maps in answers:
+        stitcher.add(window, maps)
+    return stitcher.result()
+
+
+def _video(clips: Sequence[Clip], n_padded: int, device: torch.device) -> torch.Tensor:
+    """(B, 3, T, 96, 96) in 0..1, zero-padded."""
+    first: Any = clips[0].faces
+    video = torch.zeros(len(clips), 3, n_padded, *first.shape[1:3], device=device)
+    for row, clip in zip(video, clips, strict=True):
+        faces = torch.from_numpy(np.ascontiguousarray(clip.faces)).to(device)  # bytes travel, not floats
+        row[:, : clip.n_frames] = faces.permute(3, 0, 1, 2).float().div_(255)
+    return video
+
+
+def _sounds(clips: Sequence[Clip], n_padded: int) -> torch.Tensor:
+    """(B, 640 T): the sound and the silence after it."""
+    sounds = np.zeros((len(clips), n_padded * SAMPLES_PER_FRAME), np.float32)
+    for row, clip in zip(sounds, clips, strict=True):
+        sound: Any = clip.sound
+        row[: len(sound)] = sound
+    return torch.from_numpy(sounds)
