@@ -18,7 +18,7 @@ import numpy as np
 import fakespan
 from bench_scan import SAMPLE, on_stage
 from fakespan.config import FPS
-from fakespan.media.decode import load_pictures, read_sound
+from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.encode import write_video
 
 
@@ -44,7 +44,7 @@ def report(path: Path) -> None:
 
 def film(path: Path, length_s: float) -> None:
     """The sample's head in a 1080p picture, over and over."""
-    faces, sound = load_pictures(SAMPLE), read_sound(SAMPLE)
+    faces, sound = np.stack([picture.rgb() for picture in read_pictures(SAMPLE)]), read_sound(SAMPLE)
     rng = np.random.default_rng(0)
     stage = cv2.GaussianBlur(rng.integers(0, 255, (1080, 1920, 3), np.uint8), (0, 0), 20)
     n_frames = round(length_s * FPS)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 import fakespan
-from fakespan.media.decode import load_pictures, read_sound
+from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.encode import write_video
 from fakespan.media.probe import probe
 
@@ -45,7 +45,8 @@ def main() -> None:
 
 def made_clips(folder: Path) -> list[Path]:
     """A face crop of 224x224, and the same head in a 1080p picture with some grain."""
-    faces, sound = load_pictures(SAMPLE), np.tile(read_sound(SAMPLE), N_REPEATS)
+    faces = np.stack([picture.rgb() for picture in read_pictures(SAMPLE)])
+    sound = np.tile(read_sound(SAMPLE), N_REPEATS)
     small = [cv2.resize(face, (224, 224), interpolation=cv2.INTER_AREA) for face in faces] * N_REPEATS
     write_video(folder / "face_224.mp4", small, sound=sound)
     rng = np.random.default_rng(0)

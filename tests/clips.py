@@ -9,6 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from fakespan.media.decode import read_pictures
+
 BITS = 10
 BAR = 16  # pixels; wide enough to survive a codec
 WIDTH, HEIGHT = BITS * BAR, 48
@@ -121,3 +123,11 @@ def _encode_sound(stream, sound, rate, start_s, layout):
         frame.pts = first + round(start_s * rate)
         packets += stream.encode(frame)
     return packets + stream.encode(None)
+
+
+def load_pictures(path: Path) -> np.ndarray:
+    """All pictures of a short clip at 25 a second, (n, H, W, 3) uint8 RGB, as large as the first."""
+    images: list[np.ndarray] = []
+    for picture in read_pictures(path):
+        images.append(picture.rgb() if not images else picture.rgb_of_size(images[0].shape[1], images[0].shape[0]))
+    return np.stack(images)

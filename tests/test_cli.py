@@ -62,10 +62,10 @@ def test_json_is_one_record_a_line_and_nothing_else(scan, voice, tmp_path):
 
 def test_out_writes_every_format(scan, voice, tmp_path):
     folder = tmp_path / "new" / "folder"
-    formats = [part for name in ("json", "csv", "vtt", "html") for part in ("-f", name)]
+    formats = [part for name in ("json", "csv", "vtt", "svg", "html") for part in ("-f", name)]
     code, out, _ = scan(voice, "--out", folder, *formats)
     assert code == 0
-    assert names(folder) == {"voice.json", "results.csv", "voice.vtt", "voice.html"}
+    assert names(folder) == {"voice.json", "results.csv", "voice.vtt", "voice.svg", "voice.html"}
     assert all(name in out for name in names(folder))
     assert json.loads((folder / "voice.json").read_text())["file"] == str(voice)
     assert str(voice) in (folder / "results.csv").read_text()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import fakespan
+from clips import load_pictures
 from fakespan.forge.studio import ForgeConfig, forge_set
-from fakespan.media.decode import load_pictures, read_sound
+from fakespan.media.decode import read_sound
 from fakespan.media.encode import write_video
 from fakespan.metrics import auc
 

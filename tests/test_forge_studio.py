@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fakespan
+from clips import load_pictures
 from fakespan.config import from_mapping, load_toml, to_mapping
 from fakespan.data.manifest import load_manifest
 from fakespan.errors import ConfigError, DataError
@@ -26,7 +27,7 @@ from fakespan.forge.studio import ForgeConfig, forge_set
 from fakespan.forge.studio.plan import plan
 from fakespan.forge.studio.survey import Take, look_at, survey
 from fakespan.forge.studio.tools import redraw_with
-from fakespan.media.decode import load_pictures, read_sound
+from fakespan.media.decode import read_sound
 from fakespan.media.encode import write_video
 from fakespan.media.probe import probe
 

@@ -19,7 +19,7 @@ from fakespan.errors import DataError, UsageError
 from fakespan.forge import synth
 from fakespan.forge.pitch import track_pitch
 from fakespan.forge.programs import fill_template, run_program, split_template
-from fakespan.forge.synth import ENGINES, Engine, PluginEngine, choose_voice, engine_named, engines, trim, write_wav
+from fakespan.forge.synth import ENGINES, Engine, PluginEngine, choose_voice, engines, trim, write_wav
 from fakespan.media.decode import read_sound
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -102,16 +102,12 @@ def test_an_engine_that_is_not_installed_is_named_with_its_package(monkeypatch):
     assert engines() == ()
     for engine in ENGINES:
         with pytest.raises(UsageError, match=f"run: apt-get install {engine.name}"):
-            engine_named(engine.name)
-        with pytest.raises(UsageError, match=f"run: apt-get install {engine.name}"):
             engine.speak("nine", engine.voices[0], rng())
     with pytest.raises(UsageError, match="run: apt-get install espeak-ng flite festival"):
         choose_voice(engines(), 120.0, rng())
 
 
-def test_unknown_engines_and_voices_are_named():
-    with pytest.raises(UsageError, match="expected one of espeak-ng, flite, festival"):
-        engine_named("parrot")
+def test_an_unknown_voice_is_named():
     with pytest.raises(UsageError, match="expected one of low, high, got shrill"):
         MADE.speak("nine", "shrill", rng())
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clips import HEIGHT, WIDTH, numbered_picture, read_number, tone, write_clip, write_frames_at
+from clips import HEIGHT, WIDTH, load_pictures, numbered_picture, read_number, tone, write_clip, write_frames_at
 from fakespan.errors import MediaError
-from fakespan.media.decode import iter_sound, load_pictures, read_pictures, read_sound
+from fakespan.media.decode import iter_sound, read_pictures, read_sound
 from fakespan.media.timeline import Timeline, at_clock
 
 CLOCK_S = 1 / 25

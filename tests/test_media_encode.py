@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clips import numbered_picture, read_number, tone
-from fakespan.media.decode import load_pictures, read_sound
+from clips import load_pictures, numbered_picture, read_number, tone
+from fakespan.media.decode import read_sound
 from fakespan.media.encode import roundtrip_sound, roundtrip_video, write_video
 from fakespan.media.probe import probe
 

@@ -163,7 +163,8 @@ def test_cues_are_in_order_and_last(spans: list[tuple[float, float]]) -> None:
 def test_every_format_has_a_writer_that_leaves_one_file(tmp_path: Path) -> None:
     for suffix, write in export.WRITERS.items():
         write(forged(), tmp_path / f"result.{suffix}")
-    assert {p.name for p in tmp_path.iterdir()} == {"result.json", "result.csv", "result.vtt", "result.html"}
+    assert {p.name for p in tmp_path.iterdir()} == {f"result.{suffix}" for suffix in export.WRITERS}
+    assert all(path.stat().st_size for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", export.WRITERS)

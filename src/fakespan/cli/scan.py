@@ -49,6 +49,7 @@ class Format(enum.StrEnum):
     json = "json"
     csv = "csv"
     vtt = "vtt"
+    svg = "svg"
 
 
 Embed = Annotated[bool, typer.Option("--embed", help="Put the video inside the HTML page.")]

@@ -36,7 +36,7 @@ from fakespan.forge.programs import fill_template, program_failed, run_program, 
 from fakespan.forge.serving import LineProgram
 from fakespan.media.decode import read_sound
 
-__all__ = ["Engine", "PluginEngine", "choose_voice", "engine_named", "engines", "trim", "write_wav"]
+__all__ = ["Engine", "PluginEngine", "choose_voice", "engines", "trim", "write_wav"]
 
 MAX_CHARACTERS = 500
 MAX_WAV_BYTES = 64 * 2**20
@@ -171,21 +171,6 @@ class PluginEngine:
 def engines() -> tuple[Engine, ...]:
     """The installed engines, in a fixed order."""
     return tuple(engine for engine in ENGINES if engine.installed)
-
-
-def engine_named(name: str) -> Engine:
-    """An installed engine by its name.
-
-    Raises:
-        UsageError: unknown engine, or not installed.
-    """
-    known = {engine.name: engine for engine in ENGINES}
-    if name not in known:
-        raise UsageError(name, expected=f"one of {', '.join(known)}", got="another name", remedy="choose an engine")
-    if not known[name].installed:
-        got, remedy = "no such program on PATH", f"run: apt-get install {name}"
-        raise UsageError(name, expected=f"the program {known[name].program}", got=got, remedy=remedy)
-    return known[name]
 
 
 def choose_voice(

@@ -23,7 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.arrays import Float32Array
 from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.errors import MediaError
 from fakespan.media.ahead import run_ahead
@@ -32,7 +32,7 @@ from fakespan.media.picture import Picture, Source
 from fakespan.media.sound import SoundClock
 from fakespan.media.timeline import Timeline, at_clock
 
-__all__ = ["Picture", "iter_sound", "load_pictures", "read_both", "read_pictures", "read_sound"]
+__all__ = ["Picture", "iter_sound", "read_both", "read_pictures", "read_sound"]
 
 T = TypeVar("T")
 
@@ -71,18 +71,6 @@ def read_pictures(path: str | Path, fps: float = FPS, threads: int = 0) -> Gener
             got="a picture stream that cannot be decoded",
             remedy="copy or download it again",
         )
-
-
-def load_pictures(path: str | Path, fps: float = FPS) -> UInt8Array:
-    """All pictures of a short clip, (n, H, W, 3) uint8 RGB. Raises MediaError as `read_pictures`.
-
-    If the size changes midway, pictures are scaled to that of the first.
-    """
-    images: list[UInt8Array] = []
-    with closing(read_pictures(path, fps)) as pictures:
-        for picture in pictures:
-            images.append(picture.rgb() if not images else picture.rgb_of_size(images[0].shape[1], images[0].shape[0]))
-    return np.stack(images)
 
 
 def iter_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Float32Array]:

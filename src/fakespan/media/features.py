@@ -32,7 +32,6 @@ __all__ = [
     "log_power",
     "mel_filters",
     "prepare_crop",
-    "resize_faces",
     "sound_input",
     "spectrum",
     "spectrum_of_mel",
@@ -172,19 +171,6 @@ def _mel_to_bins() -> tuple[Float32Array, Float32Array]:
     middles_hz, bins_hz = _mel_to_hz(edges_mel[1:-1]), np.arange(1, N_BINS + 1) * (SAMPLE_RATE / SPECTRUM_FFT)
     between = np.stack([np.interp(bins_hz, middles_hz, band) for band in np.eye(N_MELS)], axis=1)
     return mel_filters().sum(axis=1).clip(1e-3), between.astype(np.float32)
-
-
-def resize_faces(frames: UInt8Array | Tensor) -> Tensor:
-    """Face crops (n, H, W, 3) uint8 -> (3, n, 96, 96) float32 in about 0..1.
-
-    Bicubic without antialias, as published: values may overshoot 0..1 a little. 96x96 input is only scaled to 0..1.
-    """
-    pixels = torch.as_tensor(frames)
-    images = pixels.permute(0, 3, 1, 2)
-    if images.shape[-2:] != (FACE_SIZE, FACE_SIZE):
-        size = (FACE_SIZE, FACE_SIZE)
-        return F.interpolate(images.float() / 255, size, mode="bicubic", align_corners=False).transpose(0, 1)
-    return images.transpose(0, 1).float() / 255
 
 
 def prepare_crop(crop: UInt8Array, size: int = FACE_SIZE, framing: Framing = "face") -> UInt8Array:

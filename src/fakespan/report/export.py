@@ -19,6 +19,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from fakespan.errors import DataError
 from fakespan.files import write_text
 from fakespan.report.html import write_html
+from fakespan.report.timeline import write_svg
 from fakespan.report.words import in_order, printable
 from fakespan.types import FORMAT, Scan, Segment, Verdict
 
@@ -117,6 +118,7 @@ WRITERS: dict[str, Callable[[Scan, Path], None]] = {
     "csv": write_csv,
     "vtt": write_vtt,
     "html": write_html,
+    "svg": write_svg,
 }
 """Writer of each format; the key is also the file suffix."""
 
