@@ -56,7 +56,7 @@ def _git(*arguments: str) -> str:
 
 def main() -> int:
     """Exit code 1 and a line for each problem, or the version."""
-    source = (ROOT / "src" / "fakespan" / "__init__.py").read_text(encoding="utf-8")
+    source = (ROOT / "src" / "fakespan" / "version.py").read_text(encoding="utf-8")
     version = version_of(source)
     wrong = changelog_problems((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), version)
     wrong += tag_problems(version, _git("tag", "--points-at", "HEAD").split(), _git("status", "--short"))
