@@ -76,16 +76,16 @@ def test_spans_that_their_frames_do_not_confirm_lose_their_score() -> None:
 @torch.inference_mode()
 def test_scales_change_scores_and_not_their_order() -> None:
     experts, audio = network(), torch.randn(1, 1, 256, 160)
-    plain = experts.hear(audio).map
+    plain = experts.encode_audio(audio).map
     experts.scales[1] = torch.tensor([2.0, 1.0])
-    scaled = experts.hear(audio).map
+    scaled = experts.encode_audio(audio).map
     torch.testing.assert_close(scaled, torch.sigmoid(2 * torch.logit(plain, eps=1e-6) + 1))
 
 
 @torch.inference_mode()
 def test_two_experts_that_agree_say_more_than_one_and_a_silent_one_says_nothing() -> None:
     experts, video, audio = network(), torch.rand(1, 3, 40, 96, 96), torch.randn(1, 1, 256, 160)
-    seen, heard = experts.see(video), experts.hear(audio)
+    seen, heard = experts.encode_video(video), experts.encode_audio(audio)
     fused = experts.fuse(seen, heard).fused
     assert (fused > torch.maximum(seen.map, heard.map)).all()
     silent = dataclasses.replace(seen, map=torch.zeros_like(seen.map))

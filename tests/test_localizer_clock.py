@@ -37,11 +37,11 @@ class Planted(torch.nn.Module):
         super().__init__()
         self.n_seen: list[int] = []
 
-    def see(self, video, n_frames):
+    def encode_video(self, video, n_frames):
         self.n_seen.append(n_frames)
         return branch(video.mean(dim=(1, 3, 4))[0].numpy() > 0.5)
 
-    def hear(self, audio, n_frames):
+    def encode_audio(self, audio, n_frames):
         self.n_seen.append(n_frames)
         return branch(audio.mean(dim=1)[0].unflatten(0, (-1, 4)).mean(1).numpy() > -2)
 

@@ -122,12 +122,12 @@ class Echo:
         self.judge = Judge(self, ModelConfig(n_frames=64, max_duration=8), torch.device("cpu"))
         self.n_parts = []
 
-    def see(self, video, n_frames):
+    def encode_video(self, video, n_frames):
         self.n_parts.append(len(video))
         number = video[:, 0, :, 0, 0][:, None] * 255
         return SimpleNamespace(score_map=number.repeat(1, 8, 1), logits=torch.logit(number / 256))
 
-    def hear(self, audio, n_frames):
+    def encode_audio(self, audio, n_frames):
         raise AssertionError("nothing to hear")
 
 

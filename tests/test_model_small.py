@@ -81,7 +81,7 @@ def test_the_padding_is_not_looked_at(network):
 
 def test_forward_is_to_see_to_hear_and_to_fuse(network):
     video, audio = inputs()
-    whole, parts = network(video, audio), network.fuse(network.see(video), network.hear(audio))
+    whole, parts = network(video, audio), network.fuse(network.encode_video(video), network.encode_audio(audio))
     for name in ("fused", "visual", "audio", "visual_logits", "audio_logits"):
         torch.testing.assert_close(getattr(whole, name), getattr(parts, name))
 
@@ -118,7 +118,8 @@ def test_a_delayed_clip_gives_the_delayed_map(network):
 
 def test_the_loudness_of_the_recording_says_nothing(network):
     _, audio = inputs()
-    torch.testing.assert_close(network.hear(audio + 3).map, network.hear(audio).map, atol=1e-4, rtol=1e-3)
+    loud, plain = network.encode_audio(audio + 3), network.encode_audio(audio)
+    torch.testing.assert_close(loud.map, plain.map, atol=1e-4, rtol=1e-3)
 
 
 def test_a_black_and_silent_clip_has_a_finite_map(network):

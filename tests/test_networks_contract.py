@@ -67,9 +67,9 @@ def test_shapes_and_ranges(network: torch.nn.Module) -> None:
 
 
 @torch.inference_mode()
-def test_forward_is_see_and_hear_and_fuse(network: torch.nn.Module) -> None:
+def test_forward_encodes_both_and_fuses_them(network: torch.nn.Module) -> None:
     video, audio = clips(network)
-    whole, parts = network(video, audio), network.fuse(network.see(video), network.hear(audio))
+    whole, parts = network(video, audio), network.fuse(network.encode_video(video), network.encode_audio(audio))
     for name in ("fused", "visual", "audio", "visual_logits", "audio_logits", "score_map"):
         torch.testing.assert_close(getattr(whole, name), getattr(parts, name), atol=1e-6, rtol=1e-5)
 

@@ -65,11 +65,6 @@ class ModelConfig:
     boundary_widths: tuple[int, int] = (512, 128)
     boundary_generator: bool = False  # BA-TFD+ only: the complementary start and end probabilities
 
-    @property
-    def is_fixed_length(self) -> bool:
-        """Whether the network wants clips padded to exactly T frames."""
-        return self.family != "small"
-
     def __post_init__(self) -> None:
         for key in ("n_frames", "max_duration", "n_samples", "n_features"):
             if getattr(self, key) < 1:

@@ -103,10 +103,10 @@ class Judge:
         seen: Branch | None = None
         heard: Branch | None = None
         if clips[0].faces is not None:
-            seen = network.see(_video(clips, n_padded, self.device), n_frames)
+            seen = network.encode_video(_video(clips, n_padded, self.device), n_frames)
         if clips[0].sound is not None:
             sounds = _sounds(clips, n_padded).to(self.device)
-            heard = network.hear(sound_input(self.model.audio_encoder, sounds), n_frames)
+            heard = network.encode_audio(sound_input(self.model.audio_encoder, sounds), n_frames)
         both = network.fuse(seen, heard) if seen is not None and heard is not None else seen or heard
         maps = [None if answer is None else answer.score_map for answer in (both, seen, heard)]
         curves = [None if answer is None else answer.logits.sigmoid()[:, 0] for answer in (seen, heard)]

@@ -4,7 +4,8 @@ As in BA-TFD each modality has an encoder, a frame classifier and a boundary mod
 maps, each fused with its counterpart of the other modality; the prediction is the mean of the three. With a boundary
 generator the clip is also encoded backwards in time, and both runs together give the start and end probabilities.
 
-Deviations: `n_frames` avoids computation on padding if the encoder allows it; `sampling="bmn"` samples spans as in the
+Deviations: with `n_frames`, c3d and cnn do not compute on padding, with the same result; mvit and vit attend to the
+padding too, and the cells of the maps to one another, so there it is computed. `sampling="bmn"` samples spans as in the
 paper (see `fakespan.models.sampling`) and keeps the cells of the channel branch in place (`fakespan.models.relation`).
 """
 
@@ -14,15 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from fakespan.config import ModelConfig
-from fakespan.errors import ConfigError, UsageError
+from fakespan.errors import ConfigError
 from fakespan.models.audio_encoder import build_audio_encoder
 from fakespan.models.boundary import ProposalFeatures
 from fakespan.models.complementary import BoundaryGenerator, combined_boundaries
 from fakespan.models.fusion import Fusion
+from fakespan.models.network import COLUMNS_PER_FRAME, Network, branch_evidence
 from fakespan.models.outputs import Boundaries, Branch, Maps, Output, Stream
 from fakespan.models.padding import encode_padded
 from fakespan.models.relation import RelationBoundaryModule
@@ -31,8 +32,6 @@ from fakespan.models.video_encoder import build_video_encoder
 __all__ = ["BaTfdPlus", "build_batfd_plus"]
 
 T = TypeVar("T")
-
-COLUMNS_PER_FRAME = 4  # of the log-mel
 
 
 def build_batfd_plus(config: ModelConfig) -> BaTfdPlus:
@@ -82,14 +81,7 @@ class BoundaryParts:
         )
 
 
-@dataclass(frozen=True)
-class PlusBranch(Branch):
-    """A branch of a network with an optional backward run."""
-
-    reversed_evidence: Tensor | None = None  # (B, C + 1, T): index 0 is the last frame
-
-
-class BaTfdPlus(nn.Module):
+class BaTfdPlus(Network):
     """Encoders, frame classifiers and boundary modules of both modalities, fusions, and optional boundary generators.
 
     Args:
@@ -123,78 +115,60 @@ class BaTfdPlus(nn.Module):
             self.audio_comp_boundary_generator = boundary_parts.audio_generator
             self.cbg_fusion_start, self.cbg_fusion_end = boundary_parts.start_fusion, boundary_parts.end_fusion
 
-    def forward(self, video: Tensor, audio: Tensor, n_frames: int | None = None) -> Output:
-        """Maps (B, D, T) from faces (B, 3, T, 96, 96) in 0..1 and log-mel (B, 64, 4T).
-
-        `n_frames`: all clips of the batch are padding (zeros, silence) after so many frames. c3d and cnn then encode
-        only the clip, with the same result. mvit and vit attend to the padding too, and the cells of the maps to one
-        another: the published outputs depend on it, so the padding is computed.
-
-        Raises UsageError if video and audio differ in length.
-        """
-        if audio.shape[-1] != COLUMNS_PER_FRAME * video.shape[2]:
-            raise UsageError(
-                "audio",
-                expected=f"{COLUMNS_PER_FRAME} columns for each of {video.shape[2]} frames",
-                got=f"{audio.shape[-1]} columns",
-                remedy="pad both to the same length",
-            )
-        return self.fuse(self.see(video, n_frames), self.hear(audio, n_frames))
-
-    def see(self, video: Tensor, n_frames: int | None = None) -> PlusBranch:
-        """What the faces alone say."""
+    def encode_video(self, video: Tensor, n_frames: int | None = None) -> Branch:
+        """The branch of the faces (B, 3, T, 96, 96) alone."""
         generator = self.video_comp_boundary_generator if self.has_generator else None
         encode = _ClipEncoder(self.video_encoder, self.visual_classifier, 1, n_frames)
         return _branch(encode, video, self.visual_boundary, generator)
 
-    def hear(self, audio: Tensor, n_frames: int | None = None) -> PlusBranch:
-        """What the sound alone says."""
+    def encode_audio(self, audio: Tensor, n_frames: int | None = None) -> Branch:
+        """The branch of the log-mel (B, 64, 4T) alone."""
         generator = self.audio_comp_boundary_generator if self.has_generator else None
         encode = _ClipEncoder(self.audio_encoder, self.audio_classifier, COLUMNS_PER_FRAME, n_frames)
         return _branch(encode, audio, self.audio_boundary, generator)
 
-    def fuse(self, seen: PlusBranch, heard: PlusBranch) -> Output:
-        """Both together."""
-        maps = self._fused_maps(seen, heard)
-        boundaries = self._fused_boundaries(seen, heard) if self.has_generator else None
+    def fuse(self, visual: Branch, audio: Branch) -> Output:
+        """The output of both branches together."""
+        maps = self._fused_maps(visual, audio)
+        boundaries = self._fused_boundaries(visual, audio) if self.has_generator else None
         start, end = combined_boundaries(boundaries) if boundaries else (None, None)
         return Output(
             fused=maps.mean,
-            visual=seen.map,
-            audio=heard.map,
-            visual_logits=seen.logits,
-            audio_logits=heard.logits,
-            visual_features=seen.features,
-            audio_features=heard.features,
+            visual=visual.map,
+            audio=audio.map,
+            visual_logits=visual.logits,
+            audio_logits=audio.logits,
+            visual_features=visual.features,
+            audio_features=audio.features,
             start=start,
             end=end,
-            visual_start=seen.start,
-            visual_end=seen.end,
-            audio_start=heard.start,
-            audio_end=heard.end,
+            visual_start=visual.start,
+            visual_end=visual.end,
+            audio_start=audio.start,
+            audio_end=audio.end,
             fused_parts=Stream(maps, boundaries),
-            visual_parts=seen.parts,
-            audio_parts=heard.parts,
+            visual_parts=visual.parts,
+            audio_parts=audio.parts,
         )
 
-    def _fused_maps(self, seen: PlusBranch, heard: PlusBranch) -> Maps:
-        visual, audio, evidence = _maps(seen), _maps(heard), (seen.evidence, heard.evidence)
+    def _fused_maps(self, visual: Branch, audio: Branch) -> Maps:
+        seen, heard, evidence = _maps(visual), _maps(audio), (visual.evidence, audio.evidence)
         return Maps(
-            p=self.prb_fusion_p(visual.p, audio.p, *evidence),
-            c=self.prb_fusion_c(visual.c, audio.c, *evidence),
-            p_c=self.prb_fusion_p_c(visual.p_c, audio.p_c, *evidence),
+            p=self.prb_fusion_p(seen.p, heard.p, *evidence),
+            c=self.prb_fusion_c(seen.c, heard.c, *evidence),
+            p_c=self.prb_fusion_p_c(seen.p_c, heard.p_c, *evidence),
         )
 
-    def _fused_boundaries(self, seen: PlusBranch, heard: PlusBranch) -> Boundaries:
-        """The probabilities of each run, weighted by the evidence of that run."""
-        visual, audio = _boundaries(seen), _boundaries(heard)
-        forward = seen.evidence, heard.evidence
-        backward = _not_none(seen.reversed_evidence), _not_none(heard.reversed_evidence)
+    def _fused_boundaries(self, visual: Branch, audio: Branch) -> Boundaries:
+        """Each run's probabilities, weighted by that run's evidence."""
+        seen, heard = _boundaries(visual), _boundaries(audio)
+        forward = visual.evidence, audio.evidence
+        backward = _not_none(visual.reversed_evidence), _not_none(audio.reversed_evidence)
         return Boundaries(
-            start=_fused_curve(self.cbg_fusion_start, visual.start, audio.start, forward),
-            end=_fused_curve(self.cbg_fusion_end, visual.end, audio.end, forward),
-            reversed_start=_fused_curve(self.cbg_fusion_start, visual.reversed_start, audio.reversed_start, backward),
-            reversed_end=_fused_curve(self.cbg_fusion_end, visual.reversed_end, audio.reversed_end, backward),
+            start=_fused_curve(self.cbg_fusion_start, seen.start, heard.start, forward),
+            end=_fused_curve(self.cbg_fusion_end, seen.end, heard.end, forward),
+            reversed_start=_fused_curve(self.cbg_fusion_start, seen.reversed_start, heard.reversed_start, backward),
+            reversed_end=_fused_curve(self.cbg_fusion_end, seen.reversed_end, heard.reversed_end, backward),
         )
 
 
@@ -207,38 +181,35 @@ class _ClipEncoder:
     columns: int  # input columns per frame
     n_frames: int | None
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features (B, C_f, T) and frame logits (B, 1, T)."""
         features = self._encoded(self.encoder, x)
-        return features, self.classifier(features)
+        return features, *branch_evidence(features, self.classifier)
 
     def backwards(self, x: Tensor) -> Tensor:
         """Evidence (B, C_f + 1, T) of the reversed clip; index 0 is the last frame."""
         # reversed, the padding comes first; reversed again, it is a clip with a padded tail
         features = self._encoded(lambda clip: self.encoder(clip.flip(2)).flip(-1), x).flip(-1)
-        return torch.cat([features, self.classifier(features)], dim=1)
+        return branch_evidence(features, self.classifier)[1]
 
     def _encoded(self, encode: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         reach = getattr(self.encoder, "reach", None)
-        if reach is None:
-            return encode(x)
         return encode_padded(encode, x, self.n_frames, reach=reach, axis=2, columns=self.columns)
 
 
 def _branch(
     encode: _ClipEncoder, x: Tensor, boundary: RelationBoundaryModule, generator: BoundaryGenerator | None
-) -> PlusBranch:
-    features, logits = encode(x)
-    evidence = torch.cat([features, logits], dim=1)  # (B, C_f + 1, T)
+) -> Branch:
+    features, logits, evidence = encode(x)
     maps: Maps = boundary(evidence)
     if generator is None:
-        return PlusBranch(features, logits, evidence, maps.mean, parts=Stream(maps))
+        return Branch(features, logits, evidence, maps.mean, parts=Stream(maps))
     reversed_evidence = encode.backwards(x)
     run, back = generator(evidence), generator(reversed_evidence)
     boundaries = Boundaries(run.start, run.end, back.start, back.end)
     start, end = combined_boundaries(boundaries)
     parts = Stream(maps, boundaries, run.features, back.features)
-    return PlusBranch(features, logits, evidence, maps.mean, start, end, parts, reversed_evidence)
+    return Branch(features, logits, evidence, maps.mean, start, end, parts, reversed_evidence)
 
 
 def _fused_curve(fusion: Fusion, visual: Tensor, audio: Tensor, evidence: tuple[Tensor, Tensor]) -> Tensor:

@@ -10,23 +10,22 @@ maps add up to those of the fused map.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from fakespan.config import ModelConfig
 from fakespan.errors import ConfigError
 from fakespan.models.expert import ExpertOutput, agreement
+from fakespan.models.network import COLUMNS_PER_FRAME, Network, own_part, pad_output
 from fakespan.models.outputs import Branch, Output
 from fakespan.models.picture import PictureExpert
 from fakespan.models.sound import SoundExpert
 
 __all__ = ["Experts", "build_experts"]
 
-COLUMNS = 4  # of the sound's input, in a frame
 EPSILON = 1e-6  # no map is surer
 
 
-class Experts(nn.Module):
+class Experts(Network):
     """Both experts and the scales of their maps."""
 
     scales: Tensor  # (2, 2): slope and offset of the logits, of the visual and of the audio map
@@ -37,36 +36,22 @@ class Experts(nn.Module):
         self.register_buffer("scales", torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
 
     def forward(self, video: Tensor, audio: Tensor, n_frames: int | None = None) -> Output:
-        """Maps (B, D, T) of faces (B, 3, T, 96, 96) and log power (B, 1, 256, 4T), of any length T.
+        """As every network, of any length T; after `n_frames` nothing is looked at, and the output is 0 there."""
+        return pad_output(super().forward(video, audio, n_frames), video.shape[2])
 
-        `n_frames` says how many frames are the clip's own: the padding is not looked at, and the answer there is 0.
-        """
-        missing = (0, video.shape[2] - (video.shape[2] if n_frames is None else n_frames))
-        output = self.fuse(self.see(video, n_frames), self.hear(audio, n_frames))
-        return Output(
-            fused=F.pad(output.fused, missing),
-            visual=F.pad(output.visual, missing),
-            audio=F.pad(output.audio, missing),
-            visual_logits=F.pad(output.visual_logits, missing),
-            audio_logits=F.pad(output.audio_logits, missing),
-            visual_features=F.pad(output.visual_features, missing),
-            audio_features=F.pad(output.audio_features, missing),
-        )
+    def encode_video(self, video: Tensor, n_frames: int | None = None) -> Branch:
+        """The branch of the faces (B, 3, T, 96, 96) alone, of their first `n_frames`."""
+        return _branch(self.picture(own_part(video, n_frames, 2, 1)), self.scales[0])
 
-    def see(self, video: Tensor, n_frames: int | None = None) -> Branch:
-        """What the faces (B, 3, T, 96, 96) alone say, of their first `n_frames`."""
-        return _branch(self.picture(video[:, :, :n_frames]), self.scales[0])
+    def encode_audio(self, audio: Tensor, n_frames: int | None = None) -> Branch:
+        """The branch of the sound's log power (B, 1, 256, 4T) alone, of its first `n_frames`."""
+        return _branch(self.sound(own_part(audio, n_frames, 3, COLUMNS_PER_FRAME)), self.scales[1])
 
-    def hear(self, audio: Tensor, n_frames: int | None = None) -> Branch:
-        """What the sound (B, 1, 256, 4T) alone says, of its first `n_frames`."""
-        n_columns = None if n_frames is None else COLUMNS * n_frames
-        return _branch(self.sound(audio[..., :n_columns]), self.scales[1])
-
-    def fuse(self, seen: Branch, heard: Branch) -> Output:
+    def fuse(self, visual: Branch, audio: Branch) -> Output:
         """The odds of both maps, added: the larger one decides, and two that agree say more than one."""
-        odds = _odds(seen.map) + _odds(heard.map)
+        odds = _odds(visual.map) + _odds(audio.map)
         fused = odds / (1 + odds)
-        return Output(fused, seen.map, heard.map, seen.logits, heard.logits, seen.features, heard.features)
+        return Output(fused, visual.map, audio.map, visual.logits, audio.logits, visual.features, audio.features)
 
 
 def build_experts(config: ModelConfig) -> Experts:

@@ -49,7 +49,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Branch:
-    """What one modality alone says: the answer of a network's `see` or `hear`, and what its `fuse` takes."""
+    """One modality alone: what a network's `encode_video` and `encode_audio` give, and what its `fuse` takes."""
 
     features: Tensor  # (B, C, T)
     logits: Tensor  # (B, 1, T) frame logits
@@ -58,6 +58,7 @@ class Branch:
     start: Tensor | None = None  # (B, T); only with a boundary generator
     end: Tensor | None = None  # (B, T)
     parts: Stream | None = None  # only for a loss
+    reversed_evidence: Tensor | None = None  # (B, C + 1, T), of the clip played backwards: index 0 is the last frame
 
     @property
     def score_map(self) -> Tensor:

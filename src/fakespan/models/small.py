@@ -21,7 +21,8 @@ from fakespan.config import ModelConfig
 from fakespan.errors import ConfigError
 from fakespan.models.boundary import BoundaryModule
 from fakespan.models.fusion import Fusion
-from fakespan.models.outputs import Branch, Output
+from fakespan.models.network import TwoBranchNetwork, own_part, pad_output
+from fakespan.models.outputs import Output
 
 __all__ = ["FrameEncoder", "MelEncoder", "Small", "SpectrumEncoder", "build_small"]
 
@@ -160,64 +161,16 @@ class SpectrumEncoder(nn.Module):
         return features
 
 
-class Small(nn.Module):
-    """Both encoders, frame classifiers, boundary modules and the fusion."""
-
-    def __init__(
-        self,
-        video_encoder: FrameEncoder,
-        audio_encoder: MelEncoder | SpectrumEncoder,
-        boundaries: tuple[BoundaryModule, BoundaryModule],
-        fusion: Fusion,
-        n_features: int,
-    ) -> None:
-        super().__init__()
-        self.video_encoder, self.audio_encoder = video_encoder, audio_encoder
-        self.visual_classifier = nn.Conv1d(n_features, 1, 1)
-        self.audio_classifier = nn.Conv1d(n_features, 1, 1)
-        self.visual_boundary, self.audio_boundary = boundaries
-        self.fusion = fusion
+class Small(TwoBranchNetwork):
+    """Maps (B, D, T) from faces (B, 3, T, 96, 96) and sound (B, 64, 4T) or (B, 5, 256, 4T), of any length T."""
 
     def forward(self, video: Tensor, audio: Tensor, n_frames: int | None = None) -> Output:
-        """Maps (B, D, T) of faces (B, 3, T, 96, 96) and sound (B, 64, 4T) or (B, 5, 256, 4T), of any length T.
+        """As every network; after `n_frames` nothing is looked at, and the output is 0 there."""
+        return pad_output(super().forward(video, audio, n_frames), video.shape[2])
 
-        `n_frames` says how many frames are the clip's own: the padding is not looked at, and the answer there is 0.
-        """
-        n_padded = video.shape[2]
-        output = self.fuse(self.see(video, n_frames), self.hear(audio, n_frames))
-        if n_frames is None or n_frames == n_padded:
-            return output
-        missing = (0, n_padded - n_frames)
-        return Output(
-            fused=F.pad(output.fused, missing),
-            visual=F.pad(output.visual, missing),
-            audio=F.pad(output.audio, missing),
-            visual_logits=F.pad(output.visual_logits, missing),
-            audio_logits=F.pad(output.audio_logits, missing),
-            visual_features=F.pad(output.visual_features, missing),
-            audio_features=F.pad(output.audio_features, missing),
-        )
-
-    def see(self, video: Tensor, n_frames: int | None = None) -> Branch:
-        """What the faces (B, 3, T, 96, 96) alone say, of their first `n_frames`."""
-        features = self.video_encoder(video[:, :, :n_frames])  # (B, C, n)
-        return _branch(features, self.visual_classifier, self.visual_boundary)
-
-    def hear(self, audio: Tensor, n_frames: int | None = None) -> Branch:
-        """What the sound (B, ..., 4T) alone says, of its first `n_frames`."""
-        features = self.audio_encoder(audio[..., : None if n_frames is None else 4 * n_frames])  # (B, C, n)
-        return _branch(features, self.audio_classifier, self.audio_boundary)
-
-    def fuse(self, seen: Branch, heard: Branch) -> Output:
-        """Both together."""
-        fused = self.fusion(seen.map, heard.map, seen.evidence, heard.evidence)
-        return Output(fused, seen.map, heard.map, seen.logits, heard.logits, seen.features, heard.features)
-
-
-def _branch(features: Tensor, classifier: nn.Conv1d, boundary: BoundaryModule) -> Branch:
-    logits = classifier(features)  # (B, 1, n)
-    evidence = torch.cat([features, logits], dim=1)  # (B, C + 1, n)
-    return Branch(features, logits, evidence, boundary(evidence))
+    def encode(self, encoder: nn.Module, x: Tensor, n_frames: int | None, *, axis: int, columns: int) -> Tensor:
+        """Features (B, C, n) of one modality, of its first `n_frames`."""
+        return encoder(own_part(x, n_frames, axis, columns))  # type: ignore[no-any-return]
 
 
 def _views(x: Tensor) -> Tensor:
@@ -253,10 +206,9 @@ def shift_in_time(x: Tensor, n_frames: int) -> Tensor:
 def build_small(config: ModelConfig) -> Small:
     """The network of these sizes."""
     n_features = config.n_features
-    hear = SpectrumEncoder if config.audio_encoder == "spectrum" else MelEncoder
+    audio_encoder = SpectrumEncoder if config.audio_encoder == "spectrum" else MelEncoder
     return Small(
-        FrameEncoder(config.video_widths, n_features),
-        hear(config.audio_widths, n_features),
+        (FrameEncoder(config.video_widths, n_features), audio_encoder(config.audio_widths, n_features)),
         (BoundaryModule.from_config(config), BoundaryModule.from_config(config)),
         Fusion(n_features + 1, config.max_duration),
         n_features,
