@@ -38,7 +38,7 @@ def write_test_clip(
     wave = soft_tone(seconds, rng)
     noisy = inside(audio_spans, len(wave), SAMPLE_RATE)
     wave[noisy] = rng.uniform(-0.6, 0.6, int(noisy.sum()))
-    write_video(path, frames, fps, wave if sound else None, SAMPLE_RATE, preset="ultrafast")
+    write_video(path, frames, fps, wave if sound else None, preset="ultrafast")
     return path
 
 

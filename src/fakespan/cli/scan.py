@@ -57,26 +57,24 @@ FaceChoice = Annotated[
     Faces, typer.Option(help="auto: track faces; whole: use the whole frame as a face; none: audio only.")
 ]
 
+Threshold = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Score from which a segment counts as forged; default: the model's.")
+]
+DecodingChoice = Annotated[
+    Decoding | None, typer.Option(help="How maps are decoded; default: the model's. published: as in published tables.")
+]
+
 
 def scan(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Media files, or folders of them.")],
     model: Model = "small",
     faces: FaceChoice = Faces.auto,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Score from which a segment counts as forged; default: the model's."),
-    ] = None,
-    decoding: Annotated[
-        Decoding | None,
-        typer.Option(help="How maps are decoded; default: the model's. published: as in published tables."),
-    ] = None,
+    threshold: Threshold = None,
+    decoding: DecodingChoice = None,
     out: Annotated[Path | None, typer.Option(help="Output folder, created if missing.")] = None,
     formats: Annotated[
         list[Format], typer.Option("--format", "-f", help="Output format of --out; may be repeated.")
-    ] = [
-        Format.html,
-        Format.json,
-    ],
+    ] = [Format.html, Format.json],
     embed: Embed = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON record per line and nothing else.")] = False,
     device: Device = "auto",
@@ -105,10 +103,7 @@ def scan(
         results.append(result)
         show(result)
         if output is not None:
-            with reported(media[number], failures):
-                written = output.write(number, results)
-                if not as_json:
-                    print("written: " + ", ".join(map(printable, written)))
+            output.write(number, results, failures, quiet=as_json)
     if failures:
         raise typer.Exit(1)
 
@@ -129,8 +124,7 @@ def report(
     output, show = _Output(output_folder(out), [result.file for result in scans], formats, embed), _printer()
     for number, result in enumerate(scans):
         show(result)
-        with reported(Path(result.file), failures):
-            print("written: " + ", ".join(map(printable, output.write(number, scans[: number + 1]))))
+        output.write(number, scans[: number + 1], failures)
     if failures:
         raise typer.Exit(1)
 
@@ -161,22 +155,27 @@ class _Output:
         self.embed, self.table = embed, folder / "results.csv"
         self.paths = {f: output_paths(files, folder, f.value) for f in dict.fromkeys(formats)}
 
-    def write(self, number: int, results: Sequence[Scan]) -> list[Path]:
-        """Write the latest result, that of file `number`, and return the paths. The CSV holds all results."""
+    def write(
+        self, number: int, results: Sequence[Scan], failures: list[FakespanError], *, quiet: bool = False
+    ) -> None:
+        """Write the latest result, that of file `number`, and print the paths. The CSV holds all results."""
+        with reported(Path(results[-1].file), failures):
+            written = [self._write_as(format_, number, results) for format_ in self.paths]
+            if not quiet:
+                print("written: " + ", ".join(map(printable, written)))
+
+    def _write_as(self, format_: Format, number: int, results: Sequence[Scan]) -> Path:
         from fakespan.report.export import WRITERS, write_csv
         from fakespan.report.html import write_html
 
-        written = []
-        for format_, paths in self.paths.items():
-            path = self.table if format_ is Format.csv else paths[number]
-            written.append(path)
-            if format_ is Format.csv:
-                write_csv(results, path)
-            elif format_ is Format.html:
-                write_html(results[-1], path, embed=self.embed)
-            else:
-                WRITERS[format_.value](results[-1], path)
-        return written
+        path = self.table if format_ is Format.csv else self.paths[format_][number]
+        if format_ is Format.csv:
+            write_csv(results, path)
+        elif format_ is Format.html:
+            write_html(results[-1], path, embed=self.embed)
+        else:
+            WRITERS[format_.value](results[-1], path)
+        return path
 
 
 def _print_json(result: Scan) -> None:

@@ -45,7 +45,6 @@ def write_video(
     frames: Iterable[UInt8Array],
     fps: float = FPS,
     sound: Float32Array | None = None,
-    sample_rate: int = SAMPLE_RATE,
     *,
     crf: int = 18,
     preset: str = "veryfast",
@@ -58,8 +57,7 @@ def write_video(
         path: of the file; one that exists is replaced.
         frames: (H, W, 3) uint8 RGB each, all of one size; an array (n, H, W, 3) or an iterable, taken one by one.
         fps: frames per second.
-        sound: float32 (n,) mono in -1..1; None or empty: no audio stream.
-        sample_rate: audio samples per second.
+        sound: float32 (n,) mono in -1..1 at 16 kHz; None or empty: no audio stream.
         crf: H.264 quality, 0 (lossless) to 51.
         preset: x264 preset, "ultrafast" to "veryslow".
         audio_bitrate: bits per second of the AAC stream.
@@ -80,9 +78,9 @@ def write_video(
         _set_up_video(video.codec_context, first, rate, x264, threads=1 if repeatable else 0)
         streams = [_video_packets(video, every, first.shape, rate)]
         if sound is not None and len(sound):
-            audio = container.add_stream("aac", rate=sample_rate)
-            _set_up_sound(audio.codec_context, sample_rate, audio_bitrate)
-            streams.append(_sound_packets(audio, sound, sample_rate))
+            audio = container.add_stream("aac", rate=SAMPLE_RATE)
+            _set_up_sound(audio.codec_context, SAMPLE_RATE, audio_bitrate)
+            streams.append(_sound_packets(audio, sound, SAMPLE_RATE))
         for _, packets in heapq.merge(*streams, key=itemgetter(0)):
             container.mux(packets)
 

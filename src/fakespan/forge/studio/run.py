@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, to_mapping
+from fakespan.config import FPS, SAMPLES_PER_FRAME, to_mapping
 from fakespan.errors import DataError, FakespanError, MediaError
 from fakespan.files import differences, replacing
 from fakespan.forge.bank import Track, read_track
@@ -205,7 +205,7 @@ def _write_clip(made: Forged, scene: Scene, entry: Entry, out: Path, config: For
     rng = np.random.default_rng([*entry.seed, 1])  # independent of the forgery, so that quality reveals nothing
     crf, bitrate = int(rng.integers(config.crf[0], config.crf[1] + 1)), int(rng.choice(BITRATES))
     path, faces, sound = out / entry.file, made.faces, made.sound
-    write_video(path, faces, FPS, sound, SAMPLE_RATE, crf=crf, audio_bitrate=bitrate, repeatable=True)
+    write_video(path, faces, FPS, sound, crf=crf, audio_bitrate=bitrate, repeatable=True)
     record = {
         "file": entry.file,
         "n_fakes": len(made.spans),
