@@ -22,6 +22,7 @@ import numpy as np
 
 from fakespan.data.entries import SPLITS, Problem
 from fakespan.data.file_check import FileCheck, check_file
+from fakespan.data.loaders import LOADERS
 from fakespan.data.manifest import Manifest, is_labelled
 from fakespan.types import Progress, Sample, Segment, no_progress
 
@@ -34,7 +35,6 @@ _SPAN_SLACK_S = 1e-3  # tolerance for a span that ends after its clip
 _LENGTH_SLACK_S = 0.1  # tolerance for a stated length
 _FRAMES_SLACK = 1
 _CHUNK = 64  # files per task of a process
-_SILENT_SETS = {"forgerynet"}  # video only: missing audio is not a problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def inspect(
     if probe:
         looks = _check_all([s.path for s in chosen], n_workers, progress or no_progress)
         for sample, seen in zip(chosen, looks, strict=True):
-            problems += _file_problems(sample, seen, needs_sound=manifest.kind not in _SILENT_SETS)
+            problems += _file_problems(sample, seen, needs_sound=LOADERS[manifest.kind].has_audio)
     return Report(
         source=manifest.source,
         counts=_counts(chosen),

@@ -13,16 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fakespan.data import avdeepfake1m, dfdc, forgerynet, lavdf
 from fakespan.data.entries import SPLITS, Problem, Reading, Unusable, split_of
+from fakespan.data.loaders import LOADERS
 from fakespan.errors import DataError, UsageError
 from fakespan.types import SUBSETS, Sample, Subset
 
-__all__ = ["KINDS", "Manifest", "Problem", "is_labelled", "load_manifest"]
-
-_READERS = {"lavdf": lavdf.read, "avdeepfake1m": avdeepfake1m.read, "dfdc": dfdc.read, "forgerynet": forgerynet.read}
-KINDS = tuple(_READERS)
-"""Valid kinds, the part of a source before the colon."""
+__all__ = ["Manifest", "Problem", "is_labelled", "load_manifest"]
 
 
 @dataclass(frozen=True)
@@ -65,22 +61,22 @@ def load_manifest(source: str) -> Manifest:
     """Load the metadata of a data set.
 
     Args:
-        source: KIND:ROOT, with one of `KINDS` and the folder of the set.
+        source: KIND:ROOT, with one of `loaders.LOADERS` and the folder of the set.
 
     Raises:
         UsageError: the source does not have that form.
         DataError: the folder does not exist, a metadata file is invalid, or there is no usable clip.
     """
     kind, _, place = source.partition(":")
-    if kind not in _READERS or not place:
-        forms = ", ".join(f"{k}:ROOT" for k in KINDS)
+    if kind not in LOADERS or not place:
+        forms = ", ".join(f"{k}:ROOT" for k in LOADERS)
         raise UsageError(source, expected=f"one of {forms}", got="another form", remedy="name the set and its folder")
     root = Path(place)
     if not root.is_dir():
         got = "a file" if root.exists() else "no such folder"
         raise DataError(root, expected=f"the folder of a {kind} set", got=got, remedy="check the path after the colon")
     with _without_search_for_cycles():
-        reading = _READERS[kind](root)
+        reading = LOADERS[kind].read(root)
         samples = _unique(reading)
     if not samples:
         got = reading.problems[0].message if reading.problems else "no entries"

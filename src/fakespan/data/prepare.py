@@ -21,9 +21,9 @@ from typing import Any, Literal
 
 from fakespan.config import Framing
 from fakespan.data.clip import Faces, read_example
+from fakespan.data.loaders import LOADERS
 from fakespan.data.manifest import load_manifest
 from fakespan.data.packing import MAX_FRAMES, Pack, need_codecs
-from fakespan.data.sets import default_faces
 from fakespan.data.shard_index import index_path, sample_record, shard_name, shard_numbers, tar_path
 from fakespan.data.shards import ShardWriter
 from fakespan.data.store import Header, StoreOptions, check_store, read_header, write_json
@@ -122,7 +122,7 @@ def _header(kind: str, samples: Sequence[Sample], options: StoreOptions) -> Head
         split=samples[0].split if options.split is not None else None,
         subset=options.subset,
         limit=options.limit,
-        faces=options.faces or default_faces(kind),
+        faces=options.faces or LOADERS[kind].faces,
         framing=options.framing,
         pack=options.pack,
         n_clips=len(samples),

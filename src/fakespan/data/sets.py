@@ -17,21 +17,13 @@ from torch.utils.data import Dataset
 from fakespan.config import Framing
 from fakespan.data.clip import Faces, read_example
 from fakespan.data.example import Example
+from fakespan.data.loaders import LOADERS
 from fakespan.data.manifest import Manifest, load_manifest
 from fakespan.data.store import Store
 from fakespan.errors import UsageError
 from fakespan.types import Sample, Subset
 
-__all__ = ["KINDS", "ClipSet", "default_faces", "named", "open_set"]
-
-_DEFAULT_FACES: dict[str, Faces] = {
-    "lavdf": "whole",
-    "avdeepfake1m": "whole",
-    "dfdc": "auto",
-    "forgerynet": "auto",
-}
-KINDS = (*_DEFAULT_FACES, "store")
-"""Valid kinds, the part of a source before the colon."""
+__all__ = ["ClipSet", "kinds", "named", "open_set"]
 
 
 class ClipSet(Dataset[Example]):
@@ -58,6 +50,11 @@ class ClipSet(Dataset[Example]):
         return self._read(self.samples[k])
 
 
+def kinds() -> tuple[str, ...]:
+    """Valid kinds, the part of a source before the colon: the loaders' and "store"."""
+    return (*LOADERS, "store")
+
+
 def open_set(
     source: str,
     split: str | None = None,
@@ -70,7 +67,7 @@ def open_set(
     """Open a data set or a prepared store.
 
     Args:
-        source: KIND:FOLDER, see `KINDS`; "store:FOLDER" is the output of `fakespan prepare`.
+        source: KIND:FOLDER, see `kinds`; "store:FOLDER" is the output of `fakespan prepare`.
         split: train, validation or test; None: all.
         subset: "visual" excludes audio-only fakes, "audio" visual-only fakes.
         limit: only the first so many clips.
@@ -82,8 +79,8 @@ def open_set(
         DataError: the folder does not hold such a set.
     """
     kind, separator, place = source.partition(":")
-    if kind not in KINDS or not separator:
-        expected = " or ".join(f"{known}:FOLDER" for known in KINDS)
+    if kind not in kinds() or not separator:
+        expected = " or ".join(f"{known}:FOLDER" for known in kinds())
         raise UsageError("--data", expected=expected, got=repr(source), remedy="name the kind before the folder")
     if faces is not None and faces not in get_args(Faces):
         raise UsageError("--faces", expected="auto or whole", got=repr(faces), remedy="choose one of them")
@@ -92,7 +89,7 @@ def open_set(
         manifest = Manifest(source, kind, Path(place), store.samples)
         return ClipSet(source, manifest.choose(split, subset, limit), store.read)
     samples = load_manifest(source).choose(split, subset, limit)
-    read = functools.partial(read_example, faces=faces or default_faces(kind), framing=framing)
+    read = functools.partial(read_example, faces=faces or LOADERS[kind].faces, framing=framing)
     return ClipSet(source, samples, read)
 
 
@@ -119,8 +116,3 @@ def named(source: str) -> str:
     """
     kind, separator, place = source.partition(":")
     return f"{kind}:{Path(place).resolve().name}" if separator else source
-
-
-def default_faces(kind: str) -> Faces:
-    """Default face mode of a kind of data set."""
-    return _DEFAULT_FACES[kind]

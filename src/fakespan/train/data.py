@@ -13,7 +13,7 @@ import numpy as np
 from fakespan.data.augment import AugmentConfig, augment
 from fakespan.data.clip import Faces
 from fakespan.data.example import Example
-from fakespan.data.sets import KINDS, ClipSet, open_set
+from fakespan.data.sets import ClipSet, kinds, open_set
 from fakespan.errors import DataError, UsageError
 from fakespan.forge.bank import Clip
 from fakespan.practice.examples import PictureExamples, SoundExamples
@@ -73,8 +73,8 @@ def open_data(
     if kind in ("sound-bank", "picture-bank"):
         return bank_data(source, run)
     if kind != "practice":
-        if kind not in KINDS:
-            expected = " or ".join(f"{known}:FOLDER" for known in (*KINDS, "practice", "sound-bank", "picture-bank"))
+        if kind not in kinds():
+            expected = " or ".join(f"{known}:FOLDER" for known in (*kinds(), "practice", "sound-bank", "picture-bank"))
             raise UsageError("--data", expected=expected, got=repr(source), remedy="name the kind before the folder")
         return set_data(source, run, subset=subset, limit=limit, faces=faces)
     if not Path(folder).is_dir():

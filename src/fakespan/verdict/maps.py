@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from fakespan.arrays import Float32Array, Int64Array
 from fakespan.data.clip import Faces
 from fakespan.data.example import Example
+from fakespan.data.loaders import LOADERS
 from fakespan.data.loading import Unreadable, default_workers, living_workers, plan, read_batches
 from fakespan.data.manifest import is_labelled
-from fakespan.data.sets import ClipSet, default_faces, open_set
+from fakespan.data.sets import ClipSet, open_set
 from fakespan.errors import DataError
 from fakespan.localizer import Clip, ClipMaps, Localizer
 from fakespan.types import Progress, Subset
@@ -265,7 +266,7 @@ def make_split_maps(
         out,
         batch_size=options.batch_size or (1 if localizer.device.type == "cpu" else 8),
         n_workers=default_workers() if options.n_workers is None else options.n_workers,
-        about={"subset": subset, "faces": faces or (None if kind == "store" else default_faces(kind))},
+        about={"subset": subset, "faces": faces or (None if kind == "store" else LOADERS[kind].faces)},
         progress=progress,
     )
 
