@@ -1,1 +1,1 @@
-"""Media files in and out: facts, arrays at the model's clock, faces, features and windows."""
+"""Media files in and out: properties, arrays at the model's clock, faces, features."""

@@ -1,1 +1,1 @@
-"""Output formats of a scan: JSON, CSV, WebVTT, terminal, HTML page. Needs no torch."""
+"""Output formats of a scan: JSON, CSV, WebVTT, SVG, terminal, HTML page; plots of training and evaluation. No torch."""
