@@ -129,14 +129,14 @@ def test_curves_cover_every_frame(tmp_path):
 def test_sound_alone(tmp_path):
     result = scanned(clip(tmp_path, 100, loud=[(50, 57)], has_picture=False))
     assert spans(result) == [(2.0, 2.28, "audio", None)]
-    assert result.notes == ("no picture: judged by the sound alone",)
+    assert result.notes == ("no picture: scored by the sound alone",)
     assert {c.modality for c in result.curves} == {"audio", "fused"}
 
 
 def test_picture_alone(tmp_path):
     result = scanned(clip(tmp_path, 60, [(30, 38)], has_sound=False))
     assert spans(result) == [(1.2, 1.52, "visual", 0)]
-    assert result.notes == ("no sound: judged by the picture alone",)
+    assert result.notes == ("no sound: scored by the picture alone",)
     assert {c.modality for c in result.curves} == {"visual", "fused"}
 
 
@@ -149,7 +149,7 @@ def test_faces_that_are_not_wanted(tmp_path):
 
 def test_digital_silence_is_told(tmp_path):
     path = write_clip(tmp_path / "x.wav", sound=np.zeros((1, 32_000), np.float32), audio_codec="pcm_s16le")
-    assert "the sound is digital silence: nothing to hear in it" in scanned(path).notes
+    assert "the sound is digital silence" in scanned(path).notes
 
 
 def test_a_sound_that_is_shorter_than_the_picture_is_told(tmp_path):
@@ -183,7 +183,7 @@ def test_a_picture_of_which_nothing_decodes_leaves_the_sound(tmp_path, monkeypat
     monkeypatch.setattr(file_module, "read_pictures", nothing)
     result = scanned(clip(tmp_path, 60, loud=[(30, 38)]))
     assert spans(result) == [(1.2, 1.52, "audio", None)]
-    assert result.notes == ("a picture stream that cannot be decoded: judged by the sound alone",)
+    assert result.notes == ("a picture stream that cannot be decoded: scored by the sound alone",)
     with pytest.raises(MediaError, match="got none"):
         scanned(clip(tmp_path, 60, has_sound=False))
 
@@ -235,8 +235,8 @@ def test_what_has_no_face_is_judged_by_its_sound(tmp_path, monkeypatch):
         (5.2, 5.44, "audio", None),
     ]
     assert result.notes == (
-        "4.0 s without a face: judged by the sound alone",
-        "1 face track passed over: too short to judge",
+        "4.0 s without a face: scored by the sound alone",
+        "1 face track skipped: too short to scan",
     )
 
 
@@ -244,8 +244,8 @@ def test_no_face_leaves_the_sound(tmp_path, monkeypatch):
     followed(monkeypatch)
     result = scanned(clip(tmp_path, 60, loud=[(30, 38)]), faces="auto")
     assert spans(result) == [(1.2, 1.52, "audio", None)]
-    assert result.notes == ("no face that is big enough and stays long enough: judged by the sound alone",)
-    with pytest.raises(MediaError, match="got no sound and no face that is big enough"):
+    assert result.notes == ("no face that is large enough for long enough: scored by the sound alone",)
+    with pytest.raises(MediaError, match="got no sound and no face that is large enough"):
         scanned(clip(tmp_path, 60, has_sound=False), faces="auto")
 
 
@@ -401,7 +401,7 @@ def test_wrong_options_are_told(tiny_path, tmp_path):
         localizer.scan(path, threshold=1.5)
     with pytest.raises(UsageError, match="aligned or published"):
         localizer.scan(path, faces="whole", decoding="other")
-    with pytest.raises(UsageError, match="--device: expected a device that this machine has"):
+    with pytest.raises(UsageError, match="--device: expected an available device"):
         load_model(tiny_path, "abacus")
 
 

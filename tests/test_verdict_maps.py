@@ -286,7 +286,7 @@ def test_interrupted_it_goes_on_with_what_is_left(tiny, whole, tmp_path, fatal):
     folder = tmp_path / "maps"
     with pytest.raises(KeyboardInterrupt):
         make_maps(clips(Reader(fatal=fatal)), tiny, folder, batch_size=2)
-    with pytest.raises(DataError, match=r"got those of a run that was stopped; repeat the same"):
+    with pytest.raises(DataError, match=r"got those of an interrupted run; repeat the same"):
         open_maps(folder)
     n_before = (folder / "index.jsonl").read_bytes().count(b"\n")
     made = make_maps(clips(), tiny, folder, batch_size=2)
@@ -324,7 +324,7 @@ def test_a_clip_of_nothing_is_unreadable(tiny, tmp_path):
     reader = Reader()
     reader.by_name["fake.mp4"] = noise("fake.mp4", 5, 0, seen=False, heard=False)
     made = make_maps(clips(reader), tiny, tmp_path / "maps")
-    assert made.unreadable == {"fake.mp4": "neither a face nor sound in it"}
+    assert made.unreadable == {"fake.mp4": "neither a face nor audio"}
     nothing = make_maps(clips(Reader(broken=[e.name for e in EXAMPLES])), tiny, tmp_path / "nothing")
     with pytest.raises(DataError, match="expected maps of at least one clip, got none: 6 could not be read"):
         open_maps(nothing.folder)
@@ -355,7 +355,7 @@ def test_maps_of_something_else_are_refused_and_left_as_they_are(tiny, whole, tm
         (folder / "audio.f16").write_bytes(b"half")
     before = bytes_of(folder)
     localizer, other, about = others(tiny)[key]
-    with pytest.raises(DataError, match=rf"expected maps with {key} .*, got maps with .*; give another --out"):
+    with pytest.raises(DataError, match=rf"expected maps with {key} .*, got maps with .*; use another --out"):
         make_maps(other, localizer, folder, about=about)
     assert bytes_of(folder) == before
 
@@ -370,7 +370,7 @@ def test_files_that_no_header_speaks_for_are_refused(tiny, tmp_path):
 
 
 def test_two_writers_are_held_apart(tiny, tmp_path):
-    refused = pytest.raises(DataError, match="expected a folder that nobody writes to, got one that another process")
+    refused = pytest.raises(DataError, match="expected a folder that is not in use, got one that another process")
     with MapWriter(tmp_path / "maps", header_for(tiny, "dfdc:/data/noise", clips().samples, {})), refused:
         make_maps(clips(), tiny, tmp_path / "maps")
     assert make_maps(clips(), tiny, tmp_path / "maps").n_clips == 6
@@ -378,7 +378,7 @@ def test_two_writers_are_held_apart(tiny, tmp_path):
 
 def test_a_folder_that_cannot_be_is_told(tiny, tmp_path):
     (tmp_path / "file").write_text("a file")
-    with pytest.raises(FakespanError, match="expected a folder with room to write to, got file exists"):
+    with pytest.raises(FakespanError, match="expected a writable folder with free space, got file exists"):
         make_maps(clips(), tiny, tmp_path / "file")
 
 
@@ -567,7 +567,7 @@ def test_the_command_refuses_in_one_line(make, tmp_path):
     code, out, err = make("--limit", 2)
     assert (code, out) == (1, "")
     assert err == (
-        f"fakespan: {tmp_path / 'maps'}: expected maps with n_wanted 2, got maps with 1; give another --out, or "
+        f"fakespan: {tmp_path / 'maps'}: expected maps with n_wanted 2, got maps with 1; use another --out, or "
         "remove this folder\n"
     )
     assert make("--split", "weekend")[0] == 2

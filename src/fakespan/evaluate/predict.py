@@ -1,9 +1,9 @@
-"""Predict the clips of a set: proposals of each clip's fused, visual and audio map, written as they come.
+"""Predicts the clips of a set: proposals from the fused, visual and audio map of each clip, written incrementally.
 
-Contract: clips are decoded ahead by loader workers and judged batch by batch. Batches are planned by the set and the
-batch size alone, so that a run that was killed and goes on gives the same files, bit for bit. A clip without sound has
-no proposals of the audio map, and those of its visual map as fused; likewise without a picture. A clip that cannot be
-read is named and left out, and asked for again the next time.
+Contract: clips are decoded ahead by DataLoader workers and processed in batches. The batches depend only on the set and
+the batch size, so that a resumed run gives the same files, bit for bit. A clip without audio has no proposals of the
+audio map, and those of its visual map as fused; likewise without video. An unreadable clip is named and skipped, and
+tried again by the next run.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ __all__ = ["Judge", "Predicted", "judge_with", "map_proposals", "predict"]
 
 Judge = Callable[[Sequence[Example]], Sequence[ClipMaps | None]]
 
-N_PUBLISHED = 100  # proposals that the AV-Deepfake1M baseline suppresses among: the best ones
+N_PUBLISHED = 100  # number of best cells to which the AV-Deepfake1M baseline applies soft-NMS
 
 
 @dataclass
 class Predicted:
-    """What happened in a run."""
+    """Summary of a run."""
 
-    unreadable: dict[str, str] = field(default_factory=dict)  # name -> what is wrong
-    n_before: int = 0  # clips that an earlier run had done
+    unreadable: dict[str, str] = field(default_factory=dict)  # name -> message
+    n_before: int = 0  # clips of an earlier run
     n_clips: int = 0  # predicted now
-    seconds: dict[str, float] = field(default_factory=dict)  # spent on each part of the work
+    seconds: dict[str, float] = field(default_factory=dict)  # time of each part of the work
 
 
 def judge_with(localizer: Localizer, batch_size: int) -> Judge:
-    """The localizer's answer to examples, of what they have."""
+    """A function that runs the localizer on examples."""
 
     def judge(examples: Sequence[Example]) -> list[ClipMaps | None]:
         clips = [Clip(len(e.faces), *e.present) for e in examples]
@@ -69,57 +69,57 @@ def predict(
     n_workers: int = 0,
     progress: Progress | None = None,
 ) -> Predicted:
-    """Writes the proposals of every clip: fused, visual and audio .json (as published, frames) and .parquet (seconds).
+    """Write the proposals of every clip: fused, visual and audio .json (as published, frames) and .parquet (seconds).
 
     Args:
         clips: the set.
         judge: see `judge_with`.
-        folder: of the run; what it holds already is not done again.
-        post: from maps to proposals.
-        batch_size: clips that are judged together.
-        n_workers: processes that decode ahead; 0 decodes in this one.
+        folder: the folder of the run; finished clips are not repeated.
+        post: post-processing.
+        batch_size: clips per batch.
+        n_workers: processes that decode ahead; 0: this process.
         progress: called after each batch.
 
     Raises:
-        DataError: the network gave NaN, or the parts of an earlier run are damaged.
-        UsageError: the folder cannot be written to.
+        DataError: the output of the network has NaN, or the files of an earlier run are damaged.
+        UsageError: the folder is not writable.
     """
-    said, total = Predicted(), len(clips)
-    with ExitStack() as stack, living_workers(clips.source, lambda: said.n_before + said.n_clips):
+    predicted, total = Predicted(), len(clips)
+    with ExitStack() as stack, living_workers(clips.source, lambda: predicted.n_before + predicted.n_clips):
         writers = {name: stack.enter_context(_writer(folder, name)) for name in MAPS if not _is_finished(folder, name)}
         done = {s.name for s in clips.samples if all(s.name in writer for writer in writers.values())}
-        said.n_before = len(done)
-        watch, todo = _Watch(said.seconds), _batches(clips, batch_size, done)
-        _tell(progress, said, total)
+        predicted.n_before = len(done)
+        watch, todo = _Watch(predicted.seconds), _batches(clips, batch_size, done)
+        _report(progress, predicted, total)
         for batch in watch.each("reading", read_batches(clips, todo, n_workers)):
             examples = [e for e in batch if isinstance(e, Example)]
-            said.unreadable |= {e.name: e.message for e in batch if isinstance(e, Unreadable)}
+            predicted.unreadable |= {e.name: e.message for e in batch if isinstance(e, Unreadable)}
             with watch.on("network"):
                 answers = judge(examples)
             for example, maps in zip(examples, answers, strict=True):
                 if example.name not in done:
                     _add(writers, example, maps, post, watch)
-                    said.n_clips += 1
-            _tell(progress, said, total)
-        if said.unreadable:
+                    predicted.n_clips += 1
+            _report(progress, predicted, total)
+        if predicted.unreadable:
             _keep_parts(writers)
-    return said
+    return predicted
 
 
 def _batches(clips: ClipSet, batch_size: int, done: set[str]) -> list[list[int]]:
-    """Those in which anything is left to do; which clips go together does not depend on what is done."""
+    """The batches with unfinished clips; the batches do not depend on what is finished."""
     batches = plan([sample.duration_s for sample in clips.samples], batch_size)
     return [batch for batch in batches if any(clips.samples[k].name not in done for k in batch)]
 
 
 def map_proposals(maps: ClipMaps | None, example: Example, post: PostConfig) -> dict[str, Float64Array]:
-    """Proposals of each map, (k, 3) score, start, end in seconds of the file, best first; none of a missing map.
+    """Proposals of each map, (k, 3) score, start, end in seconds of the file, best first; none for a missing map.
 
     With the "stretch" clock the "published" decoding is that of the AV-Deepfake1M baseline: whole frames of the file,
-    and suppression among the 100 best cells.
+    and soft-NMS on the 100 best cells.
 
     Raises:
-        DataError: a map holds NaN.
+        DataError: a map has NaN.
     """
     if maps is None:
         return {name: np.zeros((0, 3)) for name in MAPS}
@@ -129,7 +129,7 @@ def map_proposals(maps: ClipMaps | None, example: Example, post: PostConfig) -> 
             found[name] = np.zeros((0, 3))
             continue
         if not np.isfinite(map_).all():
-            remedy = "take other weights, or a wider number format"
+            remedy = "use other weights, or a wider number format"
             raise DataError(example.name, expected="numbers from the network", got=f"NaN ({name} map)", remedy=remedy)
         cells, fps = decode(map_, maps.n_steps, post.decoding), maps.fps
         if post.decoding == "published" and fps != FPS:
@@ -140,7 +140,7 @@ def map_proposals(maps: ClipMaps | None, example: Example, post: PostConfig) -> 
 
 
 def _on_file_frames(cells: Float64Array, n_steps: int, n_frames: int) -> Float64Array:
-    """The best cells, with begin and end rounded down to the file's frames, in the published order of operations."""
+    """The best cells, with begin and end rounded down to frames of the file, in the published order of operations."""
     best = np.sort(np.argsort(-cells[:, 0], kind="stable")[:N_PUBLISHED])
     cells = cells[best]
     cells[:, 1:] = np.floor(cells[:, 1:] / n_steps * n_frames)
@@ -153,7 +153,7 @@ def _writer(folder: RunFolder, map_name: str) -> ProposalWriter:
 
 
 def _is_finished(folder: RunFolder, map_name: str) -> bool:
-    """Whether an earlier run has made this map's files, with nothing left to do."""
+    """Whether an earlier run has completed the files of this map."""
     stem = folder.stem(map_name)
     return stem.with_suffix(".json").exists() and not stem.with_suffix(".part.jsonl").exists()
 
@@ -161,23 +161,23 @@ def _is_finished(folder: RunFolder, map_name: str) -> bool:
 def _add(
     writers: dict[str, ProposalWriter], example: Example, maps: ClipMaps | None, post: PostConfig, watch: _Watch
 ) -> None:
-    """Writes a clip's proposals."""
+    """Write the proposals of a clip."""
     with watch.on("proposals"):
         tables = map_proposals(maps, example, post)
     with watch.on("writing"):
         for map_name, writer in writers.items():
-            if example.name not in writer:  # a kill may have come between two files
+            if example.name not in writer:  # an interruption may have been between two files
                 writer.add(example.name, tables[map_name])
 
 
-def _tell(progress: Progress | None, said: Predicted, total: int) -> None:
+def _report(progress: Progress | None, predicted: Predicted, total: int) -> None:
     if progress:
-        gone = said.n_before + said.n_clips + len(said.unreadable)
+        gone = predicted.n_before + predicted.n_clips + len(predicted.unreadable)
         progress(gone, total, f"{gone} of {total} clips")
 
 
 def _keep_parts(writers: dict[str, ProposalWriter]) -> None:
-    """Make the final files, but stay able to go on: some clips are missing."""
+    """Write the final files, but keep the state for resuming: some clips are missing."""
     for writer in writers.values():
         kept = writer.part.with_suffix(".kept")
         shutil.copyfile(writer.part, kept)
@@ -186,7 +186,7 @@ def _keep_parts(writers: dict[str, ProposalWriter]) -> None:
 
 
 class _Watch:
-    """Adds up the seconds that each part of the work takes."""
+    """Measures the time of each part of the work."""
 
     def __init__(self, seconds: dict[str, float]) -> None:
         self.seconds, self._part, self._begin = seconds, "", 0.0
@@ -202,7 +202,7 @@ class _Watch:
         self.seconds[self._part] = self.seconds.get(self._part, 0.0) + time.perf_counter() - self._begin
 
     def each(self, part: str, items: Iterator[Any]) -> Iterator[Any]:
-        """The items, with the time that they are waited for."""
+        """Yield the items and measure the waiting time."""
         while True:
             with self.on(part):
                 item = next(items, None)

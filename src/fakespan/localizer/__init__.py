@@ -1,10 +1,10 @@
-"""A media file -> `Scan`: where it was forged, and how sure the model is.
+"""Localizes forged segments in media files: a file in, a `Scan` out.
 
-The picture is followed face by face, each track goes through the network in windows together with the sound of the same
-time, and the windows' maps are stitched. Stretches without a face are judged by their sound alone. Memory does not grow
-with the picture's length: at most one window of small face crops is held per track.
+Faces are tracked, each track goes through the network in windows together with the audio of the same time, and the maps
+of the windows are stitched. Parts without a face are scored by their audio alone. Memory does not grow with the length
+of the video: at most one window of small face crops is buffered per track.
 
-What this package does not know: data sets, labels, and how a result is shown.
+Independent of data sets, labels and output formats.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ __all__ = ["Clip", "ClipMaps", "Localizer", "load_model", "scan"]
 
 
 class Localizer:
-    """A network with its clock and thresholds, ready for files."""
+    """A network with its config and post-processing, ready to scan files."""
 
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         self.name = checkpoint.name
         self.model: ModelConfig = checkpoint.model
         self.post: PostConfig = checkpoint.post
         self.notes: Mapping[str, Any] = checkpoint.notes
-        self.head: Head | None = checkpoint.head  # for the label of the whole file
+        self.head: Head | None = checkpoint.head  # for the video-level label
         self.device = _device(device)
         self.network: nn.Module = checkpoint.network.to(self.device).eval()
 
@@ -51,47 +51,47 @@ class Localizer:
 
         Args:
             video: (B, 3, T, 96, 96) faces in 0..1, framed as `model.framing` says (see `media.features.prepare_crop`).
-            audio: the sound itself, (B, 640 T) at 16 kHz; or log-mel (B, 64, 4T); or what `media.features.sound_input`
-                gives for the model's audio encoder. `small` hears phases, which a log-mel has lost: it takes one, and
-                hears less.
+            audio: a waveform (B, 640 T) at 16 kHz; or log-mel (B, 64, 4T); or the output of
+                `media.features.sound_input` for the model's audio encoder. `small` uses phases, which a log-mel lacks:
+                it accepts one, with less information.
 
         Returns:
             `.fused`, `.visual`, `.audio`, each (B, D, T) in 0..1, and `.start`, `.end` (B, T) or None.
         """
-        heard = audio.to(self.device)
+        features = audio.to(self.device)
         if audio.ndim == 2:
-            heard = sound_input(self.model.audio_encoder, heard)
+            features = sound_input(self.model.audio_encoder, features)
         elif audio.ndim == 3:
-            heard = input_of_mel(self.model.audio_encoder, heard)
-        output: Output = self.network(video.to(self.device), heard)
+            features = input_of_mel(self.model.audio_encoder, features)
+        output: Output = self.network(video.to(self.device), features)
         return output
 
     def judge(self, clips: Sequence[Clip], batch_size: int = 8) -> list[ClipMaps | None]:
-        """The maps of each clip of any length, at the network's clock; None where there is neither face nor sound.
+        """The maps of each clip of any length, at the network's clock; None for a clip without a face and audio.
 
-        Give the clips as they are, at 25 frames a second: here they are fitted to the network. With the "pad" clock a
-        clip of more than T frames goes in windows that overlap and are stitched; with "stretch" it becomes T frames,
-        and `fps` is 25 T / n.
+        Clips are passed as they are, at 25 fps, and fitted to the network here. With the "pad" clock a clip of more
+        than T frames is processed in overlapping windows, which are stitched; with "stretch" it becomes T frames, and
+        `fps` is 25 T / n.
 
         Args:
-            clips: picture and sound.
-            batch_size: how many go through the network at once.
+            clips: video and audio of each clip.
+            batch_size: number of clips per batch.
         """
         return Judge(self.network, self.model, self.device)(clips, batch_size)
 
     def judge_clip(self, faces: UInt8Array | None, sound: Float32Array | None) -> ClipMaps:
-        """The same of one clip.
+        """The maps of one clip.
 
         Args:
             faces: (n, 96, 96, 3) RGB bytes, framed as `model.framing` says, or None.
-            sound: (640 n,) at 16 kHz, or None; what is missing to n frames is silence.
+            sound: (640 n,) at 16 kHz, or None; padded with silence to n frames.
 
         Raises:
-            UsageError: there is neither a frame nor the sound of one.
+            UsageError: there is neither a frame nor audio.
         """
         (maps,) = self.judge([Clip.of(faces, sound)])
         if maps is None:
-            raise UsageError("clip", expected="at least one frame", got="none", remedy="give faces or sound")
+            raise UsageError("clip", expected="at least one frame", got="none", remedy="give faces or audio")
         return maps
 
     def scan(
@@ -107,15 +107,14 @@ class Localizer:
 
         Args:
             path: any file that FFmpeg reads.
-            faces: "auto" follows faces, "whole" takes the picture as one face crop, "none" uses the sound alone.
-            threshold: from which score on something counts as forged; the model's own unless given. A verdict head
-                keeps its own.
-            decoding: "aligned" or "published"; the model's own unless given.
-            progress: called now and then with the seconds done and the seconds there are.
+            faces: "auto" tracks faces, "whole" uses the whole frame as a face crop, "none" uses the audio alone.
+            threshold: score from which a segment counts as forged; default: the model's. A verdict head keeps its own.
+            decoding: "aligned" or "published"; default: the model's.
+            progress: called with the processed and the total duration in seconds.
 
         Raises:
-            MediaError: the file cannot be read, or holds neither a face nor sound.
-            UsageError: an option is none of those named here.
+            MediaError: the file cannot be read, or has neither a face nor audio.
+            UsageError: an invalid option.
         """
         if faces not in get_args(FaceMode):
             raise UsageError("faces", expected="auto, whole or none", got=repr(faces), remedy="choose one of them")
@@ -128,12 +127,12 @@ class Localizer:
 
 
 def load_model(model: str | Path = "small", device: str = "auto") -> Localizer:
-    """A `Localizer` from a shipped name, a file of ours (.safetensors) or a published checkpoint (.ckpt)."""
+    """Load a `Localizer` from a shipped name, a model file (.safetensors) or a published checkpoint (.ckpt)."""
     return Localizer(load_checkpoint(_model_path(model)), device)
 
 
 def scan(path: str | Path, model: str | Path = "small", device: str = "auto", **options: Any) -> Scan:
-    """Scan one file; see `Localizer.scan` for the options. For several files load the model once."""
+    """Scan one file; see `Localizer.scan` for the options. For several files, load the model once."""
     return load_model(model, device).scan(path, **options)
 
 
@@ -159,5 +158,5 @@ def _device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
-            "--device", expected="a device that this machine has", got=repr(name), remedy="use --device cpu or auto"
+            "--device", expected="an available device", got=repr(name), remedy="use --device cpu or auto"
         ) from error

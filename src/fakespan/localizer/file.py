@@ -1,4 +1,4 @@
-"""One file on its way through a localizer."""
+"""Scans one file with a localizer."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from fakespan.version import __version__
 __all__ = ["FileScan"]
 
 
-MIN_STRETCH_FRAMES = 10  # a shorter gap between faces is not judged by its sound alone
+MIN_STRETCH_FRAMES = 10  # shorter gaps between faces are not scored by their audio alone
 
 
 class FileScan:
-    """One file on its way through a network.
+    """The scan of one file.
 
     Args:
         judge: the network, see `Localizer.judge_clip`.
         model: its sizes.
         path: of the file.
-        faces: how faces are found.
-        post: from map to segments.
-        progress: called with the seconds done and the seconds there are.
-        head: for the verdict on the whole file, where the model has one.
+        faces: face mode.
+        post: post-processing.
+        progress: called with the processed and the total duration in seconds.
+        head: for the verdict on the whole file, if the model has one.
     """
 
     def __init__(  # noqa: PLR0917 - called once, by the localizer
@@ -56,23 +56,23 @@ class FileScan:
         self.head = head
         self.progress = progress or no_progress
         self.info: MediaInfo = probe(path)
-        self.n_pictures = 0  # seen so far
+        self.n_pictures = 0  # so far
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
         self.notes: list[str] = []
 
     @cached_property
     def sound(self) -> Float32Array:
-        """All of the file's sound, empty when there is none."""
+        """The audio of the file, empty if there is none."""
         return read_sound(self.path) if self.info.has_audio else np.zeros(0, np.float32)
 
     @property
     def has_sound(self) -> bool:
-        """Whether there is anything to hear, were it silence."""
+        """Whether there is any audio, possibly silent."""
         return len(self.sound) > 0
 
     def run(self, model_name: str) -> Scan:
-        """Scan it. Raises MediaError when there is neither a face nor sound."""
+        """Scan it. Raises MediaError if there is neither a face nor audio."""
         self._scan_tracks()
         n_heard = -(-len(self.sound) // SAMPLES_PER_FRAME)
         self._scan_sound_alone(n_heard)
@@ -80,9 +80,9 @@ class FileScan:
         if not self.stretches:
             raise MediaError(
                 self.path,
-                expected="a face or sound to look at",
+                expected="a face or sound to scan",
                 got=" and ".join(missing),
-                remedy="use --faces whole when the whole picture is a face",
+                remedy="use --faces whole if the whole picture is a face",
             )
         self._note(missing)
         self.progress(self.info.duration_s, self.info.duration_s)
@@ -106,7 +106,7 @@ class FileScan:
             open_tracks[event.track].push(event.face)
 
     def _pictures(self) -> Iterator[Picture]:
-        """The file's pictures; none when not one decodes but there is sound to go by."""
+        """The pictures of the file; none if nothing can be decoded but there is audio."""
         try:
             for picture in read_pictures(self.path):
                 self.n_pictures = picture.index + 1
@@ -118,7 +118,7 @@ class FileScan:
                 raise
 
     def _scan_sound_alone(self, n_heard: int) -> None:
-        """Judge the stretches in which no face was scanned by their sound, as far as it goes."""
+        """Score the parts without a scanned face by their audio, as far as it goes."""
         free = np.ones(n_heard, bool)
         for track in self.tracks:
             if track.is_scanned:
@@ -136,25 +136,25 @@ class FileScan:
         if not self.info.has_video:
             return ["no picture"]
         if self.faces == "none":
-            return ["faces that were not looked for (--faces none)"]
+            return ["faces not detected (--faces none)"]
         if not self.n_pictures:
             return ["a picture stream that cannot be decoded"]
-        seen = any(track.is_scanned for track in self.tracks)
-        return [] if seen else ["no face that is big enough and stays long enough"]
+        has_face = any(track.is_scanned for track in self.tracks)
+        return [] if has_face else ["no face that is large enough for long enough"]
 
     def _note(self, missing: list[str]) -> None:
-        """What a reader must know."""
+        """Add the notes on special cases."""
         if missing:
             left = "sound" if self.has_sound else "picture"
-            self.notes.append(f"{missing[0]}: judged by the {left} alone")
+            self.notes.append(f"{missing[0]}: scored by the {left} alone")
         elif any(track is None for _, track in self.stretches):
             unseen_s = sum(maps.score.shape[1] for maps, track in self.stretches if track is None) / FPS
-            self.notes.append(f"{unseen_s:.1f} s without a face: judged by the sound alone")
+            self.notes.append(f"{unseen_s:.1f} s without a face: scored by the sound alone")
         if self.has_sound and not np.any(self.sound):
-            self.notes.append("the sound is digital silence: nothing to hear in it")
+            self.notes.append("the sound is digital silence")
         n_short = sum(not track.is_scanned for track in self.tracks)
         if n_short:
-            self.notes.append(f"{n_short} face track{'s' * (n_short > 1)} passed over: too short to judge")
+            self.notes.append(f"{n_short} face track{'s' * (n_short > 1)} skipped: too short to scan")
         apart_s = abs(self.n_pictures / FPS - len(self.sound) / SAMPLE_RATE)
         if self.n_pictures and self.has_sound and apart_s > 1.0:
             self.notes.append(f"picture and sound differ in length by {apart_s:.1f} s")
@@ -186,6 +186,6 @@ class FileScan:
 
 
 def _runs(mask: BoolArray) -> list[tuple[int, int]]:
-    """[begin, end) of each run of True."""
+    """Range [begin, end) of each run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -1,4 +1,4 @@
-"""From the maps of a stretch to what a user is shown: segments with their modality, and curves."""
+"""Converts the maps of a stretch to segments with their modality, and to curves."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from fakespan.types import Curve, FaceTrack, Modality, Segment
 __all__ = ["find_curves", "find_segments", "stretch_score"]
 
 
-SHARE_OF_BOTH = 0.5  # a modality counts when its map reaches this share of the other's
-DIGITS = 4  # of a score that is shown; compared with the threshold as it is shown, so that both always agree
+SHARE_OF_BOTH = 0.5  # a modality counts if its map reaches this share of the other's
+DIGITS = 4  # decimals of scores; rounded before the comparison with the threshold, so that output and decision agree
 
 
 def stretch_score(maps: ClipMaps) -> float:
-    """The score of a stretch: the largest of a span that fits into it."""
+    """The score of a stretch: the maximum over the spans within it."""
     return round(peak(maps.score), DIGITS)
 
 
 def find_segments(maps: ClipMaps, track: FaceTrack | None, post: PostConfig) -> list[Segment]:
-    """The proposals of a stretch that reach the threshold, strongest of each place."""
-    # what is below the threshold can neither be shown nor suppress what is above it
+    """The proposals of a stretch that reach the threshold, after NMS."""
+    # proposals below the threshold are neither shown nor suppress others
     n_frames, slack = maps.score.shape[1], 10.0**-DIGITS
     proposals = decode(maps.score, n_frames, post.decoding, min_score=post.threshold - slack)
     proposals[:, 0] = proposals[:, 0].round(DIGITS)
@@ -55,7 +55,7 @@ def find_segments(maps: ClipMaps, track: FaceTrack | None, post: PostConfig) -> 
 
 
 def _modality(maps: ClipMaps, begin: int, end: int) -> Modality:
-    """Whose map speaks for this span: the audio map, the visual one, or both."""
+    """The modality of a span: audio, visual or both, by the values of the two maps."""
     if maps.visual is None:
         return "audio"
     if maps.audio is None:

@@ -1,9 +1,9 @@
-"""Decoded clips -> their maps: the one way in which a network is called.
+"""Runs a network on decoded clips and returns their maps.
 
-Clips of any length go through the network together: all that it wants at T frames anyway, or else those of the same
-length. So the maps of a clip do not depend on the others, but for the rounding of floats. With the "pad" clock, a clip
-of more than T frames is cut into windows that overlap, and their maps are stitched. With the "stretch" clock every clip
-is resampled to T frames; its maps are those of the whole clip, at 25 T / n frames a second.
+Clips of any length are batched: all together if the network needs T frames anyway, otherwise by length. So the maps of
+a clip do not depend on the others, except for float rounding. With the "pad" clock, a clip of more than T frames is
+split into overlapping windows, whose maps are stitched. With the "stretch" clock every clip is resampled to T frames;
+its maps are those of the whole clip, at 25 T / n frames per second.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ __all__ = ["Clip", "Judge"]
 
 @dataclass(frozen=True)
 class Clip:
-    """Picture and sound of a clip at 25 frames a second; None where it has none."""
+    """Video and audio of a clip at 25 fps; None for a missing modality."""
 
     n_frames: int
     faces: UInt8Array | None  # (n, 96, 96, 3) RGB, framed as `ModelConfig.framing` says
-    sound: Float32Array | None  # (640 n,) at 16 kHz; silence follows where it is shorter
+    sound: Float32Array | None  # (640 n,) at 16 kHz; padded with silence if shorter
 
     @classmethod
     def of(cls, faces: UInt8Array | None, sound: Float32Array | None) -> Clip:
-        """The clip of these faces and the sound beside them; without faces the sound alone, in whole frames."""
+        """Build a clip from faces and audio; without faces from the audio alone, in whole frames."""
         n_samples = 0 if sound is None else len(sound)
         return cls(n_samples // SAMPLES_PER_FRAME if faces is None else len(faces), faces, sound)
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to judge in it."""
+        """Whether it has neither video nor audio."""
         return self.n_frames < 1 or (self.faces is None and self.sound is None)
 
     def part(self, begin: int, end: int) -> Clip:
-        """Frames [begin, end) of it."""
+        """The frames [begin, end)."""
         faces = None if self.faces is None else self.faces[begin:end]
         sound = None if self.sound is None else self.sound[begin * SAMPLES_PER_FRAME : end * SAMPLES_PER_FRAME]
         return Clip(end - begin, faces, sound)
 
     def stretched(self, n_frames: int) -> Clip:
-        """The whole of it, resampled to so many frames."""
+        """The whole clip, resampled to so many frames."""
         faces = None if self.faces is None else stretch_faces(self.faces, n_frames)
         sound = None if self.sound is None else stretch_sound(self.sound, self.n_frames, n_frames)
         return Clip(n_frames, faces, sound)
@@ -61,9 +61,9 @@ class Clip:
 
 @dataclass(frozen=True)
 class _Part:
-    """What of a clip goes through the network at once: at most T frames."""
+    """A part of a clip for one pass through the network: at most T frames."""
 
-    number: int  # of the clip
+    number: int  # index of the clip
     window: Window
     clip: Clip
     fps: float = FPS  # of the network's frames
@@ -71,7 +71,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class Judge:
-    """A network with its sizes and the device that it is on."""
+    """A network with its config and device."""
 
     network: nn.Module
     model: ModelConfig
@@ -80,11 +80,11 @@ class Judge:
     def __call__(self, clips: Sequence[Clip], batch_size: int = 8) -> list[ClipMaps | None]:
         """The maps of each clip, at the network's clock; None for an empty clip.
 
-        A clip of several windows has each cell of a map, and each frame, from the window in which it lies deepest.
+        For a clip of several windows, each cell and each frame is taken from the window in which it lies deepest.
 
         Args:
             clips: any number, of any length.
-            batch_size: how many go through the network at once.
+            batch_size: number of parts per batch.
         """
         parts = [part for number, clip in enumerate(clips) for part in _parts(number, clip, self.model)]
         answers: dict[int, list[tuple[Window, ClipMaps]]] = {}
@@ -95,21 +95,21 @@ class Judge:
 
     @torch.inference_mode()
     def _maps(self, parts: Sequence[_Part]) -> list[ClipMaps]:
-        """Parts of the same modalities, in one go."""
+        """Run one batch of parts with the same modalities."""
         clips = [part.clip for part in parts]
         n_frames = max(clip.n_frames for clip in clips)
         n_padded = self.model.n_frames if self.model.is_fixed_length else n_frames
         network: Any = self.network
-        seen: Branch | None = None
-        heard: Branch | None = None
+        visual: Branch | None = None
+        audio: Branch | None = None
         if clips[0].faces is not None:
-            seen = network.encode_video(_video(clips, n_padded, self.device), n_frames)
+            visual = network.encode_video(_video(clips, n_padded, self.device), n_frames)
         if clips[0].sound is not None:
             sounds = _sounds(clips, n_padded).to(self.device)
-            heard = network.encode_audio(sound_input(self.model.audio_encoder, sounds), n_frames)
-        both = network.fuse(seen, heard) if seen is not None and heard is not None else seen or heard
-        maps = [None if answer is None else answer.score_map for answer in (both, seen, heard)]
-        curves = [None if answer is None else answer.logits.sigmoid()[:, 0] for answer in (seen, heard)]
+            audio = network.encode_audio(sound_input(self.model.audio_encoder, sounds), n_frames)
+        fused = network.fuse(visual, audio) if visual is not None and audio is not None else visual or audio
+        maps = [None if output is None else output.score_map for output in (fused, visual, audio)]
+        curves = [None if branch is None else branch.logits.sigmoid()[:, 0] for branch in (visual, audio)]
         answers = [None if answer is None else answer.float().cpu() for answer in (*maps, *curves)]
 
         def own(k: int) -> list[Any]:
@@ -130,19 +130,19 @@ def _parts(number: int, clip: Clip, model: ModelConfig) -> Iterator[_Part]:
 
 
 def _groups(parts: Sequence[_Part], batch_size: int, model: ModelConfig) -> Iterator[list[_Part]]:
-    """Parts that may go through the network together, at most batch_size at once."""
+    """Group the parts into batches of at most batch_size."""
     alike: dict[tuple[bool, bool, int], list[_Part]] = {}
     for part in parts:
         length = 0 if model.is_fixed_length else part.clip.n_frames
         alike.setdefault((part.clip.faces is None, part.clip.sound is None, length), []).append(part)
     for same in alike.values():
-        same.sort(key=lambda part: part.clip.n_frames)  # the longest of a group says how much padding is spared
+        same.sort(key=lambda part: part.clip.n_frames)  # the longest of a batch determines the padding
         for first in range(0, len(same), batch_size):
             yield same[first : first + batch_size]
 
 
 def _stitched(answers: Sequence[tuple[Window, ClipMaps]]) -> ClipMaps:
-    """One answer from those of the clip's windows."""
+    """Stitch the maps of the windows of a clip."""
     if len(answers) == 1:
         return answers[0][1]
     stitcher = MapsStitcher()
@@ -156,13 +156,13 @@ def _video(clips: Sequence[Clip], n_padded: int, device: torch.device) -> torch.
     first: Any = clips[0].faces
     video = torch.zeros(len(clips), 3, n_padded, *first.shape[1:3], device=device)
     for row, clip in zip(video, clips, strict=True):
-        faces = torch.from_numpy(np.ascontiguousarray(clip.faces)).to(device)  # bytes travel, not floats
+        faces = torch.from_numpy(np.ascontiguousarray(clip.faces)).to(device)  # transfer bytes, not floats
         row[:, : clip.n_frames] = faces.permute(3, 0, 1, 2).float().div_(255)
     return video
 
 
 def _sounds(clips: Sequence[Clip], n_padded: int) -> torch.Tensor:
-    """(B, 640 T): the sound and the silence after it."""
+    """(B, 640 T): the audio, padded with silence."""
     sounds = np.zeros((len(clips), n_padded * SAMPLES_PER_FRAME), np.float32)
     for row, clip in zip(sounds, clips, strict=True):
         sound: Any = clip.sound

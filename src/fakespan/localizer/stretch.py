@@ -1,4 +1,4 @@
-"""One stretch of a file, a face track or sound alone, through the network window by window."""
+"""Processes one stretch of a file (a face track, or audio alone) window by window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JudgeClip = Callable[[UInt8Array | None, Float32Array | None], ClipMaps]
 
 
 class Stretch:
-    """One face track on its way through the network, with the sound of its time, from `first_frame` on."""
+    """A face track that is being processed, with its audio, from `first_frame` on."""
 
     def __init__(self, judge: JudgeClip, model: ModelConfig, first_frame: int, sound: Float32Array) -> None:
         self.judge, self.first_frame, self.sound = judge, first_frame, sound
@@ -26,12 +26,12 @@ class Stretch:
         self.stitcher = MapsStitcher()
 
     def push(self, face: UInt8Array) -> None:
-        """Take the next face of the track."""
+        """Add the next face of the track."""
         for window, faces in self.buffer.push(face):
             self._judge(window, faces)
 
     def finish(self) -> ClipMaps:
-        """The track is over: its maps, at 25 frames a second."""
+        """End the track and return its maps, at 25 fps."""
         for window, faces in self.buffer.finish():
             self._judge(window, faces)
         return self.stitcher.result(self.first_frame)
@@ -42,7 +42,7 @@ class Stretch:
 
 
 def listen(judge: JudgeClip, model: ModelConfig, sound: Float32Array, begin: int, end: int) -> ClipMaps:
-    """The sound of frames [begin, end), judged alone, with what surrounds it as context."""
+    """The maps of the audio of frames [begin, end), with the surrounding audio as context."""
     size, overlap = window_frames(model), _overlap(model)
     first, last = max(0, begin - overlap), min(end + overlap, -(-len(sound) // SAMPLES_PER_FRAME))
     stitcher = MapsStitcher()
@@ -52,7 +52,7 @@ def listen(judge: JudgeClip, model: ModelConfig, sound: Float32Array, begin: int
 
 
 def _sound_of(sound: Float32Array, first_frame: int, window: Window) -> Float32Array | None:
-    """The sound of a window of a stretch, zero-padded to whole frames; None when the file has none."""
+    """The audio of a window of a stretch, zero-padded to whole frames; None if the file has none."""
     if len(sound) == 0:
         return None
     begin, end = ((first_frame + k) * SAMPLES_PER_FRAME for k in (window.begin, window.end))

@@ -1,4 +1,4 @@
-"""The score from which on something counts as forged: fitted so that most real clips stay below it."""
+"""Fits the threshold such that most real clips stay below it."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ __all__ = ["pick_threshold", "top_score"]
 
 
 def top_score(localizer: Localizer, faces: UInt8Array | None, sound: Float32Array | None) -> float:
-    """The score of the best proposal of one decoded clip; see `Localizer.judge_clip`. 0 where there is none."""
+    """The score of the best proposal of one decoded clip; see `Localizer.judge_clip`. 0 if there is none."""
     score_map = localizer.judge_clip(faces, sound).at_file_clock().score
     return float(decode(score_map, score_map.shape[1], localizer.post.decoding)[:, 0].max(initial=0.0))
 
 
 def pick_threshold(top_scores: Sequence[float], share: float = 0.95) -> float:
-    """The score that this share of the real clips stays below.
+    """The score below which this share of the real clips stays.
 
-    Rounded up to 0.001, so that it is never 0 and the share is kept.
+    Rounded up to 0.001, so that it is never 0 and the share is maintained.
 
     Args:
-        top_scores: of real clips, see `top_score`.
+        top_scores: best scores of real clips, see `top_score`.
         share: 0..1.
 
     Raises:
-        DataError: there is no real clip.
+        DataError: there are no real clips.
 
     >>> pick_threshold([0.1, 0.2, 0.3], share=0.5)
     0.201
     """
     if not top_scores:
         remedy = "give real clips a share in kinds"
-        raise DataError("threshold", expected="real clips to fit it on", got="none", remedy=remedy)
+        raise DataError("threshold", expected="real clips for fitting", got="none", remedy=remedy)
     return min(1.0, (math.floor(float(np.quantile(top_scores, share)) * 1000) + 1) / 1000)

@@ -1,4 +1,4 @@
-"""From the maps of a file's stretches to one label for the whole file."""
+"""Video-level verdict from the maps of a file's stretches."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["at_network_clock", "head_verdict", "plain_verdict"]
 
 
 def head_verdict(head: Head, maps: Sequence[Float32Array], model: ModelConfig) -> Verdict:
-    """What a head says of a file: its score is the largest of its stretches', and of their windows.
+    """Apply a head to a file; its score is the maximum over the stretches and their windows.
 
     Args:
         head: of this model.
-        maps: the deciding map of each stretch, (D', n) at 25 frames a second.
+        maps: the fused map of each stretch, (D', n) at 25 fps.
         model: sizes and clock of the network.
     """
     score = max(head.score(part) for whole in maps for part in at_network_clock(whole, model))
@@ -38,16 +38,16 @@ def head_verdict(head: Head, maps: Sequence[Float32Array], model: ModelConfig) -
 
 
 def plain_verdict(score: float, threshold: float) -> Verdict:
-    """Without a head: the maximum against the threshold of the segments; no probability, as nobody calibrated it."""
+    """Without a head: the uncalibrated maximum against the threshold of the segments."""
     return Verdict(way="maximum", score=score, threshold=threshold)
 
 
 def at_network_clock(score_map: Float32Array, model: ModelConfig) -> Iterator[Float32Array]:
-    """A map as the file tells it, (D', n) at 25 frames a second, as a head knows maps: D rows, the network's steps.
+    """Convert a map at 25 fps, (D', n), to the form that a head was fitted on: D rows, the network's steps.
 
-    With the "pad" clock it is the same map. With "stretch" it comes in the windows that the network saw, each in T
-    steps again (`boundary_map.at_clock` both ways: no score changes; where n < T, spans may lie half a frame off). The
-    sound beside a face was judged with its surroundings, so less than T steps are its own.
+    With the "pad" clock the map is unchanged. With "stretch" it is split into the network's windows, each in T steps
+    again (`boundary_map.at_clock` in both directions: no score changes; if n < T, spans may be off by half a frame).
+    Audio outside of face tracks was processed with its surroundings, so it has less than T steps of its own.
     """
     if model.clock == "pad":
         yield score_map
@@ -60,6 +60,6 @@ def at_network_clock(score_map: Float32Array, model: ModelConfig) -> Iterator[Fl
 
 
 def _in_rows(score_map: Float32Array, n_rows: int) -> Float32Array:
-    """The map with so many rows; spans that rounding made longer count as the longest."""
+    """Limit the number of rows; spans that became longer by rounding count as the longest."""
     padded = np.pad(score_map, ((0, max(0, n_rows - len(score_map))), (0, 0)))
     return np.concatenate([padded[: n_rows - 1], padded[n_rows - 1 :].max(axis=0, keepdims=True)])

@@ -1,7 +1,7 @@
-"""What all networks have in common: how they are called, and the way from features to the maps.
+"""Common parts of all networks: their interface, and the path from features to maps.
 
-A network encodes each modality by itself (`encode_video`, `encode_audio`) and fuses both branches (`fuse`); `forward`
-is the three together. So a clip without sound or without a face is judged by the branch that it has.
+A network encodes each modality separately (`encode_video`, `encode_audio`) and fuses both branches (`fuse`); `forward`
+is all three together. A clip without audio or without a face is scored by its only branch.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from fakespan.models.outputs import Branch, Output
 
 __all__ = ["COLUMNS_PER_FRAME", "Network", "TwoBranchNetwork", "branch_evidence", "own_part", "pad_output"]
 
-COLUMNS_PER_FRAME = 4  # of the sound's features
+COLUMNS_PER_FRAME = 4  # of the audio features
 
 
 class Network(nn.Module, ABC):
-    """A network of any family. `n_frames` says after how many frames all clips of a batch are padding."""
+    """A network of any family. `n_frames`: all clips of a batch are padding after so many frames."""
 
     def forward(self, video: Tensor, audio: Tensor, n_frames: int | None = None) -> Output:
-        """Maps (B, D, T) of faces (B, 3, T, 96, 96) in 0..1 and the features of their sound (B, ..., 4T).
+        """Maps (B, D, T) from faces (B, 3, T, 96, 96) in 0..1 and audio features (B, ..., 4T).
 
-        Raises UsageError when picture and sound differ in length.
+        Raises UsageError if video and audio differ in length.
         """
         if audio.shape[-1] != COLUMNS_PER_FRAME * video.shape[2]:
             raise UsageError(
@@ -46,20 +46,20 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def encode_audio(self, audio: Tensor, n_frames: int | None = None) -> Branch:
-        """The branch of the sound (B, ..., 4T) alone, as `media.features.sound_input` gives it."""
+        """The branch of the audio features (B, ..., 4T) alone, from `media.features.sound_input`."""
 
     @abstractmethod
     def fuse(self, visual: Branch, audio: Branch) -> Output:
-        """The answer of both branches together."""
+        """The output of both branches together."""
 
 
 class TwoBranchNetwork(Network):
-    """Both encoders, a frame classifier and a boundary module for each, and the fusion of their maps.
+    """Two encoders, each with a frame classifier and a boundary module, and the fusion of their maps.
 
     Args:
-        encoders: of the picture, (B, 3, T, 96, 96) -> (B, C_f, T), and of the sound, (B, ..., 4T) -> (B, C_f, T).
-        boundaries: of the picture and of the sound, (B, C_f + 1, T) -> (B, D, T).
-        fusion: of the two maps.
+        encoders: of the video, (B, 3, T, 96, 96) -> (B, C_f, T), and of the audio, (B, ..., 4T) -> (B, C_f, T).
+        boundaries: boundary modules of video and audio, (B, C_f + 1, T) -> (B, D, T).
+        fusion: fusion of the two maps.
         n_features: C_f.
     """
 
@@ -83,17 +83,17 @@ class TwoBranchNetwork(Network):
         return _branch(features, self.visual_classifier, self.visual_boundary)
 
     def encode_audio(self, audio: Tensor, n_frames: int | None = None) -> Branch:
-        """The branch of the sound (B, ..., 4T) alone."""
+        """The branch of the audio features (B, ..., 4T) alone."""
         axis = audio.ndim - 1
         features = self.encode(self.audio_encoder, audio, n_frames, axis=axis, columns=COLUMNS_PER_FRAME)
         return _branch(features, self.audio_classifier, self.audio_boundary)
 
     @abstractmethod
     def encode(self, encoder: nn.Module, x: Tensor, n_frames: int | None, *, axis: int, columns: int) -> Tensor:
-        """Features (B, C_f, T) of one modality; `axis` of x is time, with so many `columns` for a frame."""
+        """Features (B, C_f, T) of one modality; `axis` of x is time, with so many `columns` per frame."""
 
     def fuse(self, visual: Branch, audio: Branch) -> Output:
-        """The answer of both branches together."""
+        """The output of both branches together."""
         fused = self.fusion(visual.map, audio.map, visual.evidence, audio.evidence)
         return Output(
             fused, visual.map, audio.map, visual.logits, audio.logits, visual.features, audio.features
@@ -112,7 +112,7 @@ def own_part(x: Tensor, n_frames: int | None, axis: int, columns: int) -> Tensor
 
 
 def pad_output(output: Output, n_frames: int) -> Output:
-    """The answer with zeros after it, up to n frames; for networks that look at a clip's own frames alone."""
+    """Pad the output with zeros to n frames; for networks that process only a clip's own frames."""
     missing = (0, n_frames - output.fused.shape[-1])
     if missing == (0, 0):
         return output

@@ -163,7 +163,7 @@ def _segment(segment: Segment, number: int, row: _Row, span_s: float) -> str:
 
 
 def _face(track: FaceTrack, place: int, row: _Row, span_s: float) -> str:
-    title = f"Face {track.id}, {words.where(track)}" + ("" if track.is_scanned else ", too short to judge")
+    title = f"Face {track.id}, {words.where(track)}" + ("" if track.is_scanned else ", too short to scan")
     return (
         f'<rect class="face" x="{_share(track.start_s, span_s)}" y="{row.top + 1 + place % 3 * 4}" '
         f'width="{_share(track.end_s - track.start_s, span_s)}" height="3"><title>{escape(title)}</title></rect>'

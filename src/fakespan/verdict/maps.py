@@ -1,14 +1,14 @@
-"""The maps of a split, made once and kept: what a whole-video head learns from, the localizer being frozen.
+"""Stored maps of a split, to fit video-level heads on a frozen localizer.
 
-Contract: `make_maps` fills a folder (see `maps_format`); stopped at any byte it goes on, and with the same batch size
-it ends with the same bytes. `open_maps` reads a finished one, memory-mapped, and looks at checksums as it reads. A
-folder takes the maps of one model and one split only.
+Contract: `make_maps` fills a folder (see `maps_format`); it can be resumed after an interruption at any byte, with the
+same result for the same batch size. `open_maps` opens a complete folder, memory-mapped, and verifies checksums when
+reading. A folder holds the maps of one model and one split.
 
 Size: a clip of n frames takes 2 n (3 D + 2) bytes. 1,000 videos of 10 s with the "pad" clock (n = 250, D = 40) take 61
 MB; 24 MB with the "stretch" clock and T = 100.
 
-The maps are those of `Output.score_map`, of the longest face track with its sound where a set needs faces to be found.
-Numbers are rounded to float16: by at most 0.00025 of scores in 0..1.
+The maps are those of `Output.score_map`; for data sets whose faces are detected, of the longest face track with its
+audio. Values are rounded to float16: an error of at most 0.00025 for scores in 0..1.
 """
 
 from __future__ import annotations
@@ -60,25 +60,25 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Made:
-    """What came of `make_maps`."""
+    """Summary of `make_maps`."""
 
     folder: Path
-    n_clips: int  # that are there
-    n_fake: int  # of them
-    n_new: int  # of them by this call
-    n_frames: int  # of all of them
+    n_clips: int  # stored clips
+    n_fake: int  # fakes among them
+    n_new: int  # added by this call
+    n_frames: int  # of all stored clips
     n_bytes: int  # of all files
-    n_unlabelled: int  # left out, as the set does not say what they are
-    unreadable: Mapping[str, str]  # name -> what is wrong
+    n_unlabelled: int  # skipped clips without labels
+    unreadable: Mapping[str, str]  # name -> message
 
 
 class MapSet:
-    """The maps of a finished folder; `open_maps` makes it.
+    """The maps of a complete folder, as returned by `open_maps`.
 
     Attributes:
-        folder: where they lie.
-        header: what they are of.
-        entries: the clips, in the order of the set; a method's k counts these.
+        folder: the folder.
+        header: description of the maps.
+        entries: the clips, in the order of the set; the methods take an index k into these.
     """
 
     def __init__(self, folder: Path, header: MapsHeader, entries: tuple[MapEntry, ...]) -> None:
@@ -90,19 +90,19 @@ class MapSet:
 
     @property
     def labels(self) -> Int64Array:
-        """(clips,) 1 where it is fake."""
+        """(clips,) 1 for fakes."""
         return np.array([entry.label for entry in self.entries], np.int64)
 
     def fused(self, k: int) -> Float32Array:
-        """The map that decides, (D, n): fused, or that of the only modality. Raises DataError when it is damaged."""
+        """The fused map (D, n), or that of the only modality. Raises DataError if it is damaged."""
         return self._read("fused", k)
 
     def visual(self, k: int) -> Float32Array | None:
-        """The visual map, (D, n); None for a clip without a picture. Raises DataError when it is damaged."""
+        """The visual map (D, n); None for a clip without video. Raises DataError if it is damaged."""
         return self._read("visual", k) if self.entries[k].has_picture else None
 
     def audio(self, k: int) -> Float32Array | None:
-        """The audio map, (D, n); None for a clip without sound. Raises DataError when it is damaged."""
+        """The audio map (D, n); None for a clip without audio. Raises DataError if it is damaged."""
         return self._read("audio", k) if self.entries[k].has_sound else None
 
     def frames(self, k: int) -> Float32Array:
@@ -127,16 +127,16 @@ class MapSet:
 
 
 def open_maps(folder: str | Path) -> MapSet:
-    """The maps that `make_maps` stored.
+    """Open maps stored by `make_maps`.
 
     Raises:
-        DataError: there are none, they are unfinished or of another format, or a file is damaged or too short. The
-            bytes of a map are only compared with their checksum when it is read.
+        DataError: there are none, they are incomplete or of another format, or a file is damaged or too short. The
+            bytes of a map are only verified when it is read.
     """
     folder = Path(folder)
     header = read_header(folder)
     if not header.done:
-        raise DataError(folder, expected="finished maps", got="those of a run that was stopped", remedy=REMEDY)
+        raise DataError(folder, expected="complete maps", got="those of an interrupted run", remedy=REMEDY)
     entries = read_entries(folder / "index.jsonl")
     n_frames = sum(entry.n_frames for entry in entries)
     if (len(entries), n_frames) != (header.n_clips, header.n_frames):
@@ -164,23 +164,22 @@ def make_maps(
     about: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Made:
-    """Judges every clip and keeps its maps; goes on where an earlier call was stopped, and mends what is damaged.
+    """Store the maps of every clip; resumes an earlier call and repairs damage.
 
-    Clips that cannot be read are named and left out, and asked for again by the next call; so are, without being named,
-    clips of which the set does not say whether they are fake.
+    Unreadable clips are named and skipped, and tried again by the next call. Clips without labels are skipped.
 
     Args:
         clips: the set, opened with the `framing` of the network's config.
         localizer: the network.
-        out: the folder; made if missing.
-        batch_size: clips that are judged together.
-        n_workers: processes that decode ahead; 0 decodes in this one.
-        about: plain values of what else decides the maps (how faces are found ...); they must stay the same.
+        out: the folder; created if missing.
+        batch_size: clips per batch.
+        n_workers: processes that decode ahead; 0: this process.
+        about: other settings that determine the maps (face mode ...) as plain values; they must stay the same.
         progress: called after each batch.
 
     Raises:
-        DataError: no clip has a known label, the folder holds other maps or is being written, the network gave NaN.
-        UsageError: the folder cannot be written to.
+        DataError: no clip has a label, the folder has other maps or is in use, or the network's output has NaN.
+        UsageError: the folder is not writable.
     """
     wanted, unreadable = _labelled(clips), dict[str, str]()
     samples = [clips.samples[k] for k in wanted]
@@ -202,10 +201,10 @@ def make_maps(
 
 
 def _labelled(clips: ClipSet) -> list[int]:
-    """Numbers of the clips of which the set says what they are; raises DataError where there is none."""
+    """Indices of the labelled clips; raises DataError if there are none."""
     wanted = [k for k, sample in enumerate(clips.samples) if is_labelled(sample)]
     if not wanted:
-        remedy = "choose another split, or a set that gives its labels"
+        remedy = "choose another split, or a data set with public labels"
         raise DataError(clips.source, expected="clips with labels", got="none", remedy=remedy)
     return wanted
 
@@ -226,13 +225,13 @@ def _made(writer: MapWriter, n_before: int, n_unlabelled: int, unreadable: Mappi
 
 @dataclass(frozen=True)
 class MapOptions:
-    """Which clips of a split are judged, and how."""
+    """Selection of clips of a split and options."""
 
-    subset: Subset = "full"  # "visual" leaves out fakes of the sound alone, "audio" those of the picture alone
-    limit: int | None = None  # the first so many
-    faces: Faces | None = None  # how faces are found; None: as the set needs it
-    batch_size: int | None = None  # clips that are judged together; None: 8 on an accelerator, 1 on a processor
-    n_workers: int | None = None  # processes that decode ahead; None: one for each core but one
+    subset: Subset = "full"  # "visual" excludes audio-only fakes, "audio" visual-only fakes
+    limit: int | None = None  # only the first so many
+    faces: Faces | None = None  # face mode; None: what the data set needs
+    batch_size: int | None = None  # clips per batch; None: 8 on an accelerator, 1 on a CPU
+    n_workers: int | None = None  # processes that decode ahead; None: one per core, less one
 
 
 def make_split_maps(
@@ -274,11 +273,11 @@ def make_split_maps(
 def _judged(
     localizer: Localizer, batch: Sequence[Example | Unreadable], batch_size: int
 ) -> list[ClipMaps | Unreadable]:
-    """What is said of each clip of a batch, in its order."""
+    """The maps of each clip of a batch, in its order."""
     clips = [Clip(0, None, None) if isinstance(e, Unreadable) else Clip(len(e.faces), *e.present) for e in batch]
     answers = localizer.judge(clips, batch_size)
     return [
-        e if isinstance(e, Unreadable) else maps or Unreadable(e.name, "neither a face nor sound in it")
+        e if isinstance(e, Unreadable) else maps or Unreadable(e.name, "neither a face nor audio")
         for e, maps in zip(batch, answers, strict=True)
     ]
 

@@ -1,9 +1,9 @@
-"""Writes a folder of maps clip by clip; a run that is killed at any byte goes on where it stopped.
+"""Writes a folder of maps clip by clip; it can be resumed after an interruption at any byte.
 
-Contract: a clip's line is written after its maps. The next writer takes the lines from the first on as long as they are
-whole and the bytes that they speak of are there with the right checksums, and cuts off the rest. So at most the clip in
-hand is lost, damage in the middle costs what follows it, and one writer at a time works on a folder (it is locked where
-the system can do that). A folder with maps of something else, or with files that are nobody's, is refused untouched.
+Contract: the line of a clip is written after its maps. The next writer keeps the lines, from the first on, that are
+complete and whose data have the right checksums, and truncates the rest. So at most the current clip is lost, and
+damage in the middle also discards what follows. Only one writer at a time uses a folder (it is locked if the system
+supports that). A folder with other maps, or with unknown files, is refused and left unchanged.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from fakespan.verdict.maps_format import (
 
 __all__ = ["MapWriter", "header_for"]
 
-_OTHER = "give another --out, or remove this folder"
+_OTHER = "use another --out, or remove this folder"
 
 
 def header_for(localizer: Localizer, source: str, samples: Sequence[Sample], about: Mapping[str, Any]) -> MapsHeader:
-    """What the maps of these clips by this network are of."""
+    """The description of the maps of these clips by this network."""
     sizes, splits = localizer.model, {sample.split for sample in samples}
     digest = hashlib.sha256()
     for s in samples:
@@ -70,11 +70,11 @@ def header_for(localizer: Localizer, source: str, samples: Sequence[Sample], abo
 
 
 class MapWriter:
-    """Adds clips to a folder of maps, after those that it has already: `entries`.
+    """Appends clips to a folder of maps, after the existing `entries`.
 
     Raises:
-        DataError: the folder holds maps of something else, or another process is writing to it.
-        UsageError: it cannot be written to.
+        DataError: the folder has other maps, or another process is writing to it.
+        UsageError: it is not writable.
     """
 
     def __init__(self, folder: Path, header: MapsHeader) -> None:
@@ -87,7 +87,7 @@ class MapWriter:
             self._index = (folder / "index.jsonl").open("a+b")
         try:
             self._lock()
-            self._refuse_others()  # who held the lock may have been somebody else
+            self._refuse_others()  # the previous holder of the lock may have written other maps
             self._begin()
         except BaseException:
             self.__exit__()
@@ -97,26 +97,26 @@ class MapWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Closes the files; what has been added stays."""
+        """Close the files; added clips are kept."""
         for file in (*self._parts.values(), self._index):
             with contextlib.suppress(OSError):
                 file.close()
 
     @property
     def n_frames(self) -> int:
-        """Of all clips that are there."""
+        """Number of frames of all stored clips."""
         return self.entries[-1].offset + self.entries[-1].n_frames if self.entries else 0
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All files."""
+        """Size of all files."""
         return (self.folder / "maps.json", self.folder / "index.jsonl", *(part_path(self.folder, p) for p in PARTS))
 
     def add(self, number: int, sample: Sample, maps: ClipMaps) -> None:
-        """Writes a clip: first its maps, then its line.
+        """Write a clip: first its maps, then its line.
 
         Raises:
-            DataError: a map holds NaN, or the disk is full.
+            DataError: a map has NaN, or the disk is full.
         """
         curves = [None if curve is None else curve[None] for curve in (maps.visual_frames, maps.audio_frames)]
         rows: dict[str, Sequence[Float32Array | None]]
@@ -145,7 +145,7 @@ class MapWriter:
         self.entries.append(entry)
 
     def finish(self, unreadable: Mapping[str, str]) -> None:
-        """Sees to it that all is on the disk, then says that it is done."""
+        """Sync everything to disk, then mark the folder as done."""
         with self._told():
             for file in (*self._parts.values(), self._index):
                 file.flush()
@@ -156,7 +156,7 @@ class MapWriter:
         )
 
     def _refuse_others(self) -> None:
-        """Raises DataError where the folder holds maps of something else, or files that no maps.json speaks for."""
+        """Raise DataError if the folder has other maps, or files without a maps.json."""
         if not (self.folder / "maps.json").exists():
             there = [path.name for path in self.paths if path.is_file() and path.stat().st_size]
             if there:
@@ -164,12 +164,14 @@ class MapWriter:
                 raise DataError(self.folder, expected=expected, got=got, remedy=_OTHER)
             return
         different = differences(read_header(self.folder).begun(), self.header.begun())
-        for key, before, now in sorted(different, key=lambda item: item[0] == "model.digest"):  # last: nobody reads it
+        for key, before, now in sorted(
+            different, key=lambda item: item[0] == "model.digest"
+        ):  # last: the least informative
             expected, got = f"maps with {key} {json.dumps(now)}", f"maps with {json.dumps(before)}"
             raise DataError(self.folder, expected=expected, got=got, remedy=_OTHER)
 
     def _begin(self) -> None:
-        """Takes what is whole, and cuts off what is not."""
+        """Keep what is intact, and truncate the rest."""
         is_new = not (self.folder / "maps.json").exists()
         self._is_done = not is_new and read_header(self.folder).done
         if is_new:
@@ -193,7 +195,7 @@ class MapWriter:
                 file.truncate(size)
 
     def _vouched(self, entry: MapEntry) -> MapEntry:
-        """The entry, if its maps are there as they were written. Raises Damage."""
+        """Verify the maps of an entry. Raises Damage."""
         if entry.offset != self.n_frames:
             raise Damage("a gap before it")
         for part, crc32 in zip(PARTS, entry.crc32, strict=True):
@@ -208,7 +210,7 @@ class MapWriter:
         return bytes_a_frame(part, self.header.model.max_duration)
 
     def _reopen(self) -> None:
-        """What was done is so no longer: said before anything changes."""
+        """Clear the done mark before anything changes."""
         if self._is_done:
             self._say(self.header)
         self._is_done = False
@@ -218,29 +220,29 @@ class MapWriter:
 
     def _lock(self) -> None:
         if not try_lock(self._index):
-            expected, got = "a folder that nobody writes to", "one that another process is filling"
+            expected, got = "a folder that is not in use", "one that another process is writing"
             raise DataError(self.folder, expected=expected, got=got, remedy="wait until it is done")
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """An error of the system, in the user's words."""
+        """Convert system errors to errors for users."""
         try:
             yield
         except OSError as error:
             got = str(error.strerror or error).lower()
-            remedy = "make room or change --out; the same command goes on where it stopped"
-            expected = "a folder with room to write to"
+            remedy = "free some space or change --out; the same command resumes"
+            expected = "a writable folder with free space"
             raise DataError(self.folder, expected=expected, got=got, remedy=remedy) from error
 
 
 def _block(name: str, part: str, pieces: Sequence[Float32Array | None], shape: tuple[int, ...]) -> bytes:
-    """The bytes of a clip in one file: (n, D), or (n, 2) for the frames; NaN for a piece that is missing."""
+    """The bytes of a clip in one file: (n, D), or (n, 2) for the frames; NaN for a missing modality."""
     n_rows = 1 if part == "frames" else shape[0]
     halves = [np.full((n_rows, shape[1]), np.nan) if piece is None else piece for piece in pieces]
     with np.errstate(over="ignore"):
         block = np.concatenate(halves).astype("<f2").T
     given = [piece is not None for piece in pieces for _ in range(n_rows)]
     if not np.isfinite(block[:, given]).all():
-        remedy = "take other weights, or a wider number format"
+        remedy = "use other weights, or a wider number format"
         raise DataError(name, expected="numbers from the network", got=f"NaN or infinity ({part})", remedy=remedy)
     return block.tobytes()
