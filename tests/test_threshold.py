@@ -9,6 +9,7 @@ import pytest
 
 from fakespan.config import PostConfig
 from fakespan.errors import DataError
+from fakespan.localizer.maps import ClipMaps
 from fakespan.localizer.threshold import pick_threshold, top_score
 
 
@@ -30,5 +31,6 @@ def test_a_threshold_is_never_zero_and_never_above_one():
 def test_the_top_score_is_that_of_a_span_that_fits_into_the_clip():
     score_map = np.zeros((4, 10), np.float32)
     score_map[0, 3], score_map[3, 8] = 0.4, 0.9  # the second would end after the clip
-    judge = SimpleNamespace(judge=lambda faces, sound: {"score": score_map}, post=PostConfig(decoding="aligned"))
-    assert top_score(judge, None, np.zeros(6400, np.float32)) == pytest.approx(0.4)
+    maps = ClipMaps(25.0, score_map)
+    localizer = SimpleNamespace(judge_clip=lambda faces, sound: maps, post=PostConfig(decoding="aligned"))
+    assert top_score(localizer, None, np.zeros(6400, np.float32)) == pytest.approx(0.4)
