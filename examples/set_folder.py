@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +15,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from fakespan.files import replacing
 
 __all__ = ["SIGNS", "claim", "fill", "keep", "kept", "write_json", "write_text"]
 
@@ -76,9 +77,8 @@ def write_json(path: Path, content: object) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _all_made(make: Callable[..., None], jobs: Sequence[Job], workers: int) -> Iterator[None]:

@@ -9,7 +9,6 @@ tried again by the next run.
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ from fakespan.data.loading import Unreadable, living_workers, plan, read_batches
 from fakespan.data.sets import ClipSet
 from fakespan.errors import DataError
 from fakespan.evaluate.folder import MAPS, RunFolder
+from fakespan.files import replacing
 from fakespan.localizer import Clip, ClipMaps, Localizer
 from fakespan.scoring.proposal_writer import ProposalWriter
 from fakespan.segments import soft_nms
@@ -179,10 +179,9 @@ def _report(progress: Progress | None, predicted: Predicted, total: int) -> None
 def _keep_parts(writers: dict[str, ProposalWriter]) -> None:
     """Write the final files, but keep the state for resuming: some clips are missing."""
     for writer in writers.values():
-        kept = writer.part.with_suffix(".kept")
-        shutil.copyfile(writer.part, kept)
-        writer.close()
-        os.replace(kept, writer.part)
+        with replacing(writer.part) as kept:
+            shutil.copyfile(writer.part, kept)
+            writer.close()
 
 
 class _Watch:
