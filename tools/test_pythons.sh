@@ -22,6 +22,6 @@ for version in "$@"; do
     requirements=$("$venv/bin/python" tools/torch_free.py)
     echo "test-pythons: Python $version, installing into $venv:" $requirements
     sh tools/install.sh "$venv/bin/python" $requirements
-    PYTHONPATH=src:tests OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -n 2 -p without_torch -p no:cacheprovider \
+    PYTHONPATH=src:tests OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -n 2 -p without_torch -p no:cacheprovider -r fE \
         -m "not browser and not programs and not slow" tests src
 done

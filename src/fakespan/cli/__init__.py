@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from fakespan.cli import evaluate, experts, forge, info, maps, prepare, scan, score, train, verdict
-from fakespan.cli.shared import complain, wants_debug
+from fakespan.cli.shared import ANYWHERE, complain, wants_debug
 from fakespan.errors import FakespanError
 from fakespan.version import __version__
 
@@ -20,17 +20,19 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     help="Finds the forged seconds of a video.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # importing rich takes longer than the rest of --help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+EXIT_CODES = "Exit codes: 0 done; 1 an input failed (the others were done); 2 wrong usage; 130 interrupted."
+
+
 def main() -> None:
-    """The `fakespan` command. Exit codes: 0 done, 1 some input failed, 2 wrong usage, 130 interrupted."""
+    """The `fakespan` command."""
     try:
-        app(args=[a for a in sys.argv[1:] if a != "--debug"], prog_name="fakespan")
+        app(args=[a for a in sys.argv[1:] if a not in ANYWHERE], prog_name="fakespan")
     except FakespanError as error:
         complain(error, wants_debug())
         sys.exit(error.exit_code)
@@ -52,12 +54,15 @@ app.add_typer(experts.app, name="experts")
 app.add_typer(verdict.app, name="verdict")
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, epilog=EXIT_CODES)
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print no progress and no results, except with --json; errors are printed.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
 ) -> None:
-    """Finds the forged seconds of a video."""
+    """Finds the forged seconds of a video. --quiet and --debug may stand anywhere on the command line."""
     if version:
         print(f"fakespan {__version__}")
         raise typer.Exit

@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import Device, Model, bar, complain, show, tracked, wants_debug
+from fakespan.cli.shared import (
+    AsJson,
+    BatchSize,
+    Device,
+    FaceChoice,
+    Limit,
+    Model,
+    SplitChoice,
+    Workers,
+    bar,
+    complain,
+    show,
+    tracked,
+    wants_debug,
+)
 from fakespan.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -21,26 +35,24 @@ Data = Annotated[str, typer.Option(help="lavdf:ROOT, avdeepfake1m:ROOT, dfdc:ROO
 def evaluate(
     data: Data,
     model: Model = "small",
-    split: Annotated[str, typer.Option(help="train, validation (or dev, val) or test.")] = "test",
+    split: SplitChoice = "test",
     subset: Annotated[
         Literal["full", "visual", "audio"], typer.Option(help="Clips to evaluate; full reports all three subsets.")
     ] = "full",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
+    limit: Limit = None,
     out: Annotated[Path | None, typer.Option(help="Output folder; default: runs/eval-MODEL-SET-SPLIT.")] = None,
     decoding: Annotated[
         Literal["aligned", "published"] | None,
         typer.Option(help="How maps are decoded; published reproduces published tables. Default: the model's."),
     ] = None,
-    faces: Annotated[
-        Literal["auto", "whole"] | None, typer.Option(help="How faces are detected; default: what the data set needs.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Clips per batch; more on an accelerator.")] = None,
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes that decode ahead.")] = None,
+    faces: FaceChoice = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Number of resamples for 95 % intervals, for instance 1000.")
     ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard an earlier run in --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    as_json: AsJson = False,
     config: Annotated[
         Path | None, typer.Option(help="practice: config that defines the splits; default: the one in the model file.")
     ] = None,
@@ -62,13 +74,13 @@ def evaluate(
     from fakespan.evaluate import SetOptions, evaluate_set
 
     folder = out or Path("runs") / f"eval-{localizer.name}-{data.partition(':')[0]}-{split}"
-    options = SetOptions(split, subset, limit, faces, decoding, batch, workers, bootstrap, overwrite)
+    options = SetOptions(split, subset, limit, faces, decoding, batch_size, workers, bootstrap, overwrite)
     with bar("predicting") as progress:
         outcome = evaluate_set(localizer, data, folder, options, progress)
     for name, message in outcome.unreadable.items():
         remedy = "repeat the command to try again, or remove the clip from the set"
         complain(DataError(name, expected="a readable clip", got=message, remedy=remedy), wants_debug())
-    show(json.dumps(outcome.result, indent=1) if as_json else outcome.render())
+    show(outcome.render(), outcome.result, as_json=as_json, indent=1)
     if outcome.unreadable:
         raise typer.Exit(1)
 

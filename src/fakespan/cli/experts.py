@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fakespan.cli.shared import Device, bar, check_output, printable
+from fakespan.cli.shared import AsJson, Device, Overwrite, bar, check_output, printable, show
 from fakespan.errors import DataError, UsageError
 
 app = typer.Typer(
@@ -20,7 +19,6 @@ app = typer.Typer(
 )
 
 Out = Annotated[Path, typer.Option(help="The model file to write, *.safetensors.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")]
 
 
 @app.command()
@@ -30,6 +28,7 @@ def join(
     out: Out,
     name: Annotated[str, typer.Option(help="Name of the model in reports.")] = "small",
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write one model with the picture expert of one file and the sound expert of another."""
     from fakespan.checkpoint import load_checkpoint, save_checkpoint
@@ -47,7 +46,7 @@ def join(
     seen.network.load_state_dict(weights)
     notes = {"picture": dict(seen.notes), "sound": dict(heard.notes)}
     save_checkpoint(out, seen.network, name=name, model=seen.model, post=seen.post, notes=notes)
-    print(f"written: {printable(out)}")
+    show(f"written: {printable(out)}", {"model": str(out)}, as_json=as_json)
 
 
 @app.command()
@@ -59,7 +58,7 @@ def calibrate(
         float, typer.Option(min=0.001, help="Segments a minute of genuine video that the threshold may let through.")
     ] = 0.25,
     overwrite: Overwrite = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
     """Make the scores of both experts comparable, and fit the threshold, on genuine files.
@@ -96,11 +95,9 @@ def calibrate(
         post=dataclasses.replace(localizer.post, threshold=threshold),
         notes={**localizer.notes, "genuine": facts},
     )
-    if as_json:
-        print(json.dumps({"threshold": threshold, **facts}, indent=1))
-    else:
-        rate = f"{facts['per_minute']} segments a minute in {facts['minutes']} minutes of genuine files"
-        print(f"{printable(out)}: threshold {threshold}, {rate}")
+    rate = f"{facts['per_minute']} segments a minute in {facts['minutes']} minutes of genuine files"
+    text = f"{printable(out)}: threshold {threshold}, {rate}"
+    show(text, {"model": str(out), "threshold": threshold, **facts}, as_json=as_json, indent=1)
 
 
 def _media(paths: list[Path]) -> list[Path]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fakespan.cli.shared import bar, printable
+from fakespan.cli.shared import AsJson, Workers, bar, count_workers, note, printable, show
 
 if TYPE_CHECKING:
     from fakespan.forge.studio import Result
@@ -26,8 +24,8 @@ def forge(
         Path | None,
         typer.Option(help="A TOML file with a table [forge]: kinds, methods, lengths, see configs/forge/seen.toml."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per core.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+    workers: Workers = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a data set in LAV-DF's layout: words of genuine clips replaced in the audio, in the lips, or in both.
 
@@ -37,14 +35,13 @@ def forge(
     from fakespan.forge.studio import ForgeConfig, forge_set
 
     options = from_mapping(ForgeConfig, load_toml(config).get("forge", {}), "forge") if config else ForgeConfig()
-    with bar("forging") as show:
-        n_workers = workers or os.cpu_count() or 1
-        result = forge_set(source, out, options, count=count, seed=seed, n_workers=n_workers, progress=show)
-    if as_json:
-        print(json.dumps(dataclasses.asdict(result)))
-    else:
-        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(result.n_clips.items()))
-        print(f"{out}: {sum(result.n_clips.values())} clips ({kinds}) from {result.n_files} files")
+    with bar("forging") as progress:
+        n_workers = count_workers(workers)
+        result = forge_set(source, out, options, count=count, seed=seed, n_workers=n_workers, progress=progress)
+    kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(result.n_clips.items()))
+    text = f"{printable(out)}: {sum(result.n_clips.values())} clips ({kinds}) from {result.n_files} files"
+    show(text, dataclasses.asdict(result), as_json=as_json)
+    if not as_json:
         _tell(result)
     if result.failed:
         raise typer.Exit(1)
@@ -54,9 +51,9 @@ def _tell(result: Result) -> None:
     """What did not go as planned; each reason for a replacement once."""
     for title, problems in (("skipped", result.passed_over), ("failed", result.failed)):
         for name, why in problems.items():
-            print(f"{title}: {printable(name)}: {printable(why)}")
+            note(f"{title}: {name}: {why}")
     reasons = Counter(why for reasons in result.fell_back.values() for why in reasons)
     for why, n_clips in reasons.most_common(5):
-        print(f"replaced in {n_clips} clips: {printable(why)}")
+        note(f"replaced in {n_clips} clips: {why}")
     if len(reasons) > 5:
-        print(f"replaced: {len(reasons) - 5} more reasons in forge.json")
+        note(f"replaced: {len(reasons) - 5} more reasons in forge.json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fakespan.cli.shared import bar, printable
+from fakespan.cli.shared import Limit, Split, Workers, bar, count_workers, printable, show, wants_quiet
 from fakespan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,10 +33,10 @@ def info(
             metavar="KIND:ROOT", help="A data set instead: lavdf, avdeepfake1m, dfdc or forgerynet, and its folder."
         ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Data set: train, validation (dev, val) or test.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Data set: only the first N clips.")] = None,
+    split: Annotated[Split | None, typer.Option(help="Data set: only this split; dev and val mean validation.")] = None,
+    limit: Limit = None,
     quick: Annotated[bool, typer.Option("--quick", help="Data set: check the metadata only, open no files.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes that open files; 0: one per core.")] = 0,
+    workers: Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on one line, with every problem.")] = False,
 ) -> None:
     """Show the properties of a media file, model file or verdict head, or the statistics and problems of a data set.
@@ -49,12 +48,15 @@ def info(
         got = "neither" if target is None else "both"
         raise UsageError("info", expected="a FILE or --data KIND:ROOT", got=got, remedy="give one of them")
     if data is not None:
-        report = _inspected(data, split, limit, quick, workers or os.cpu_count() or 1)
-        print(json.dumps(report.to_dict())) if as_json else _show(report)
+        report = _inspected(data, split, limit, quick, max(1, count_workers(workers)))
+        if as_json:
+            show(None, report.to_dict(), as_json=True)
+        elif not wants_quiet():
+            _show(report)
         return
     assert target is not None
     facts = _of_model(target) if target.suffix in MODEL_SUFFIXES else _of_media(target)
-    print(json.dumps(facts, indent=None if as_json else 2))
+    show(json.dumps(facts, indent=2), facts, as_json=as_json)
 
 
 def _of_model(path: Path) -> dict[str, Any]:

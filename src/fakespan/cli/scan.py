@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import Device, Model, each, output_folder, printable, reported
+from fakespan.cli.shared import Device, Model, each, note, output_folder, reported, wants_quiet
+from fakespan.config import Decoding
 from fakespan.errors import FakespanError, MediaError
 from fakespan.types import Progress
 
@@ -27,36 +28,25 @@ MEDIA_SUFFIXES = frozenset({
 """Files that are scanned in a folder; a file named explicitly is read whatever its suffix."""
 
 
-class Faces(enum.StrEnum):
-    """How faces are detected."""
-
-    auto = "auto"
-    whole = "whole"
-    none = "none"
-
-
-class Decoding(enum.StrEnum):
-    """How a cell of the boundary map is decoded."""
-
-    aligned = "aligned"
-    published = "published"
+Faces = Literal["auto", "whole", "none"]
 
 
 class Format(enum.StrEnum):
-    """Output formats of --out."""
+    """Output formats of --out; typer has no lists of literals."""
 
     html = "html"
     json = "json"
     csv = "csv"
     vtt = "vtt"
-    svg = "svg"
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record per line and nothing else.")]
 Embed = Annotated[bool, typer.Option("--embed", help="Put the video inside the HTML page.")]
 FaceChoice = Annotated[
     Faces, typer.Option(help="auto: track faces; whole: use the whole frame as a face; none: audio only.")
 ]
 
+Formats = Annotated[list[Format], typer.Option("--format", "-f", help="Output format of --out; may be repeated.")]
 Threshold = Annotated[
     float | None, typer.Option(min=0, max=1, help="Score from which a segment counts as forged; default: the model's.")
 ]
@@ -68,15 +58,13 @@ DecodingChoice = Annotated[
 def scan(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Media files, or folders of them.")],
     model: Model = "small",
-    faces: FaceChoice = Faces.auto,
+    faces: FaceChoice = "auto",
     threshold: Threshold = None,
     decoding: DecodingChoice = None,
     out: Annotated[Path | None, typer.Option(help="Output folder, created if missing.")] = None,
-    formats: Annotated[
-        list[Format], typer.Option("--format", "-f", help="Output format of --out; may be repeated.")
-    ] = [Format.html, Format.json],
+    formats: Formats = [Format.html, Format.json],
     embed: Embed = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON record per line and nothing else.")] = False,
+    as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
     """Find and show the forged segments of media files."""
@@ -91,13 +79,13 @@ def scan(
     def work(path: Path, progress: Progress) -> Scan:
         return localizer.scan(
             path,
-            faces=faces.value,
+            faces=faces,
             threshold=threshold,
-            decoding=decoding.value if decoding else None,
+            decoding=decoding,
             progress=progress,
         )
 
-    show = _print_json if as_json else _printer()
+    show = _printer(as_json)
     results: list[Scan] = []
     for number, result in each(media, work, failures):
         results.append(result)
@@ -111,20 +99,19 @@ def scan(
 def report(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT", help="JSON files written by `fakespan scan`.")],
     out: Annotated[Path, typer.Option(help="Output folder, created if missing.")] = Path(),
-    formats: Annotated[list[Format], typer.Option("--format", "-f", help="Output format; may be repeated.")] = [
-        Format.html
-    ],
+    formats: Formats = [Format.html],
     embed: Embed = False,
+    as_json: AsJson = False,
 ) -> None:
     """Render saved results again, in any format, without the model."""
     from fakespan.report.export import read_json
 
     failures: list[FakespanError] = []
     scans = [result for _, result in each(results, lambda path, _: read_json(path), failures)]
-    output, show = _Output(output_folder(out), [result.file for result in scans], formats, embed), _printer()
+    output, show = _Output(output_folder(out), [result.file for result in scans], formats, embed), _printer(as_json)
     for number, result in enumerate(scans):
         show(result)
-        output.write(number, scans[: number + 1], failures)
+        output.write(number, scans[: number + 1], failures, quiet=as_json)
     if failures:
         raise typer.Exit(1)
 
@@ -162,7 +149,7 @@ class _Output:
         with reported(Path(results[-1].file), failures):
             written = [self._write_as(format_, number, results) for format_ in self.paths]
             if not quiet:
-                print("written: " + ", ".join(map(printable, written)))
+                note("written: " + ", ".join(map(str, written)))
 
     def _write_as(self, format_: Format, number: int, results: Sequence[Scan]) -> Path:
         from fakespan.report.export import WRITERS, write_csv
@@ -184,8 +171,10 @@ def _print_json(result: Scan) -> None:
     print(json_text(result), end="", flush=True)
 
 
-def _printer() -> Callable[[Scan], None]:
+def _printer(as_json: bool) -> Callable[[Scan], None]:
     """A function that prints a result to the terminal."""
+    if as_json or wants_quiet():
+        return _print_json if as_json else lambda result: None
     from rich.console import Console
 
     from fakespan.report.terminal import render

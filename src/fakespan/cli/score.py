@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import bar, show
+from fakespan.cli.shared import AsJson, Split, bar, show
 
 Missing = Literal["error", "zero"]
+Preset = Literal["lavdf", "avdeepfake1m"]
 
 
 def score(
@@ -20,7 +21,7 @@ def score(
         float, typer.Option(help="Unit of begin and end in JSON: 25 for frames, 1 for seconds. Parquet is in seconds.")
     ] = 25.0,
     split: Annotated[
-        str | None, typer.Option(help="train, validation or test; default: the splits that occur in the proposals.")
+        Split | None, typer.Option(help="Default: the splits that occur in the proposals; dev and val mean validation.")
     ] = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Number of resamples for 95 % intervals, for instance 1000.")
@@ -28,11 +29,9 @@ def score(
     missing: Annotated[
         Missing, typer.Option(help="A video without proposals: error, or zero (nothing found).")
     ] = "error",
-    preset: Annotated[
-        str | None, typer.Option(help="lavdf or avdeepfake1m: which IoU thresholds and N; default: by the metadata.")
-    ] = None,
+    preset: Annotated[Preset | None, typer.Option(help="Which IoU thresholds and N; default: by the metadata.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option(help="Also write the numbers to this JSON file.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for plots of precision, recall and scores.")] = None,
 ) -> None:
@@ -46,11 +45,12 @@ def score(
     with bar("resampling") as progress:
         options = ScoreOptions(n_bootstrap=bootstrap, missing=missing, seed=seed)
         result = rate(found, truth, options, progress)
-    text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
-    show(text if as_json else render(result, proposals.name))
+    record = result.to_dict()
+    show(render(result, proposals.name), record, as_json=as_json, indent=1)
     if out is not None:
         from fakespan.files import write_text
 
-        write_text(out, text + "\n", sources=(str(proposals), str(metadata)))
+        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+        write_text(out, text, sources=(str(proposals), str(metadata)))
     if plots is not None:
         draw(result, plots)

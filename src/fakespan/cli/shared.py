@@ -1,33 +1,58 @@
-"""Parts that all commands share: progress bars, one-line error messages, output folders, common options."""
+"""Parts that all commands share: common options, what is printed and what is not, one-line errors, output folders.
+
+Everything for people to read goes through `show`, `note` and `bar`, which --quiet silences; JSON is printed always.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
 from fakespan.errors import FakespanError, InputError, UsageError
-from fakespan.types import Progress, no_progress
+from fakespan.types import Progress, Subset, no_progress
 
 __all__ = [
+    "ANYWHERE",
+    "AsJson",
+    "BatchSize",
     "Device",
+    "FaceChoice",
+    "Faces",
+    "Limit",
     "Model",
+    "Overwrite",
+    "Split",
+    "SplitChoice",
+    "SubsetChoice",
+    "Workers",
     "bar",
     "check_output",
     "complain",
+    "count_workers",
     "each",
+    "note",
     "output_folder",
     "printable",
     "reported",
     "show",
     "tracked",
     "wants_debug",
+    "wants_quiet",
 ]
+
+ANYWHERE = frozenset({"--debug", "--quiet"})
+"""Options that may stand anywhere on the command line."""
+
+Split = Literal["train", "validation", "test", "dev", "val"]
+Faces = Literal["auto", "whole"]
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -36,6 +61,22 @@ Model = Annotated[
     str, typer.Option(help="Name of a shipped model, a .safetensors file of fakespan, or a published .ckpt file.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda ...")]
+SplitChoice = Annotated[Split, typer.Option(help="Split of the data set; dev and val mean validation.")]
+SubsetChoice = Annotated[Subset, typer.Option(help="visual: no audio-only fakes; audio: no visual-only fakes.")]
+FaceChoice = Annotated[Faces | None, typer.Option(help="How faces are detected; default: what the data set needs.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Clips per batch; more on an accelerator.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Worker processes; 0: none, this process works. Default: by the cores."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def count_workers(workers: int | None) -> int:
+    """The number of worker processes that --workers asks for; by default one per core."""
+    return workers if workers is not None else os.cpu_count() or 1
 
 
 def each(
@@ -95,7 +136,7 @@ def output_folder(folder: Path) -> Path:
 @contextmanager
 def bar(title: str) -> Iterator[Progress]:
     """A progress bar with the remaining time on stderr if that is a terminal; yields f(done, total)."""
-    if not sys.stderr.isatty():
+    if wants_quiet() or not sys.stderr.isatty():
         yield no_progress
         return
     from rich.console import Console
@@ -128,6 +169,11 @@ def wants_debug() -> bool:
     return "--debug" in sys.argv
 
 
+def wants_quiet() -> bool:
+    """Whether the user asked for errors only."""
+    return "--quiet" in sys.argv
+
+
 def complain(error: FakespanError, debug: bool = False) -> None:
     """Print an error as one line on stderr, with `debug` after its traceback."""
     if debug:
@@ -135,14 +181,25 @@ def complain(error: FakespanError, debug: bool = False) -> None:
     print(f"fakespan: {printable(error)}", file=sys.stderr)
 
 
-def show(result: object) -> None:
-    """Prints a result: a text (JSON) as it is, anything else as rich renders it."""
+def show(result: object, record: Any = None, *, as_json: bool = False, indent: int | None = None) -> None:
+    """Print a result: with `as_json` its record as JSON, otherwise as text or as rich renders it, unless --quiet."""
+    if as_json:
+        print(json.dumps(record, indent=indent, allow_nan=False), flush=True)
+        return
+    if wants_quiet():
+        return
     if isinstance(result, str):
         print(result)
         return
     from rich.console import Console
 
     Console().print(result)
+
+
+def note(text: str) -> None:
+    """Print a remark about the work, unless --quiet."""
+    if not wants_quiet():
+        print(printable(text))
 
 
 def printable(text: object) -> str:

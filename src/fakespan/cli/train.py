@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import bar
+from fakespan.cli.shared import AsJson, FaceChoice, SubsetChoice, bar, printable, show
 from fakespan.types import Progress
 
 Data = Annotated[
@@ -17,12 +17,6 @@ Data = Annotated[
 ]
 Changes = Annotated[
     list[str], typer.Option("--set", help="Override a key of the config: table.key=value; may be repeated.")
-]
-Subset = Annotated[
-    Literal["full", "visual", "audio"], typer.Option(help="visual: no audio-only fakes; audio: no visual-only fakes.")
-]
-Faces = Annotated[
-    Literal["auto", "whole"] | None, typer.Option(help="How faces are detected; default: what the data set needs.")
 ]
 Precision = Annotated[Literal["32", "bf16", "16"] | None, typer.Option(help="Default: the config's.")]
 
@@ -38,8 +32,9 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="Number of devices to train on.")] = 1,
     precision: Precision = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips of each split.")] = None,
-    subset: Subset = "full",
-    faces: Faces = None,
+    subset: SubsetChoice = "full",
+    faces: FaceChoice = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train a network on a data set or on practice forgeries, then fit its threshold on validation clips."""
     from fakespan import train as training
@@ -57,11 +52,14 @@ def train(
     if not is_first:
         return
     if not len(clips.threshold):
-        print(f"{path}: threshold {run.post.threshold}, not fitted: there are no real validation clips")
+        text = f"{printable(path)}: threshold {run.post.threshold}, not fitted: there are no real validation clips"
+        show(text, {"model": str(path), "threshold": run.post.threshold, "is_fitted": False}, as_json=as_json)
         return
     with bar("fitting the threshold") as progress:
         checkpoint = training.fit_threshold(path, run, clips.threshold, device, progress)
-    print(f"{path}: threshold {checkpoint.post.threshold}")
+    threshold = checkpoint.post.threshold
+    record = {"model": str(path), "threshold": threshold, "is_fitted": True}
+    show(f"{printable(path)}: threshold {threshold}", record, as_json=as_json)
 
 
 def _bar(title: str, is_first: bool) -> AbstractContextManager[Progress | None]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import Model, bar, check_output, printable, show
+from fakespan.cli.shared import AsJson, Model, Overwrite, bar, check_output, printable, show
 from fakespan.errors import UsageError
 
 app = typer.Typer(
@@ -17,10 +17,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -62,7 +58,7 @@ def fit(
             progress=progress,
         )
     save_head(out, head)
-    show(json.dumps(head_entry(head), indent=1, allow_nan=False) if as_json else render_fit(head, out.name))
+    show(render_fit(head, out.name), head_entry(head), as_json=as_json, indent=1)
 
 
 @app.command("test")
@@ -90,10 +86,10 @@ def rate(
     fitted, stored = load_head(head), open_maps(maps)
     with bar("rating") as progress:
         rating = rate_maps(stored, fitted, n_bootstrap=bootstrap, seed=seed, progress=progress)
-    text = json.dumps(rating.to_dict(), indent=1, allow_nan=False)
-    show(text if as_json else render(rating, head.name))
+    record = rating.to_dict()
+    show(render(rating, head.name), record, as_json=as_json, indent=1)
     if out is not None:
-        write_text(out, text + "\n")
+        write_text(out, json.dumps(record, indent=1, allow_nan=False) + "\n")
     if plots is not None:
         draw(rating, plots)
 
@@ -104,6 +100,7 @@ def join(
     out: Annotated[Path, typer.Option(help="The model file to write, *.safetensors.")],
     model: Model = "small",
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a head and the model whose maps it was fitted on to one file, for `fakespan scan --model`.
 
@@ -125,4 +122,4 @@ def join(
         notes=localizer.notes,
         head=fitted,
     )
-    print(f"written: {printable(out)}")
+    show(f"written: {printable(out)}", {"model": str(out)}, as_json=as_json)

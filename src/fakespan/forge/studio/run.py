@@ -14,7 +14,6 @@ import functools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from fakespan.forge.labels import Word
 from fakespan.forge.studio.config import ForgeConfig
 from fakespan.forge.studio.make import Forged, Stage, make_clip
 from fakespan.forge.studio.plan import Entry, Plan, Scene, plan
-from fakespan.forge.studio.survey import Take, survey, workers
+from fakespan.forge.studio.survey import Take, run_jobs, survey
 from fakespan.forge.studio.tools import Tools
 from fakespan.media.encode import write_video
 from fakespan.types import Progress
@@ -128,15 +127,15 @@ def _make_all(  # noqa: PLR0917
     """Make all missing clips; returns those that failed, with reasons."""
     scenes = planned.scenes
     left = [s for s in scenes if any(_record(out, entry) is None for entry in s.entries)]
-    total, failed = sum(len(s.entries) for s in scenes), {}
+    total = sum(len(s.entries) for s in scenes)
+    failed: dict[str, str] = {}
     done = total - sum(len(s.entries) for s in left)
-    with workers(n_workers) as pool:
-        jobs = {pool.submit(_make_scene, s, planned.lenders(s), source, out, config): s for s in left}
-        for job in as_completed(jobs):
-            failed.update(job.result())
-            done += len(jobs[job].entries)
-            if progress:
-                progress(done, total)
+    jobs = {k: (scene, planned.lenders(scene), source, out, config) for k, scene in enumerate(left)}
+    for k, lost in run_jobs(_make_scene, jobs, n_workers):
+        failed.update(lost)
+        done += len(left[k].entries)
+        if progress:
+            progress(done, total)
     return failed
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import torch
@@ -29,7 +29,10 @@ from fakespan.forge.studio.config import ForgeConfig
 from fakespan.media.decode import read_sound
 from fakespan.types import Progress
 
-__all__ = ["Take", "find_media", "survey", "workers"]
+__all__ = ["Take", "find_media", "run_jobs", "survey"]
+
+Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
 
 MEDIA = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
 CORPUS_LABELS = (".align", ".TextGrid")
@@ -69,7 +72,7 @@ def survey(
         source: folder of genuine clips; only read.
         notes: the survey file; its entries for files of the same name and size are reused.
         config: see `ForgeConfig.speakers`.
-        n_workers: processes.
+        n_workers: processes; 0 for none beside this one.
         progress: called with the number of files done and their total.
 
     Raises:
@@ -86,11 +89,10 @@ def survey(
     left = [path for path in files if path not in takes]
     if left:
         Listener()  # report a missing extra before any work
-    with notes.open("a", encoding="utf-8") as file, workers(n_workers) as pool:
-        jobs = {pool.submit(look_at, path, source, config): path for path in left}
-        for job in as_completed(jobs):
-            takes[jobs[job]] = job.result()
-            file.write(json.dumps(dataclasses.asdict(takes[jobs[job]])) + "\n")
+    with notes.open("a", encoding="utf-8") as file:
+        for path, take in run_jobs(look_at, {path: (path, source, config) for path in left}, n_workers):
+            takes[path] = take
+            file.write(json.dumps(dataclasses.asdict(take)) + "\n")
             file.flush()
             if progress:
                 progress(len(takes), len(files))
@@ -154,9 +156,26 @@ def _read(notes: Path) -> Iterator[Take]:
             continue
 
 
-def workers(n: int) -> ProcessPoolExecutor:
-    """Spawned processes, one core each; forking could deadlock on locks held by threads of torch and OpenCV."""
-    return ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
+def run_jobs(
+    work: Callable[..., Result], jobs: Mapping[Key, tuple[Any, ...]], n_workers: int
+) -> Iterator[tuple[Key, Result]]:
+    """The result of each job under its key, as soon as it is there.
+
+    Args:
+        work: called with the arguments of a job; a function of a module, so that it can be sent to a process.
+        jobs: key -> arguments.
+        n_workers: spawned processes of one core each (forking could deadlock on locks held by threads of torch and
+            OpenCV); 0 runs the jobs in this process, in their order.
+    """
+    if not n_workers:
+        for key, arguments in jobs.items():
+            yield key, work(*arguments)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_one_thread) as pool:
+        futures = {pool.submit(work, *arguments): key for key, arguments in jobs.items()}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
 def _one_thread() -> None:
