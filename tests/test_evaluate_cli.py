@@ -95,7 +95,7 @@ def test_without_labels_there_is_no_table(evaluate, tmp_path):
     [
         (["--data", "lavdf:nowhere"], 1, "expected the folder of a lavdf set"),
         (["--data", "lavender:x"], 2, "--data"),
-        (["--data", "lavdf:{set}", "--split", "exam"], 2, "split: expected train, validation or test"),
+        (["--data", "lavdf:{set}", "--split", "exam"], 2, "'exam' is not one of 'train', 'validation', 'test'"),
         (["--data", "lavdf:{set}", "--split", "train"], 1, "expected clips in the train split, got none"),
         (["--data", "lavdf:{set}", "--decoding", "odd"], 2, "--decoding"),
         (["--data", "lavdf:{set}", "--limit", "0"], 2, "--limit"),

@@ -293,7 +293,7 @@ def test_only_the_splits_of_the_proposals_are_rated(tmp_path):
     assert json.loads(run(found, metadata, "--fps", 1, "--json").output)["subsets"][0]["videos"] == 4
     assert isinstance(run(found, metadata, "--fps", 1, "--split", "dev", code=1).exception, DataError)
     assert "videos of train" in str(run(found, metadata, "--split", "train", code=1).exception)
-    assert "lavdf or avdeepfake1m" in str(run(found, metadata, "--preset", "x", code=1).exception)
+    assert "is not one of 'lavdf', 'avdeepfake1m'" in run(found, metadata, "--preset", "x", code=2).output
 
 
 def test_plots_are_pictures(tmp_path):
