@@ -18,6 +18,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+PerMinute = Annotated[
+    float, typer.Option(min=0.001, help="Segments a minute of genuine video that the threshold may let through.")
+]
 Out = Annotated[Path, typer.Option(help="The model file to write, *.safetensors.")]
 
 
@@ -54,9 +57,7 @@ def calibrate(
     model: Annotated[Path, typer.Argument(help="A model of `fakespan experts join`.")],
     genuine: Annotated[list[Path], typer.Option(help="A genuine file, or a folder of them; again and again.")],
     out: Out,
-    per_minute: Annotated[
-        float, typer.Option(min=0.001, help="Segments a minute of genuine video that the threshold may let through.")
-    ] = 0.25,
+    per_minute: PerMinute = 0.25,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
     device: Device = "auto",
@@ -87,14 +88,8 @@ def calibrate(
         "wanted_per_minute": per_minute,
         "failed": list(both.failed),
     }
-    save_checkpoint(
-        out,
-        localizer.network,
-        name=localizer.name,
-        model=localizer.model,
-        post=dataclasses.replace(localizer.post, threshold=threshold),
-        notes={**localizer.notes, "genuine": facts},
-    )
+    post, notes = dataclasses.replace(localizer.post, threshold=threshold), {**localizer.notes, "genuine": facts}
+    save_checkpoint(out, localizer.network, name=localizer.name, model=localizer.model, post=post, notes=notes)
     rate = f"{facts['per_minute']} segments a minute in {facts['minutes']} minutes of genuine files"
     text = f"{printable(out)}: threshold {threshold}, {rate}"
     show(text, {"model": str(out), "threshold": threshold, **facts}, as_json=as_json, indent=1)
