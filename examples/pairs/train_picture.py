@@ -2,8 +2,9 @@
 
     python examples/pairs/train_picture.py POOL [POOL ...] --out RUN --minutes 60 [--without GENERATOR ...] [--fold K]
 
-Every 200 steps RUN holds the weights' moving average (`expert.pt`), and all that is needed to go on after a stop
-(`state.pt`). `--without` leaves a generator out, `--fold K` the third of the people in it, for validation on both.
+The network is that of `configs/experts.toml`. Every 200 steps RUN holds the moving average of the weights as a
+model file (`picture.safetensors`, for `fakespan experts join`) and the state to resume from (`state.pt`).
+`--without` leaves a generator out, `--fold K` the third of the people in it, for validation on both.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fakespan.boundary_map import iou_map_target
-from fakespan.config import FPS, ModelConfig
+from fakespan.checkpoint import save_checkpoint
+from fakespan.config import FPS, ModelConfig, from_mapping, load_toml
 from fakespan.files import replacing
 from fakespan.losses import ExpertWeights, expert_loss
+from fakespan.models import build_model
 from fakespan.models.picture import PictureExpert
 
-CONFIG = ModelConfig(family="small", n_features=128, boundary_widths=(96, 48), max_duration=40)
 WEIGHTS = ExpertWeights(seams=1.0)
 N_FRAMES, BATCH, RATE = 64, 8, 2e-3
+MAX_DURATION = 40  # frames, as in configs/experts.toml
 N_PATTERNS = 32
 SHOWN_EVERY, KEPT_EVERY = 50, 200
 Row = dict[str, Any]
@@ -100,13 +103,13 @@ def _targets(spans: Sequence[Sequence[int]], first: int, n: int) -> tuple[Tensor
     for a, b in shown:
         frames[a:b] = 1
     periods_s = np.array(shown, float).reshape(-1, 2) / FPS
-    return frames, torch.from_numpy(iou_map_target(periods_s, n, N_FRAMES, CONFIG.max_duration))
+    return frames, torch.from_numpy(iou_map_target(periods_s, n, N_FRAMES, MAX_DURATION))
 
 
-def train(pools: Pools, out: Path, minutes: float, seed: int) -> None:
+def train(pools: Pools, out: Path, model: ModelConfig, minutes: float, seed: int) -> None:
     """Until the time is over; goes on where a run was stopped."""
     torch.manual_seed(seed)
-    network = PictureExpert(CONFIG)
+    network = PictureExpert(model)
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.05, betas=(0.9, 0.98))
     step, spent_s = _resume(out / "state.pt", network, average, optimiser)
@@ -135,7 +138,9 @@ def train(pools: Pools, out: Path, minutes: float, seed: int) -> None:
             print(f"step {step}, {spent_s:.0f} s, {len(pools.examples)} examples: {told}", flush=True)
         if step % KEPT_EVERY == 0:
             _keep(out, (network, average, optimiser), step, spent_s)
+            _write_model(out / "picture.safetensors", model, average, step)
     _keep(out, (network, average, optimiser), step, spent_s)
+    _write_model(out / "picture.safetensors", model, average, step)
 
 
 def _cooled(share: float) -> float:
@@ -152,9 +157,15 @@ def _follow(average: PictureExpert, network: PictureExpert, share: float) -> Non
 def _keep(out: Path, parts: tuple[PictureExpert, PictureExpert, Any], step: int, spent_s: float) -> None:
     network, average, optimiser = parts
     state = {"network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-    for name, value in (("state.pt", {**state, "step": step, "spent_s": spent_s}), ("expert.pt", state["average"])):
-        with replacing(out / name) as part:
-            torch.save(value, part)
+    with replacing(out / "state.pt") as part:
+        torch.save({**state, "step": step, "spent_s": spent_s}, part)
+
+
+def _write_model(path: Path, model: ModelConfig, expert: PictureExpert, step: int) -> None:
+    """A network of experts of which only this one was trained."""
+    network: Any = build_model(model)
+    network.picture.load_state_dict(expert.state_dict())
+    save_checkpoint(path, network, name="picture", model=model, notes={"steps": step})
 
 
 def _resume(path: Path, network: PictureExpert, average: PictureExpert, optimiser: Any) -> tuple[int, float]:
@@ -176,10 +187,12 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[])
     parser.add_argument("--fold", type=int)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--config", type=Path, default=Path("configs/experts.toml"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    train(Pools(options.pools, options.without, options.fold), options.out, options.minutes, options.seed)
+    model = from_mapping(ModelConfig, load_toml(options.config)["model"])
+    train(Pools(options.pools, options.without, options.fold), options.out, model, options.minutes, options.seed)
 
 
 if __name__ == "__main__":
