@@ -1,6 +1,6 @@
 """Trains the picture expert on pools of `picture_pool.py`.
 
-    python examples/pairs/train_picture.py POOL [POOL ...] --out RUN --minutes 60 [--without GENERATOR ...] [--fold K]
+    python examples/pairs/train_picture.py POOL [POOL ...] --out RUN [--steps 6000] [--without GENERATOR ...] [--fold K]
 
 The network is that of `configs/experts.toml`. Every 200 steps RUN holds the moving average of the weights as a
 model file (`picture.safetensors`, for `fakespan experts join`) and the state to resume from (`state.pt`).
@@ -106,20 +106,20 @@ def _targets(spans: Sequence[Sequence[int]], first: int, n: int) -> tuple[Tensor
     return frames, torch.from_numpy(iou_map_target(periods_s, n, N_FRAMES, MAX_DURATION))
 
 
-def train(pools: Pools, out: Path, model: ModelConfig, minutes: float, seed: int) -> None:
-    """Until the time is over; goes on where a run was stopped."""
+def train(pools: Pools, out: Path, model: ModelConfig, n_steps: int, seed: int) -> None:
+    """All steps; resumes where a run was stopped."""
     torch.manual_seed(seed)
     network = PictureExpert(model)
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.05, betas=(0.9, 0.98))
-    step, spent_s = _resume(out / "state.pt", network, average, optimiser)
-    before = time.monotonic()
+    step = _resume(out / "state.pt", network, average, optimiser)
+    began = time.monotonic()
     shown: dict[str, float] = {}
-    while spent_s < 60 * minutes:
+    while step < n_steps:
         if step % SHOWN_EVERY == 0:
             pools.refresh()
         rng = np.random.default_rng([seed, step])
-        optimiser.param_groups[0]["lr"] = RATE * min(1, (step + 1) / 40) * _cooled(spent_s / 60 / minutes)
+        optimiser.param_groups[0]["lr"] = RATE * min(1, (step + 1) / 40) * _cooled(step / n_steps)
         energies, frames, maps, n_frames = pools.batch(rng)
         network.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -132,19 +132,18 @@ def train(pools: Pools, out: Path, model: ModelConfig, minutes: float, seed: int
         step += 1
         _follow(average, network, min(0.995, (step + 1) / (step + 20)))
         shown = {name: 0.97 * shown.get(name, value) + 0.03 * value for name, value in terms.to_dict().items()}
-        spent_s, before = spent_s + min(30.0, time.monotonic() - before), time.monotonic()
         if step % SHOWN_EVERY == 0:
             told = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
-            print(f"step {step}, {spent_s:.0f} s, {len(pools.examples)} examples: {told}", flush=True)
+            print(f"step {step}, {time.monotonic() - began:.0f} s, {len(pools.examples)} examples: {told}", flush=True)
         if step % KEPT_EVERY == 0:
-            _keep(out, (network, average, optimiser), step, spent_s)
+            _keep(out, (network, average, optimiser), step)
             _write_model(out / "picture.safetensors", model, average, step)
-    _keep(out, (network, average, optimiser), step, spent_s)
+    _keep(out, (network, average, optimiser), step)
     _write_model(out / "picture.safetensors", model, average, step)
 
 
 def _cooled(share: float) -> float:
-    """The rate falls over the last 40 percent of the time."""
+    """The learning rate falls over the last 40 percent of the steps."""
     return 1.0 if share < 0.6 else max(0.02, (1 - share) / 0.4)
 
 
@@ -154,11 +153,11 @@ def _follow(average: PictureExpert, network: PictureExpert, share: float) -> Non
         kept.lerp_(new, 1 - share) if kept.is_floating_point() else kept.copy_(new)
 
 
-def _keep(out: Path, parts: tuple[PictureExpert, PictureExpert, Any], step: int, spent_s: float) -> None:
+def _keep(out: Path, parts: tuple[PictureExpert, PictureExpert, Any], step: int) -> None:
     network, average, optimiser = parts
     state = {"network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
     with replacing(out / "state.pt") as part:
-        torch.save({**state, "step": step, "spent_s": spent_s}, part)
+        torch.save({**state, "step": step}, part)
 
 
 def _write_model(path: Path, model: ModelConfig, expert: PictureExpert, step: int) -> None:
@@ -168,14 +167,14 @@ def _write_model(path: Path, model: ModelConfig, expert: PictureExpert, step: in
     save_checkpoint(path, network, name="picture", model=model, notes={"steps": step})
 
 
-def _resume(path: Path, network: PictureExpert, average: PictureExpert, optimiser: Any) -> tuple[int, float]:
+def _resume(path: Path, network: PictureExpert, average: PictureExpert, optimiser: Any) -> int:
     if not path.exists():
-        return 0, 0.0
+        return 0
     state = torch.load(path)
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
     optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"]), float(state["spent_s"])
+    return int(state["step"])
 
 
 def main() -> None:
@@ -183,7 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pools", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--without", nargs="*", default=[])
     parser.add_argument("--fold", type=int)
     parser.add_argument("--seed", type=int, default=1)
@@ -192,7 +191,7 @@ def main() -> None:
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     model = from_mapping(ModelConfig, load_toml(options.config)["model"])
-    train(Pools(options.pools, options.without, options.fold), options.out, model, options.minutes, options.seed)
+    train(Pools(options.pools, options.without, options.fold), options.out, model, options.steps, options.seed)
 
 
 if __name__ == "__main__":

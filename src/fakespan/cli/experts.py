@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import AsJson, Device, Overwrite, bar, check_output, printable, show
+from fakespan.cli.shared import Device, bar, check_output, printable
 from fakespan.errors import DataError, UsageError
 
 app = typer.Typer(
@@ -18,10 +20,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-PerMinute = Annotated[
-    float, typer.Option(min=0.001, help="Segments a minute of genuine video that the threshold may let through.")
-]
 Out = Annotated[Path, typer.Option(help="The model file to write, *.safetensors.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")]
 
 
 @app.command()
@@ -31,7 +31,6 @@ def join(
     out: Out,
     name: Annotated[str, typer.Option(help="Name of the model in reports.")] = "small",
     overwrite: Overwrite = False,
-    as_json: AsJson = False,
 ) -> None:
     """Write one model with the picture expert of one file and the sound expert of another."""
     from fakespan.checkpoint import load_checkpoint, save_checkpoint
@@ -49,50 +48,80 @@ def join(
     seen.network.load_state_dict(weights)
     notes = {"picture": dict(seen.notes), "sound": dict(heard.notes)}
     save_checkpoint(out, seen.network, name=name, model=seen.model, post=seen.post, notes=notes)
-    show(f"written: {printable(out)}", {"model": str(out)}, as_json=as_json)
+    print(f"written: {printable(out)}")
+
+
+@app.command()
+def alarms(
+    model: Annotated[Path, typer.Argument(help="A network of experts.")],
+    only: Annotated[Literal["visual", "audio"], typer.Option(help="Which expert is asked.")],
+    genuine: Annotated[list[Path], typer.Option(help="A genuine file, or a folder of them; repeatable.")],
+    out: Annotated[Path, typer.Option(help="The count to write, *.json.")],
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> None:
+    """Count what one expert finds in genuine files, at any score; for `calibrate`."""
+    from fakespan.localizer import load_model
+    from fakespan.localizer.alarms import count_alarms, save_alarms
+
+    check_output(out, overwrite)
+    files, localizer = _media(genuine), load_model(str(model), device)
+    with bar(f"scanning, {only} alone") as progress:
+        count = count_alarms(localizer, files, only, progress)
+    save_alarms(out, count, localizer.name, only)
+    for message in count.failed:
+        print(message, file=sys.stderr)
+    print(f"{printable(out)}: {len(count.scores)} segments in {count.minutes:.1f} minutes")
 
 
 @app.command()
 def calibrate(
     model: Annotated[Path, typer.Argument(help="A model of `fakespan experts join`.")],
-    genuine: Annotated[list[Path], typer.Option(help="A genuine file, or a folder of them; again and again.")],
+    visual: Annotated[list[Path], typer.Option(help="Counts of the picture expert in genuine files; repeatable.")],
+    audio: Annotated[list[Path], typer.Option(help="Counts of the sound expert in genuine files; repeatable.")],
     out: Out,
-    per_minute: PerMinute = 0.25,
+    per_minute: Annotated[
+        float, typer.Option(min=0.001, help="Segments per minute of genuine video that the threshold may let through.")
+    ] = 0.25,
     overwrite: Overwrite = False,
-    as_json: AsJson = False,
-    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make the scores of both experts comparable, and fit the threshold, on genuine files.
+    """Make the scores of both experts comparable, and fit the threshold, by counts of `fakespan experts alarms`.
 
-    On the common scale either expert reaches 0.5 once in two minutes of these files, and 0.8 once in twenty.
+    Several counts of one expert are added up: count with models that left out the people of the files they scan.
     """
     from fakespan.checkpoint import save_checkpoint
     from fakespan.localizer import load_model
-    from fakespan.localizer.alarms import count_alarms, fit_scales, set_scales, threshold_for
+    from fakespan.localizer.alarms import Alarms, fit_scales, read_alarms, set_scales, threshold_for
 
     check_output(out, overwrite)
-    files = _media(genuine)
-    localizer = load_model(model, device)
-    with bar("scanning the picture") as progress:
-        visual = count_alarms(localizer, files, "visual", progress)
-    with bar("scanning the sound") as progress:
-        audio = count_alarms(localizer, files, "audio", progress)
-    set_scales(localizer, fit_scales(visual, audio))
-    with bar("scanning both") as progress:
-        both = count_alarms(localizer, files, None, progress)
-    threshold = threshold_for(both, per_minute)
+    seen, heard = (Alarms.merged([read_alarms(path) for path in paths]) for paths in (visual, audio))
+    localizer = load_model(str(model), "cpu")
+    scales = fit_scales(seen, heard)
+    set_scales(localizer, scales)
+    counts = [count.scaled(scale) for count, scale in zip((seen, heard), scales, strict=True)]
+    threshold = threshold_for(per_minute, *counts)
     facts = {
-        "files": len(files),
-        "minutes": round(both.minutes, 1),
-        "per_minute": round(both.per_minute(threshold), 3),
-        "wanted_per_minute": per_minute,
-        "failed": list(both.failed),
+        "visual_minutes": round(seen.minutes, 1),
+        "audio_minutes": round(heard.minutes, 1),
+        "visual_per_minute": round(counts[0].per_minute(threshold), 3),
+        "audio_per_minute": round(counts[1].per_minute(threshold), 3),
     }
-    post, notes = dataclasses.replace(localizer.post, threshold=threshold), {**localizer.notes, "genuine": facts}
-    save_checkpoint(out, localizer.network, name=localizer.name, model=localizer.model, post=post, notes=notes)
-    rate = f"{facts['per_minute']} segments a minute in {facts['minutes']} minutes of genuine files"
-    text = f"{printable(out)}: threshold {threshold}, {rate}"
-    show(text, {"model": str(out), "threshold": threshold, **facts}, as_json=as_json, indent=1)
+    save_checkpoint(
+        out,
+        localizer.network,
+        name=localizer.name,
+        model=localizer.model,
+        post=dataclasses.replace(localizer.post, threshold=threshold),
+        notes={**localizer.notes, "genuine": facts},
+    )
+    if as_json:
+        print(json.dumps({"threshold": threshold, **facts}, indent=1))
+    else:
+        rates = (
+            f"{facts['visual_per_minute']} segments per minute in the picture, {facts['audio_per_minute']} in the sound"
+        )
+        print(f"{printable(out)}: threshold {threshold}, {rates}")
 
 
 def _media(paths: list[Path]) -> list[Path]:

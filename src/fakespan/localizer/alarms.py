@@ -8,6 +8,8 @@ reached equally often by either; `threshold_for` gives the score that is reached
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,16 +19,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fakespan.errors import DataError, FakespanError, UsageError
+from fakespan.files import write_text
 from fakespan.types import Progress, no_progress
 
 if TYPE_CHECKING:
     from fakespan.localizer import Localizer
 
-__all__ = ["Alarms", "Scale", "count_alarms", "fit_scales", "set_scales", "threshold_for"]
+__all__ = ["Alarms", "Scale", "count_alarms", "fit_scales", "read_alarms", "save_alarms", "set_scales", "threshold_for"]
 
 Expert = Literal["visual", "audio"]
+FORMAT = "fakespan.alarms/1"
 FLOOR = 0.02  # segments below this score are not counted
-ANCHORS = ((0.5, 0.5), (0.05, 0.8))  # alarms a minute of one expert, and the score that they get
+ANCHORS = ((0.5, 0.5), (0.1, 0.8))  # alarms a minute of one expert, and the score that they get
 SILENT = (1.0, -40.0)  # scale of an expert that is not asked
 MIN_ALARMS = 3  # at a rate that a scale is fitted on
 
@@ -51,6 +55,18 @@ class Alarms:
     scores: tuple[float, ...]  # of the segments, largest first
     files: tuple[str, ...]  # the file of each
     failed: tuple[str, ...] = ()  # files that could not be scanned, and why
+
+    @classmethod
+    def merged(cls, parts: Sequence[Alarms]) -> Alarms:
+        """Those of several counts, for instance of models that each left out other people."""
+        rows = sorted((row for part in parts for row in zip(part.scores, part.files, strict=True)), reverse=True)
+        failed = tuple(message for part in parts for message in part.failed)
+        minutes = sum(part.minutes for part in parts)
+        return cls(minutes, tuple(score for score, _ in rows), tuple(name for _, name in rows), failed)
+
+    def scaled(self, scale: Scale) -> Alarms:
+        """The same with scores on another scale."""
+        return dataclasses.replace(self, scores=tuple(scale(score) for score in self.scores))
 
     def per_minute(self, threshold: float) -> float:
         """Segments a minute that reach a threshold."""
@@ -102,7 +118,7 @@ def count_alarms(
 
 
 def fit_scales(visual: Alarms, audio: Alarms) -> tuple[Scale, Scale]:
-    """Scales on which the score 0.5 is reached by either expert once in two minutes, 0.8 once in twenty (`ANCHORS`).
+    """Scales on which either expert reaches the score 0.5 once in two minutes and 0.8 once in ten (`ANCHORS`).
 
     Raises DataError when there is too little genuine video.
     """
@@ -116,11 +132,39 @@ def set_scales(localizer: Localizer, scales: tuple[Scale, Scale]) -> None:
     network.scales.copy_(network.scales.new_tensor([[scale.slope, scale.offset] for scale in scales]))
 
 
-def threshold_for(alarms: Alarms, per_minute: float) -> float:
-    """The score that is reached at most so many times a minute, rounded up to 0.001."""
-    allowed = math.floor(per_minute * alarms.minutes)
-    highest = alarms.scores[allowed] if allowed < len(alarms.scores) else FLOOR
-    return min(1.0, (math.floor(highest * 1000) + 1) / 1000)
+def threshold_for(per_minute: float, *counts: Alarms) -> float:
+    """The lowest threshold at which all counts together have at most so many segments a minute, in steps of 0.001.
+
+    Args:
+        per_minute: segments a minute of genuine video.
+        counts: of each expert, on the common scale; their rates add up.
+    """
+    for step in range(1, 1000):
+        if sum(count.per_minute(step / 1000) for count in counts) <= per_minute:
+            return step / 1000
+    return 1.0
+
+
+def save_alarms(path: Path, alarms: Alarms, model: str, only: Expert | None) -> None:
+    """Write a count as JSON, for `read_alarms`."""
+    record = {"format": FORMAT, "model": model, "only": only, **dataclasses.asdict(alarms)}
+    write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def read_alarms(path: Path) -> Alarms:
+    """A count that `save_alarms` wrote. Raises DataError when the file is none."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']!r}")
+        scores = tuple(sorted((float(score) for score in record["scores"]), reverse=True))
+        return Alarms(
+            float(record["minutes"]), scores, tuple(map(str, record["files"])), tuple(map(str, record["failed"]))
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            path, expected="a count of `fakespan experts alarms`", got=f"{error}", remedy="count again"
+        ) from error
 
 
 def _scale(points: Iterable[tuple[float, float]]) -> Scale:
