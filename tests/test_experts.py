@@ -26,7 +26,7 @@ from fakespan.localizer.alarms import (
     threshold_for,
 )
 from fakespan.models import build_model
-from fakespan.models.expert import agreement
+from fakespan.models.expert import agreement, seam_confidence
 from fakespan.models.experts import Experts
 from fakespan.models.sound import sound_views
 from sound_banks import twins, write_bank
@@ -80,6 +80,15 @@ def test_spans_that_their_frames_do_not_confirm_lose_their_score() -> None:
     assert score[2, 5] == pytest.approx(0.5, abs=0.02)
     best = divmod(int(score[:, :12].argmax()), 12)
     assert best == (5, 5)
+
+
+def test_seams_confirm_spans_and_the_clips_borders_are_undecided() -> None:
+    seams = torch.full((1, 2, 20), -8.0)
+    seams[0, 0, 5] = seams[0, 1, 9] = 8.0
+    score = seam_confidence(seams, 20)[0]
+    assert score[4, 5] > 0.99  # five frames from the fifth on
+    assert score[3, 5] < 0.05
+    assert score[9, 0] == pytest.approx(0.5**0.5, abs=0.01)  # from the clip's start to the seam
 
 
 @torch.inference_mode()

@@ -6,12 +6,15 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fakespan.cli.shared import Device, bar, check_output, printable
 from fakespan.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from fakespan.localizer.alarms import Alarms
 
 app = typer.Typer(
     help="Networks of two experts, for the picture and for the sound.",
@@ -46,7 +49,7 @@ def join(
     weights = seen.network.state_dict()
     weights |= {key: value for key, value in heard.network.state_dict().items() if key.startswith("sound.")}
     seen.network.load_state_dict(weights)
-    notes = {"picture": dict(seen.notes), "sound": dict(heard.notes)}
+    notes = {"data": "a picture bank and a sound bank", "picture": dict(seen.notes), "sound": dict(heard.notes)}
     save_checkpoint(out, seen.network, name=name, model=seen.model, post=seen.post, notes=notes)
     print(f"written: {printable(out)}")
 
@@ -101,12 +104,7 @@ def calibrate(
     set_scales(localizer, scales)
     counts = [count.scaled(scale) for count, scale in zip((seen, heard), scales, strict=True)]
     threshold = threshold_for(per_minute, *counts)
-    facts = {
-        "visual_minutes": round(seen.minutes, 1),
-        "audio_minutes": round(heard.minutes, 1),
-        "visual_per_minute": round(counts[0].per_minute(threshold), 3),
-        "audio_per_minute": round(counts[1].per_minute(threshold), 3),
-    }
+    facts = _facts(threshold, *counts)
     save_checkpoint(
         out,
         localizer.network,
@@ -122,6 +120,16 @@ def calibrate(
             f"{facts['visual_per_minute']} segments per minute in the picture, {facts['audio_per_minute']} in the sound"
         )
         print(f"{printable(out)}: threshold {threshold}, {rates}")
+
+
+def _facts(threshold: float, seen: Alarms, heard: Alarms) -> dict[str, float]:
+    """What the threshold rests on, for the model's notes."""
+    return {
+        "visual_minutes": round(seen.minutes, 1),
+        "audio_minutes": round(heard.minutes, 1),
+        "visual_per_minute": round(seen.per_minute(threshold), 3),
+        "audio_per_minute": round(heard.per_minute(threshold), 3),
+    }
 
 
 def _media(paths: list[Path]) -> list[Path]:

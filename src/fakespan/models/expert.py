@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from fakespan.config import ModelConfig
 from fakespan.models.boundary import BoundaryModule
 
-__all__ = ["ExpertHead", "ExpertOutput", "agreement"]
+__all__ = ["ExpertHead", "ExpertOutput", "agreement", "refined_map", "seam_confidence"]
 
 N_LOGITS = 3  # inside, start, end
 USUAL_DISTANCE = 8.0  # frames from within a span to its ends, before anything was learned
+SEAM_WEIGHT = 0.3  # exponent of the seams' confidence in `refined_map`
 SEAM_PRIOR = -3.0  # logit of a seam, before anything was learned: few frames have one
 
 
@@ -66,6 +67,35 @@ class ExpertHead(nn.Module):
         evidence = torch.cat([features, logits], dim=1)
         offsets = USUAL_DISTANCE * torch.exp(self.distances(hidden).float().clamp(-4, 4))
         return ExpertOutput(logits[:, :1], logits[:, 1:], offsets, self.boundary(evidence), evidence)
+
+
+def refined_map(output: ExpertOutput) -> Tensor:
+    """The boundary map (B, D, T) times how far offsets and seams confirm each span; what a span is ranked by.
+
+    The exponent of the seams was chosen on held-out speakers and people (docs/experiments.md).
+    """
+    n_durations = output.map.shape[1]
+    confirmed = agreement(output.frames, output.offsets, n_durations)
+    return output.map.float() * confirmed * seam_confidence(output.seams, n_durations) ** SEAM_WEIGHT
+
+
+def seam_confidence(seams: Tensor, max_duration: int) -> Tensor:
+    """Geometric mean of the probabilities that a span starts and that it ends there, at least 0.001.
+
+    Args:
+        seams: (B, 2, T) logits. The clip's own borders count as undecided, for nobody can see a seam there.
+        max_duration: D.
+
+    Returns:
+        (B, D, T) for the spans [t, t + d + 1].
+    """
+    n_frames = seams.shape[2]
+    start, end = torch.sigmoid(seams.float()).unbind(1)  # (B, T) each
+    index = torch.arange(n_frames, device=seams.device)
+    start = torch.where(index == 0, start.clamp_min(0.5), start)
+    end = torch.where(index == n_frames - 1, end.clamp_min(0.5), end)
+    last = (index + torch.arange(max_duration, device=seams.device)[:, None]).clamp(max=n_frames - 1)  # (D, T)
+    return (start[:, None] * end[:, last]).sqrt().clamp_min(1e-3)
 
 
 def agreement(frames: Tensor, offsets: Tensor, max_duration: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fakespan.config import ModelConfig
 from fakespan.errors import ConfigError
-from fakespan.models.expert import ExpertOutput, agreement
+from fakespan.models.expert import ExpertOutput, refined_map
 from fakespan.models.network import COLUMNS_PER_FRAME, Network, own_part, pad_output
 from fakespan.models.outputs import Branch, Output
 from fakespan.models.picture import PictureExpert
@@ -68,9 +68,8 @@ def _odds(probability: Tensor) -> Tensor:
 
 
 def _branch(output: ExpertOutput, scale: Tensor) -> Branch:
-    """The map of an expert where its offsets agree with it, on the common scale."""
-    n_durations, n_features = output.map.shape[1], output.evidence.shape[1] - output.seams.shape[1] - 1
+    """The refined map of an expert, on the common scale."""
+    n_features = output.evidence.shape[1] - output.seams.shape[1] - 1
     with torch.autocast(output.map.device.type, enabled=False):
-        refined = output.map.float() * agreement(output.frames, output.offsets, n_durations)
-        scaled = torch.sigmoid(scale[0] * torch.logit(refined, eps=EPSILON) + scale[1])
+        scaled = torch.sigmoid(scale[0] * torch.logit(refined_map(output), eps=EPSILON) + scale[1])
     return Branch(output.evidence[:, :n_features], output.frames, output.evidence, scaled)
