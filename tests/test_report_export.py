@@ -167,6 +167,12 @@ def test_every_format_has_a_writer_that_leaves_one_file(tmp_path: Path) -> None:
     assert all(path.stat().st_size for path in tmp_path.iterdir())
 
 
+def test_the_command_line_offers_every_format() -> None:
+    from fakespan.cli.scan import Format
+
+    assert {format_.value for format_ in Format} == set(export.WRITERS)
+
+
 @pytest.mark.parametrize("suffix", export.WRITERS)
 def test_a_failure_leaves_the_old_file_and_nothing_else(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -38,6 +38,7 @@ class Format(enum.StrEnum):
     json = "json"
     csv = "csv"
     vtt = "vtt"
+    svg = "svg"
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record per line and nothing else.")]
