@@ -122,7 +122,7 @@ def spectrum_of_mel(mel: Tensor) -> Tensor:
     return torch.stack([bins, *4 * [torch.zeros_like(bins)]], dim=-3)
 
 
-def log_power(sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
+def log_power(sound: Tensor | AnyArray) -> Tensor:
     """Log power of 256 linear bands, 31 to 8,000 Hz: the first view of `spectrum` alone, with a lower floor.
 
     Args:
@@ -140,7 +140,7 @@ def log_power(sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
     return power.reshape(*wave.shape[:-1], 1, N_BINS, n_columns)
 
 
-def sound_input(encoder: str, sound: Tensor | np.ndarray[Any, Any]) -> Tensor:
+def sound_input(encoder: str, sound: Tensor | AnyArray) -> Tensor:
     """The input of the audio encoder of this name (see `ModelConfig`): `spectrum`, `log_power`, or else `log_mel`."""
     return {"spectrum": spectrum, "texture": log_power}.get(encoder, log_mel)(sound)
 

@@ -17,17 +17,16 @@ from fakespan.media.encode import roundtrip_sound
 
 __all__ = ["EDITS", "at_rate", "benign_edit", "channel", "cross_fade", "filtered", "matched"]
 
-Sound = Float32Array
 Rng = np.random.Generator
 Span = tuple[int, int]
 MAX_FADE_S = 0.12
 BIT_RATES = (24_000, 32_000, 48_000, 64_000, 96_000, 128_000)
 
 
-def cross_fade(sound: Sound, span: Span, new: Sound, rng: Rng) -> Sound:
+def cross_fade(sound: Float32Array, span: Span, new: Float32Array, rng: Rng) -> Float32Array:
     """The sound with `new` (as long as the sound) heard in the span; each seam has its own length and shape."""
     start, end = span
-    weight: Sound = np.zeros(len(sound), np.float32)
+    weight: Float32Array = np.zeros(len(sound), np.float32)
     weight[start:end] = 1
     for seam, rising in ((start, True), (end, False)):
         fade = int(rng.choice([0.0, rng.uniform(0, 0.02), rng.uniform(0, MAX_FADE_S)]) * SAMPLE_RATE)
@@ -38,10 +37,10 @@ def cross_fade(sound: Sound, span: Span, new: Sound, rng: Rng) -> Sound:
     return np.asarray(weight * new + (1 - weight) * sound, np.float32)
 
 
-def _ramp(n: int, shape: int) -> Sound:
+def _ramp(n: int, shape: int) -> Float32Array:
     """0 to 1 over n samples: straight, raised cosine, quarter sine, square root or square."""
     x = np.asarray((np.arange(n) + 0.5) / max(1, n), np.float32)
-    shapes: tuple[Callable[[Sound], AnyArray], ...] = (
+    shapes: tuple[Callable[[Float32Array], AnyArray], ...] = (
         lambda x: x,
         lambda x: 0.5 - 0.5 * np.cos(np.pi * x),
         lambda x: np.sin(0.5 * np.pi * x),
@@ -51,7 +50,7 @@ def _ramp(n: int, shape: int) -> Sound:
     return np.asarray(shapes[shape](x), np.float32)
 
 
-def matched(span: Sound, like: Sound, *, tone: bool) -> Sound:
+def matched(span: Float32Array, like: Float32Array, *, tone: bool) -> Float32Array:
     """The span at the loudness of another stretch, by at most 12 dB; with `tone` also at its long-term spectrum."""
     if tone and len(span) > 1024 and len(like) > 1024:
         gains = np.sqrt((_bands(like) + 1e-9) / (_bands(span) + 1e-9)).clip(0.1, 10)
@@ -60,21 +59,21 @@ def matched(span: Sound, like: Sound, *, tone: bool) -> Sound:
     return np.asarray(span * np.clip(gain, 0.25, 4.0), np.float32)
 
 
-def _bands(sound: Sound, n_bands: int = 17) -> Float64Array:
+def _bands(sound: Float32Array, n_bands: int = 17) -> Float64Array:
     """Mean power at evenly spaced frequencies from 0 to 8 kHz, smoothed by triangles."""
     power = np.abs(np.fft.rfft(sound)) ** 2 / len(sound)
     edges = np.linspace(0, len(power) - 1, n_bands + 2).astype(int)
     return np.array([power[a : b + 1].mean() for a, b in zip(edges[:-2], edges[2:], strict=True)])
 
 
-def filtered(sound: Sound, gains: Float64Array) -> Sound:
+def filtered(sound: Float32Array, gains: Float64Array) -> Float32Array:
     """Through gains at evenly spaced frequencies from 0 to 8 kHz."""
     spectrum = np.fft.rfft(sound)
     spectrum *= np.interp(np.linspace(0, 1, len(spectrum)), np.linspace(0, 1, len(gains)), gains)
     return np.asarray(np.fft.irfft(spectrum, len(sound)), np.float32)
 
 
-def at_rate(sound: Sound, n: int) -> Sound:
+def at_rate(sound: Float32Array, n: int) -> Float32Array:
     """All of the sound in n samples, by its spectrum: faster and higher, or slower and lower."""
     spectrum = np.fft.rfft(sound)
     kept = np.zeros(n // 2 + 1, spectrum.dtype)
@@ -83,7 +82,7 @@ def at_rate(sound: Sound, n: int) -> Sound:
     return np.asarray(np.fft.irfft(kept, n) * (n / len(sound)), np.float32)
 
 
-def channel(sound: Sound, rng: Rng) -> Sound:
+def channel(sound: Float32Array, rng: Rng) -> Float32Array:
     """The whole recording through another microphone, room, codec, noise and level."""
     if rng.random() < 0.5:
         sound = _equalised(sound, rng)
@@ -102,7 +101,7 @@ def channel(sound: Sound, rng: Rng) -> Sound:
     return np.asarray(np.clip(sound * min(level, 1.0 / peak if rng.random() < 0.97 else 2.0 / peak), -1, 1), np.float32)
 
 
-def benign_edit(sound: Sound, span: Span, other: Sound | None, rng: Rng) -> tuple[Sound, str]:
+def benign_edit(sound: Float32Array, span: Span, other: Float32Array | None, rng: Rng) -> tuple[Float32Array, str]:
     """One benign edit of the span, and its name; `other` is genuine speech that may be inserted there."""
     names = list(EDITS) + (["insert", "insert"] if other is not None and len(other) >= span[1] - span[0] else [])
     name = names[rng.integers(len(names))]
@@ -118,18 +117,18 @@ def benign_edit(sound: Sound, span: Span, other: Sound | None, rng: Rng) -> tupl
     return cross_fade(sound, span, whole, rng), name
 
 
-def _level(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _level(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     return np.asarray(sound[span[0] : span[1]] * 10 ** rng.uniform(-0.6, 0.4), np.float32)
 
 
-def _moved(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _moved(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     """The same recording from elsewhere: a jump cut, or words put in another order."""
     n = span[1] - span[0]
     first = int(rng.integers(0, len(sound) - n + 1))
     return sound[first : first + n]
 
 
-def _bleep(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _bleep(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     n = span[1] - span[0]
     level = float(np.std(sound)) * 10 ** rng.uniform(-0.3, 0.6)
     tones = rng.choice([1000.0, rng.uniform(300, 3000)]) * np.array([1.0, 2.0, 3.0])[: rng.integers(1, 4)]
@@ -138,7 +137,7 @@ def _bleep(sound: Sound, span: Span, rng: Rng) -> Sound:
     return np.asarray(tone + keep, np.float32)
 
 
-def _music(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _music(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     """Chords of decaying harmonics under the speech."""
     n = span[1] - span[0]
     time_s = np.arange(n) / SAMPLE_RATE
@@ -155,34 +154,34 @@ def _music(sound: Sound, span: Span, rng: Rng) -> Sound:
     return np.asarray(sound[span[0] : span[1]] + out, np.float32)
 
 
-def _room_tone(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _room_tone(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     """No speech: silence, or what the microphone hears in it."""
     n = span[1] - span[0]
     level = float(rng.choice([0.0, 10 ** rng.uniform(-4.5, -2.5)]))
     return np.asarray(np.cumsum(rng.normal(0, level, n)) * 0.05 + rng.normal(0, level, n), np.float32)
 
 
-def _equalised_span(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _equalised_span(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     return _equalised(sound[span[0] : span[1]], rng)
 
 
-def _dull_span(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _dull_span(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     return _dull(sound[span[0] : span[1]], rng)
 
 
-def _noisy_span(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _noisy_span(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     return _noisy(sound[span[0] : span[1]], rng)
 
 
-def _room_span(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _room_span(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     return _room(sound, rng)[span[0] : span[1]]
 
 
-def _coded_span(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _coded_span(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     return _coded(sound, rng)[span[0] : span[1]]
 
 
-def _denoised_span(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _denoised_span(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     """Spectral subtraction, as editors offer it."""
     n_fft, hop = 512, 128
     padded = np.pad(sound, (n_fft, n_fft))
@@ -200,16 +199,16 @@ def _denoised_span(sound: Sound, span: Span, rng: Rng) -> Sound:
     return np.asarray(out[n_fft:][span[0] : span[1]] / 1.5, np.float32)
 
 
-def _telephone_span(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _telephone_span(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     edges = np.array([0.0, 1.0] + [1.0] * 6 + [0.2] + [0.0] * 8)
     return filtered(sound[span[0] : span[1]], edges)
 
 
-def _as_is(sound: Sound, span: Span, rng: Rng) -> Sound:
+def _as_is(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
     return sound[span[0] : span[1]]
 
 
-EDITS: dict[str, Callable[[Sound, Span, Rng], Sound]] = {
+EDITS: dict[str, Callable[[Float32Array, Span, Rng], Float32Array]] = {
     "level": _level,
     "moved": _moved,
     "bleep": _bleep,
@@ -226,17 +225,17 @@ EDITS: dict[str, Callable[[Sound, Span, Rng], Sound]] = {
 }
 
 
-def _equalised(sound: Sound, rng: Rng) -> Sound:
+def _equalised(sound: Float32Array, rng: Rng) -> Float32Array:
     return filtered(sound, 10 ** (rng.normal(0, rng.uniform(1, 6), 9) / 20))
 
 
-def _dull(sound: Sound, rng: Rng) -> Sound:
+def _dull(sound: Float32Array, rng: Rng) -> Float32Array:
     """A lost upper band, gently or steeply."""
     frequency_hz = np.linspace(0, SAMPLE_RATE / 2, 129)
     return filtered(sound, 1 / (1 + (frequency_hz / rng.uniform(2500, 7500)) ** float(rng.choice([4, 8, 24]))))
 
 
-def _noisy(sound: Sound, rng: Rng) -> Sound:
+def _noisy(sound: Float32Array, rng: Rng) -> Float32Array:
     """Hiss or rumble, 10 to 50 dB below the speech."""
     noise = np.asarray(rng.normal(0, 1, len(sound)), np.float32)
     if rng.random() < 0.5:
@@ -245,7 +244,7 @@ def _noisy(sound: Sound, rng: Rng) -> Sound:
     return np.asarray(sound + noise * level, np.float32)
 
 
-def _room(sound: Sound, rng: Rng) -> Sound:
+def _room(sound: Float32Array, rng: Rng) -> Float32Array:
     """Echoes that die away in 0.1 to 0.6 s."""
     decay_s = rng.uniform(0.1, 0.6)
     n = int(decay_s * SAMPLE_RATE)
@@ -255,6 +254,6 @@ def _room(sound: Sound, rng: Rng) -> Sound:
     return np.asarray(np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(echo, size), size)[: len(sound)], np.float32)
 
 
-def _coded(sound: Sound, rng: Rng) -> Sound:
+def _coded(sound: Float32Array, rng: Rng) -> Float32Array:
     """Encoded as AAC and decoded."""
     return roundtrip_sound(np.clip(sound, -1, 1), SAMPLE_RATE, bitrate=int(rng.choice(BIT_RATES)))

@@ -14,14 +14,12 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array, Float64Array, UInt8Array
 from fakespan.media.encode import roundtrip_video
 
 __all__ = ["Look", "draw_look", "mouth_mask", "null_event", "render"]
 
-Faces = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Shape = Literal["ellipse", "box", "lower"]
 CENTRE = (0.5, 0.62)  # of the mouth, as shares of a bank's picture
 FILTERS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4, cv2.INTER_NEAREST)
@@ -80,7 +78,9 @@ def draw_look(rng: np.random.Generator, strength: float = 1.0) -> Look:
     )
 
 
-def render(faces: Faces, look: Look, rng: np.random.Generator, move: bool = True, clip: Faces | None = None) -> Floats:
+def render(
+    faces: UInt8Array, look: Look, rng: np.random.Generator, move: bool = True, clip: UInt8Array | None = None
+) -> Float32Array:
     """Every pixel as the tool would leave it, (n, S, S, 3) float32 in 0..255.
 
     Args:
@@ -110,7 +110,7 @@ def render(faces: Faces, look: Look, rng: np.random.Generator, move: bool = True
     return np.asarray(np.clip(out, 0, 255), np.float32)
 
 
-def mouth_mask(rng: np.random.Generator, side: int) -> Floats:
+def mouth_mask(rng: np.random.Generator, side: int) -> Float32Array:
     """A soft mask of the mouth's region as tools paste it, (S, S, 1) in 0..1: an ellipse, a box, all below the nose."""
     shapes: tuple[Shape, ...] = ("ellipse", "box", "lower")
     shape = shapes[rng.choice(3, p=(0.5, 0.25, 0.25))]
@@ -127,39 +127,41 @@ def mouth_mask(rng: np.random.Generator, side: int) -> Floats:
     return np.asarray(np.clip(0.5 - distance / feather, 0, 1)[..., None], np.float32)
 
 
-def null_event(faces: Faces, begin: int, end: int, rng: np.random.Generator, look: Look | None = None) -> Faces:
+def null_event(
+    faces: UInt8Array, begin: int, end: int, rng: np.random.Generator, look: Look | None = None
+) -> UInt8Array:
     """The clip with something honest between these frames: the same length, nothing forged, the rest as it was.
 
     With a look that is what the whole crop gets there, without a generator's own traces.
     """
     if look is not None:
         return _relook(faces, begin, end, rng, look)
-    events: tuple[Callable[..., Faces], ...] = (_relook, _reencode, _jump, _freeze, _flash, _push, _overlay)
+    events: tuple[Callable[..., UInt8Array], ...] = (_relook, _reencode, _jump, _freeze, _flash, _push, _overlay)
     event = events[rng.choice(len(events), p=(0.50, 0.12, 0.12, 0.04, 0.08, 0.07, 0.07))]
     return event(faces, begin, end, rng)
 
 
-def _relook(faces: Faces, begin: int, end: int, rng: np.random.Generator, look: Look | None = None) -> Faces:
+def _relook(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator, look: Look | None = None) -> UInt8Array:
     """The whole crop softer, sharper, noisier, of other colour: a lens, another encoder, an insert."""
     out = faces.copy()
     out[begin:end] = render(faces[begin:end], (look or draw_look(rng)).honest, rng, move=False).astype(np.uint8)
     return out
 
 
-def _reencode(faces: Faces, begin: int, end: int, rng: np.random.Generator) -> Faces:
+def _reencode(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -> UInt8Array:
     out = faces.copy()
     out[begin:end] = roundtrip_video(faces[begin:end], crf=int(rng.integers(26, 42)))
     return out
 
 
-def _jump(faces: Faces, begin: int, end: int, rng: np.random.Generator) -> Faces:
+def _jump(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -> UInt8Array:
     """Jump cuts: for a while the clip goes on somewhere else."""
     order = np.arange(len(faces))
     order[begin:end] = (order[begin:end] + int(rng.integers(3, 40))) % len(faces)
     return np.asarray(faces[order])
 
 
-def _freeze(faces: Faces, begin: int, end: int, rng: np.random.Generator) -> Faces:
+def _freeze(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -> UInt8Array:
     """Frames shown again, as a stream that stumbles."""
     order = np.arange(len(faces))
     step = int(rng.integers(2, 6))
@@ -167,7 +169,7 @@ def _freeze(faces: Faces, begin: int, end: int, rng: np.random.Generator) -> Fac
     return np.asarray(faces[order])
 
 
-def _flash(faces: Faces, begin: int, end: int, rng: np.random.Generator) -> Faces:
+def _flash(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -> UInt8Array:
     """Other light for a while."""
     out = faces.copy()
     gain, lift = np.exp(rng.normal(0, 0.2)), rng.normal(0, 14)
@@ -178,7 +180,7 @@ def _flash(faces: Faces, begin: int, end: int, rng: np.random.Generator) -> Face
     return out
 
 
-def _push(faces: Faces, begin: int, end: int, rng: np.random.Generator) -> Faces:
+def _push(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -> UInt8Array:
     """A fast movement of the head, blurred by it."""
     out = faces.copy()
     side = faces.shape[1]
@@ -196,7 +198,7 @@ def _push(faces: Faces, begin: int, end: int, rng: np.random.Generator) -> Faces
     return out
 
 
-def _overlay(faces: Faces, begin: int, end: int, rng: np.random.Generator) -> Faces:
+def _overlay(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -> UInt8Array:
     """A subtitle or a logo over it."""
     out = faces.copy()
     side = faces.shape[1]
@@ -212,7 +214,7 @@ def _overlay(faces: Faces, begin: int, end: int, rng: np.random.Generator) -> Fa
     return out
 
 
-def _few_components(out: Floats, clip: Faces, n: int) -> Floats:
+def _few_components(out: Float32Array, clip: UInt8Array, n: int) -> Float32Array:
     """The coarse picture of a few components that the clip varies by, the fine one as on average: a dull generator."""
     side = out.shape[1]
     half = side // 2
@@ -231,7 +233,7 @@ def _few_components(out: Floats, clip: Faces, n: int) -> Floats:
     return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) + fine for image in shown])
 
 
-def _small(faces: Floats, side: int) -> Floats:
+def _small(faces: Float32Array, side: int) -> Float32Array:
     small: list[Any] = [cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA) for face in faces]
     return np.stack(small)
 
@@ -251,7 +253,7 @@ def _quantised(image: Any, step: float) -> Any:
     return out
 
 
-def _smeared(faces: Floats, radius: int) -> Floats:
+def _smeared(faces: Float32Array, radius: int) -> Float32Array:
     index = np.arange(len(faces))[:, None] + np.arange(-radius, radius + 1)
     return np.asarray(faces[np.clip(index, 0, len(faces) - 1)].mean(axis=1, dtype=np.float32), np.float32)
 
@@ -273,7 +275,7 @@ def _filtered(image: Any, look: Look) -> Any:
     return image
 
 
-def _matrix(look: Look, side: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _matrix(look: Look, side: int, rng: np.random.Generator) -> Float64Array:
     x, y, s = CENTRE[0] * side, CENTRE[1] * side, look.scale
     dx, dy = np.asarray(look.shift) * side + rng.normal(0, look.jitter * side + 1e-9, 2)
     return np.array([[s, 0, (1 - s) * x + dx], [0, s, (1 - s) * y + dy]])

@@ -15,8 +15,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import Float32Array, Int64Array, UInt8Array
 from fakespan.config import FPS
 from fakespan.errors import ConfigError
 from fakespan.media.encode import roundtrip_video
@@ -33,7 +33,6 @@ __all__ = [
     "make_picture_pair",
 ]
 
-Faces = NDArray[np.uint8]
 Span = tuple[int, int]
 GAP = 5  # frames between two spans, at least
 
@@ -66,7 +65,7 @@ class PicturePractice:
 class PictureExample:
     """A practice stretch."""
 
-    faces: Faces  # (n, 96, 96, 3) mouth crops
+    faces: UInt8Array  # (n, 96, 96, 3) mouth crops
     spans: tuple[Span, ...]  # forged frames [begin, end)
     nulls: tuple[Span, ...]  # where something honest happened
     method: str  # of the spans; "" when genuine
@@ -114,7 +113,7 @@ def make_picture_pair(
     honest = [(span, look) for span, look in honest if _is_apart(span, spans)]
     seed = int(rng.integers(2**32))
 
-    def finished(faces: Faces, spans: Sequence[Span], method: str) -> PictureExample:
+    def finished(faces: UInt8Array, spans: Sequence[Span], method: str) -> PictureExample:
         same = np.random.default_rng(seed)
         for span, look in honest:
             faces = null_event(faces, *span, same, look)
@@ -135,14 +134,14 @@ def make_partial_example(
     return PictureExample(faces, tuple((a, b) for a, b in shown if b > a), (), str(entry.generator))
 
 
-def _exchange(faces: Faces, twin: Faces, span: Span, rng: np.random.Generator) -> None:
+def _exchange(faces: UInt8Array, twin: UInt8Array, span: Span, rng: np.random.Generator) -> None:
     """Puts a twin's frames into the span, all of the crop or the mouth alone."""
     is_whole = rng.random() < 0.5
     mask = np.ones((1, 1, 1), np.float32) if is_whole else mouth_mask(rng, faces.shape[1])
     _blend(faces, twin.astype(np.float32), span, mask, rng)
 
 
-def _rerender(faces: Faces, real: Faces, span: Span, rng: np.random.Generator) -> tuple[str, Look]:
+def _rerender(faces: UInt8Array, real: UInt8Array, span: Span, rng: np.random.Generator) -> tuple[str, Look]:
     """A mouth of another moment, or the same, as a tool would leave it; and how it left it."""
     begin, end = span
     look, n = draw_look(rng), len(real)
@@ -160,9 +159,7 @@ def _elsewhere(span: Span, n: int, rng: np.random.Generator) -> Span:
     return begin, begin + span[1] - span[0]
 
 
-def _blend(
-    faces: Faces, new: NDArray[np.float32], span: Span, mask: NDArray[np.float32], rng: np.random.Generator
-) -> None:
+def _blend(faces: UInt8Array, new: Float32Array, span: Span, mask: Float32Array, rng: np.random.Generator) -> None:
     """Lays new frames over a span, hard at its seams or over up to three frames."""
     begin, end = span
     n = end - begin
@@ -194,7 +191,7 @@ def _draw_span(n: int, config: PicturePractice, rng: np.random.Generator) -> Spa
     return begin, begin + length
 
 
-def _at_fewer_fps(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _at_fewer_fps(n: int, rng: np.random.Generator) -> Int64Array:
     """Which frame is shown at each of n instants of a video with 12 to 24 frames a second."""
     step = FPS / rng.choice((12, 15, 15, 20, 24))
     return np.asarray(np.floor(np.floor(np.arange(n) / step + 1e-6) * step + 1e-6), np.int64)
@@ -204,7 +201,7 @@ def _is_apart(span: Span, others: Sequence[Span]) -> bool:
     return all(span[0] >= end + GAP or span[1] + GAP <= begin for begin, end in others)
 
 
-def _through_the_world(faces: Faces, disturb: bool, rng: np.random.Generator) -> Faces:
+def _through_the_world(faces: UInt8Array, disturb: bool, rng: np.random.Generator) -> UInt8Array:
     """Another resolution, a codec, another light, another frame: what lies between a forger and a reader."""
     side = faces.shape[1]
     if disturb and rng.random() < 0.35:
@@ -215,7 +212,7 @@ def _through_the_world(faces: Faces, disturb: bool, rng: np.random.Generator) ->
     return _relit(faces, rng) if disturb else faces
 
 
-def _framed(faces: Faces, side: int, disturb: bool, rng: np.random.Generator) -> Faces:
+def _framed(faces: UInt8Array, side: int, disturb: bool, rng: np.random.Generator) -> UInt8Array:
     """The mouth's box, a little off, as 96x96; mirrored in half of the clips."""
     unit = faces.shape[1] / side
     x0, y0, x1, y1 = (part * unit for part in MOUTH_IN_BANK)
@@ -238,13 +235,13 @@ def _framed(faces: Faces, side: int, disturb: bool, rng: np.random.Generator) ->
     return out
 
 
-def _resized(faces: Faces, side: int) -> Faces:
+def _resized(faces: UInt8Array, side: int) -> UInt8Array:
     side += side % 2
     shrunk: list[Any] = [cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA) for face in faces]
     return np.stack(shrunk)
 
 
-def _relit(faces: Faces, rng: np.random.Generator) -> Faces:
+def _relit(faces: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     """Other light, focus and grain for the whole clip."""
     levels = np.arange(256) / 255
     table = 255 * levels ** np.exp(rng.normal(0, 0.2)) * rng.uniform(0.8, 1.2)

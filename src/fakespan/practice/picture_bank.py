@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fakespan.arrays import UInt8Array
 from fakespan.errors import DataError
 from fakespan.files import replacing
 from fakespan.media.features import CROP_SIZE, MOUTH_BOX
@@ -29,8 +29,6 @@ MOUTH_IN_BANK = tuple(
     float(part * CROP_SIZE - start) for part, start in zip(MOUTH_BOX, (BANK_BOX[:2]) * 2, strict=True)
 )  # x0, y0, x1, y1 of `features.MOUTH_BOX`, in pixels of the bank
 INDEX = "index.jsonl"
-
-Faces = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,9 @@ class PictureBank:
         self.folder = folder
         self.entries = tuple(_read_index(folder / INDEX))
 
-    def faces(self, entry: Entry) -> Faces:
+    def faces(self, entry: Entry) -> UInt8Array:
         """(n, 160, 160, 3) uint8, read as they are looked at."""
-        faces: Faces = np.load(self.folder / entry.file, mmap_mode="r")
+        faces: UInt8Array = np.load(self.folder / entry.file, mmap_mode="r")
         return faces
 
     def twins(self) -> list[Twins]:
@@ -98,7 +96,7 @@ class BankWriter:
         """Media that are in the bank."""
         return {entry.source for entry in self._entries()}
 
-    def add(self, clips: Iterable[tuple[Entry, Faces]]) -> None:
+    def add(self, clips: Iterable[tuple[Entry, UInt8Array]]) -> None:
         """Writes these clips, then the index with all of them."""
         new = []
         for entry, faces in clips:

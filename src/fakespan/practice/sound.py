@@ -19,7 +19,6 @@ from fakespan.practice.sound_bank import Recording, SoundBank
 
 __all__ = ["SoundClip", "SoundPractice", "SoundRecipe"]
 
-Sound = Float32Array
 Rng = np.random.Generator
 Span = tuple[int, int]
 HOP = int(SAMPLE_RATE / FPS)  # samples of a frame
@@ -48,7 +47,7 @@ class SoundRecipe:
 class SoundClip:
     """Sound (640 n,) of n frames and its forged spans in frames (not rounded)."""
 
-    sound: Sound
+    sound: Float32Array
     spans: tuple[tuple[float, float], ...]
     method: str
     speaker: str
@@ -92,7 +91,7 @@ class SoundPractice:
         scale = n_frames / n
         return SoundClip(sound, tuple((a * scale, b * scale) for a, b in spans), method, speaker)
 
-    def _with_twin(self, n: int, rng: Rng) -> tuple[Sound, list[Span], str, str]:
+    def _with_twin(self, n: int, rng: Rng) -> tuple[Float32Array, list[Span], str, str]:
         family = self._families[rng.choice(len(self._families), p=self._weights)]
         systems = self._twins[family]
         system = _some_system(systems, rng)
@@ -112,7 +111,7 @@ class SoundPractice:
             sound = cross_fade(sound, span, local, rng)
         return sound, spans, f"{family}/{system}", real.speaker
 
-    def _with_voice(self, n: int, rng: Rng) -> tuple[Sound, list[Span], str, str]:
+    def _with_voice(self, n: int, rng: Rng) -> tuple[Float32Array, list[Span], str, str]:
         sound, speaker = self._genuine(n, rng)
         system = _some_system(self._voices, rng)
         words = self._voices[system]
@@ -129,7 +128,7 @@ class SoundPractice:
             sound = cross_fade(sound, spans[k], new, rng)
         return sound, spans, f"voice/{system}", speaker
 
-    def _genuine(self, n: int, rng: Rng) -> tuple[Sound, str]:
+    def _genuine(self, n: int, rng: Rng) -> tuple[Float32Array, str]:
         """N samples of one speaker, of several recordings where one is too short; benign twins now and then."""
         if self.bank.benign and rng.random() < 0.12 and not self.recipe.clean:
             real, twin = self.bank.benign[rng.integers(len(self.bank.benign))]
@@ -151,7 +150,7 @@ class SoundPractice:
         first = int(rng.integers(0, len(sound) - n + 1))
         return sound[first : first + n], speaker
 
-    def _spans(self, sound: Sound, n: int, rng: Rng) -> list[Span]:
+    def _spans(self, sound: Float32Array, n: int, rng: Rng) -> list[Span]:
         """One or two spans of speech, seams in pauses or inside words, half of a second or more apart."""
         recipe = self.recipe
         spans: list[Span] = []
@@ -171,7 +170,7 @@ class SoundPractice:
                     break
         return sorted(spans)
 
-    def _edited(self, sound: Sound, spans: Sequence[Span], speaker: str, rng: Rng) -> Sound:
+    def _edited(self, sound: Float32Array, spans: Sequence[Span], speaker: str, rng: Rng) -> Float32Array:
         """One to three benign edits outside the forged spans."""
         for _ in range(int(rng.integers(1, 4))):
             m = int(rng.uniform(0.12, 1.5) * SAMPLE_RATE)
@@ -193,7 +192,7 @@ def _some_system(systems: Mapping[str, Sequence[object]], rng: Rng) -> str:
     return names[rng.choice(len(names), p=weights / weights.sum())]
 
 
-def _cut(sound: Sound, first: int, n: int) -> Sound:
+def _cut(sound: Float32Array, first: int, n: int) -> Float32Array:
     stretch = sound[first : first + n]
     return np.pad(stretch, (0, n - len(stretch)))
 
@@ -203,12 +202,12 @@ def _spoken_length(n_word: int, n_wanted: int) -> int:
     return n_wanted if n_word >= 0.7 * n_wanted else max(n_word, int(0.16 * SAMPLE_RATE))
 
 
-def _gain(made: Sound, sound: Sound, span: Span) -> float:
+def _gain(made: Float32Array, sound: Float32Array, span: Span) -> float:
     a, b = made[span[0] : span[1]], sound[span[0] : span[1]]
     return float(np.clip(np.sqrt((np.mean(b**2) + 1e-7) / (np.mean(a**2) + 1e-7)), 0.25, 4))
 
 
-def _at_pauses(sound: Sound, start: int, end: int) -> Span:
+def _at_pauses(sound: Float32Array, start: int, end: int) -> Span:
     """Both seams moved by at most 0.15 s to where the sound is quietest."""
     reach, step = int(0.15 * SAMPLE_RATE), 80
 
