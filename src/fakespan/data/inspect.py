@@ -104,8 +104,8 @@ def inspect(
     problems += _original_problems(chosen, manifest.samples)
     if probe:
         looks = _check_all([s.path for s in chosen], n_workers, progress or no_progress)
-        for sample, seen in zip(chosen, looks, strict=True):
-            problems += _file_problems(sample, seen, needs_sound=LOADERS[manifest.kind].has_audio)
+        for sample, check in zip(chosen, looks, strict=True):
+            problems += _file_problems(sample, check, needs_sound=LOADERS[manifest.kind].has_audio)
     return Report(
         source=manifest.source,
         counts=_counts(chosen),
@@ -164,30 +164,30 @@ def _original_problems(samples: Iterable[Sample], every: Iterable[Sample]) -> It
             yield Problem("leak", sample.name, message)
 
 
-def _file_problems(sample: Sample, seen: FileCheck, *, needs_sound: bool) -> Iterator[Problem]:
+def _file_problems(sample: Sample, check: FileCheck, *, needs_sound: bool) -> Iterator[Problem]:
     """Inconsistencies between a file and the metadata."""
-    if seen.error:
-        yield Problem(seen.error_kind, sample.name, seen.error)
+    if check.error:
+        yield Problem(check.error_kind, sample.name, check.error)
         return
-    if not seen.has_picture:
+    if not check.has_picture:
         yield Problem("no picture", sample.name, "there is no picture in the file")
-    if needs_sound and not seen.has_sound:
+    if needs_sound and not check.has_sound:
         yield Problem("no sound", sample.name, "there is no sound in the file")
-    if seen.missing_s:
-        yield Problem("cut short", sample.name, f"the file ends {seen.missing_s:.2f} s before its stated length")
-    if sample.n_frames is not None and seen.has_picture and abs(seen.n_frames - sample.n_frames) > _FRAMES_SLACK:
-        yield Problem("frames", sample.name, f"{seen.n_frames} frames, the metadata says {sample.n_frames}")
+    if check.missing_s:
+        yield Problem("cut short", sample.name, f"the file ends {check.missing_s:.2f} s before its stated length")
+    if sample.n_frames is not None and check.has_picture and abs(check.n_frames - sample.n_frames) > _FRAMES_SLACK:
+        yield Problem("frames", sample.name, f"{check.n_frames} frames, the metadata says {sample.n_frames}")
     if sample.facts.get("clock") == "frames":
-        yield from _stretch_problems(sample, seen)
-    elif sample.n_frames is None and sample.duration_s and abs(seen.duration_s - sample.duration_s) > _LENGTH_SLACK_S:
+        yield from _stretch_problems(sample, check)
+    elif sample.n_frames is None and sample.duration_s and abs(check.duration_s - sample.duration_s) > _LENGTH_SLACK_S:
         says = "clips of this set count as" if sample.facts.get("length") == "nominal" else "the metadata says"
-        yield Problem("length", sample.name, f"{seen.duration_s:.2f} s, {says} {sample.duration_s:g} s")
+        yield Problem("length", sample.name, f"{check.duration_s:.2f} s, {says} {sample.duration_s:g} s")
 
 
-def _stretch_problems(sample: Sample, seen: FileCheck) -> Iterator[Problem]:
+def _stretch_problems(sample: Sample, check: FileCheck) -> Iterator[Problem]:
     first, end = sample.facts.get("annotated_frames", (0, 0))
-    if end > seen.n_frames + _FRAMES_SLACK:
-        yield Problem("frames", sample.name, f"{seen.n_frames} frames, the list describes {first} to {end}")
+    if end > check.n_frames + _FRAMES_SLACK:
+        yield Problem("frames", sample.name, f"{check.n_frames} frames, the list describes {first} to {end}")
 
 
 def _check_all(paths: Sequence[Path], n_workers: int, progress: Progress) -> list[FileCheck]:

@@ -165,8 +165,8 @@ def _stamped(cue: Any) -> list[tuple[str, float, float]]:
     ends = [*starts[1:], _seconds(cue.end_time)]
     return [
         (word, a, b)
-        for said, a, b in zip(map(_plain, parts[::4]), starts, ends, strict=True)
-        for word in said.split()[:1]
+        for text, a, b in zip(map(_plain, parts[::4]), starts, ends, strict=True)
+        for word in text.split()[:1]
     ]
 
 
@@ -185,8 +185,8 @@ def _read_txt(text: str, path: Path, media: Path) -> Labels:
     if tables:
         rows = [line.split() for line in lines[tables[0] + 1 :] if len(line.split()) >= 3]
         return _words((row[0], float(row[1]), float(row[2])) for row in rows)
-    said = [line.removeprefix("Text:").strip() for line in lines if line.startswith("Text:")] or [text]
-    plain = " ".join(" ".join(said).split())
+    texts = [line.removeprefix("Text:").strip() for line in lines if line.startswith("Text:")] or [text]
+    plain = " ".join(" ".join(texts).split())
     return Labels(passages=(Passage(plain),) if plain else ())
 
 

@@ -58,7 +58,7 @@ class Donor:
     recording: Float32Array | None = None  # more of that voice in that room, if `sound` is shorter than a second
 
     @property
-    def heard(self) -> Recording | None:
+    def recording_tone(self) -> Recording | None:
         """Statistics of the donor's recording; None if it is too short (its timbre is then not matched)."""
         known = self.sound if self.recording is None else self.recording
         return Recording.of(known) if len(known) >= SAMPLE_RATE else None
@@ -141,7 +141,7 @@ def swap_speech(
     else:
         (start, end), (first, last) = matching_cuts(sound, span_s, donor, reach_s)
         words = _conform(donor.sound[first:last], n_wanted, _pitch_wanted(track_pitch(sound), start, end))
-        own = donor.heard
+        own = donor.recording_tone
     words = FINGERPRINTS[fingerprint](words, rng)
     words = settle(words, own, clip, _level_wanted(sound, start, end), rng)
     if reach_s > 0:
@@ -270,10 +270,10 @@ def _bridge(track: PitchTrack, n: int, ratio: float, wanted: _Pitch) -> Float64A
     edge = round(EDGE_S * SAMPLE_RATE)
     reach = max(1, min(round(0.12 * SAMPLE_RATE), n // 2))
     fade = np.maximum(0.0, 1 - np.arange(n) / reach)
-    said = (track.near_hz(0, edge), track.near_hz(n - edge, n))
+    edges_hz = (track.near_hz(0, edge), track.near_hz(n - edge, n))
     gaps = [
         0.8 * float(np.clip(semitones(there / (here * ratio)), -3, 3)) if here and there else 0.0
-        for here, there in zip(said, (wanted.before_hz, wanted.after_hz), strict=True)
+        for here, there in zip(edges_hz, (wanted.before_hz, wanted.after_hz), strict=True)
     ]
     return np.asarray(gaps[0] * fade + gaps[1] * fade[::-1])
 

@@ -96,8 +96,8 @@ class BinaryScores:
         real, forged = self._from_the_top(counts)
         if not forged[-1]:
             return NAN
-        seen = np.maximum(real[1:] + forged[1:], 1)
-        return float((np.diff(forged) * forged[1:] / seen).sum() / forged[-1])
+        n_above = np.maximum(real[1:] + forged[1:], 1)
+        return float((np.diff(forged) * forged[1:] / n_above).sum() / forged[-1])
 
     def best_threshold(self) -> float:
         """The threshold with the largest balanced accuracy, halfway between two scores; the highest of ties."""

@@ -45,14 +45,14 @@ class HitCounts:
             counts: (V,) how often each video is taken.
         """
         taken = np.asarray(counts, dtype=np.int32)
-        seen = self._seen(taken)
+        n_seen = self._n_seen(taken)
         ways = [(m, threshold) for m in self.matches for threshold in m.ranks]
         for (way, threshold), places, video in zip(ways, self._places, self._right, strict=True):
             weights = taken[video]
             is_taken = weights > 0
-            yield way, threshold, np.cumsum(weights[is_taken], dtype=np.int64), seen[places[is_taken]]
+            yield way, threshold, np.cumsum(weights[is_taken], dtype=np.int64), n_seen[places[is_taken]]
 
-    def _seen(self, counts: Int32Array) -> Int64Array:
+    def _n_seen(self, counts: Int32Array) -> Int64Array:
         """Number of proposals up to and including each cut."""
         if not len(self._ends):
             return self._ends

@@ -130,9 +130,9 @@ class Matches:
 
         NaN if the drawn videos have no labels.
         """
-        found, seen = self._steps(threshold) if counts is None else self.drawn(counts)[threshold]
+        n_found, n_seen = self._steps(threshold) if counts is None else self.drawn(counts)[threshold]
         n_labels = self.n_labels.sum() if counts is None else self.n_labels @ np.asarray(counts)
-        return self.area(found, seen, int(n_labels))
+        return self.area(n_found, n_seen, int(n_labels))
 
     def drawn(self, counts: ArrayLike) -> dict[float, tuple[Int64Array, Int64Array]]:
         """For a draw of videos: threshold -> true positives, and all proposals, up to each true positive."""
@@ -141,25 +141,25 @@ class Matches:
 
     def curve(self, threshold: float) -> tuple[Float64Array, Float64Array]:
         """Recall and precision after each true positive, best score first."""
-        found, seen = self._steps(threshold)
-        return found / max(int(self.n_labels.sum()), 1), found / seen
+        n_found, n_seen = self._steps(threshold)
+        return n_found / max(int(self.n_labels.sum()), 1), n_found / n_seen
 
-    def area(self, found: Int64Array, seen: Int64Array, n_labels: int) -> float:
+    def area(self, n_found: Int64Array, n_seen: Int64Array, n_labels: int) -> float:
         """Area under the interpolated precision over recall.
 
         Args:
-            found: true positives up to and including each true positive.
-            seen: proposals up to and including each true positive. Precision only falls until the next true positive,
-                so these points include every maximum.
+            n_found: true positives up to and including each true positive.
+            n_seen: number of proposals up to and including each true positive. Precision only falls until the next true
+                positive, so these points include every maximum.
             n_labels: recall 1; NaN is returned for 0.
         """
         if not n_labels:
             return float("nan")
-        if len(found) == 0:
+        if len(n_found) == 0:
             return 0.0
-        best_later = np.maximum.accumulate((found / seen)[::-1])[::-1]
-        area = (np.diff(found, prepend=0) * best_later).sum()  # no BLAS: its threads cost more than they save
-        if not self.from_zero and found[0] == seen[0]:
+        best_later = np.maximum.accumulate((n_found / n_seen)[::-1])[::-1]
+        area = (np.diff(n_found, prepend=0) * best_later).sum()  # no BLAS: its threads cost more than they save
+        if not self.from_zero and n_found[0] == n_seen[0]:
             area -= best_later[0]  # the published curve begins at the first proposal
         return float(area / n_labels)
 
@@ -170,9 +170,9 @@ class Matches:
 
 def weigh(weights: Int32Array, ranks: Mapping[float, Int64Array]) -> dict[float, tuple[Int64Array, Int64Array]]:
     """True positives, and all proposals, up to each true positive, with weighted proposals (best first)."""
-    seen = np.cumsum(weights, dtype=np.int64)
+    n_seen = np.cumsum(weights, dtype=np.int64)
     steps = {}
     for threshold, places in ranks.items():
         taken = places[weights[places] > 0]
-        steps[threshold] = (np.cumsum(weights[taken], dtype=np.int64), seen[taken])
+        steps[threshold] = (np.cumsum(weights[taken], dtype=np.int64), n_seen[taken])
     return steps

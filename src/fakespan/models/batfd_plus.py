@@ -152,23 +152,25 @@ class BaTfdPlus(Network):
         )
 
     def _fused_maps(self, visual: Branch, audio: Branch) -> Maps:
-        seen, heard, evidence = _maps(visual), _maps(audio), (visual.evidence, audio.evidence)
+        maps, other, evidence = _maps(visual), _maps(audio), (visual.evidence, audio.evidence)
         return Maps(
-            p=self.prb_fusion_p(seen.p, heard.p, *evidence),
-            c=self.prb_fusion_c(seen.c, heard.c, *evidence),
-            p_c=self.prb_fusion_p_c(seen.p_c, heard.p_c, *evidence),
+            p=self.prb_fusion_p(maps.p, other.p, *evidence),
+            c=self.prb_fusion_c(maps.c, other.c, *evidence),
+            p_c=self.prb_fusion_p_c(maps.p_c, other.p_c, *evidence),
         )
 
     def _fused_boundaries(self, visual: Branch, audio: Branch) -> Boundaries:
         """Each run's probabilities, weighted by that run's evidence."""
-        seen, heard = _boundaries(visual), _boundaries(audio)
+        of_video, of_audio = _boundaries(visual), _boundaries(audio)
         forward = visual.evidence, audio.evidence
         backward = _not_none(visual.reversed_evidence), _not_none(audio.reversed_evidence)
         return Boundaries(
-            start=_fused_curve(self.cbg_fusion_start, seen.start, heard.start, forward),
-            end=_fused_curve(self.cbg_fusion_end, seen.end, heard.end, forward),
-            reversed_start=_fused_curve(self.cbg_fusion_start, seen.reversed_start, heard.reversed_start, backward),
-            reversed_end=_fused_curve(self.cbg_fusion_end, seen.reversed_end, heard.reversed_end, backward),
+            start=_fused_curve(self.cbg_fusion_start, of_video.start, of_audio.start, forward),
+            end=_fused_curve(self.cbg_fusion_end, of_video.end, of_audio.end, forward),
+            reversed_start=_fused_curve(
+                self.cbg_fusion_start, of_video.reversed_start, of_audio.reversed_start, backward
+            ),
+            reversed_end=_fused_curve(self.cbg_fusion_end, of_video.reversed_end, of_audio.reversed_end, backward),
         )
 
 

@@ -30,8 +30,8 @@ def plot_precision_recall(path: Path, curves: Mapping[float, tuple[ArrayLike, Ar
     """
     figure, axes = _axes("Precision over recall", "recall", "precision")
     for colour, (iou, (recall, precision)) in zip(_colours(len(curves)), curves.items(), strict=True):
-        seen = np.asarray(recall, dtype=np.float64)
-        axes.plot(seen, np.asarray(precision), color=colour, linewidth=1.6, label=f"IoU {iou:g}")
+        recalled = np.asarray(recall, dtype=np.float64)
+        axes.plot(recalled, np.asarray(precision), color=colour, linewidth=1.6, label=f"IoU {iou:g}")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
     axes.legend(frameon=False)

@@ -115,7 +115,7 @@ def _picture_examples(folders: Sequence[Path], run: RunConfig) -> tuple[Examples
     bank = PictureBank(folders[0])
     twins = bank.twins()
     held_out = {person for person in {t.real.person for t in twins} if _is_held_out(person)}
-    parts = [[t for t in twins if (t.real.person in held_out) == held] for held in (False, True)]
+    parts = [[t for t in twins if (t.real.person in held_out) == is_held_out] for is_held_out in (False, True)]
     if not parts[0]:
         raise DataError(folders[0], expected="genuine clips to train on", got="none", remedy="make the bank anew")
     train, validation = (

@@ -89,10 +89,10 @@ def load_clips(
             )
     total, done = sum(len(files[split]) for split in splits), itertools.count(1)
 
-    def told(paths: Iterable[Path]) -> Iterator[Path]:
+    def with_progress(paths: Iterable[Path]) -> Iterator[Path]:
         for path in paths:
             yield path
             if progress:
                 progress(next(done), total)
 
-    return {split: load_bank(files[split], cache, told) for split in splits}
+    return {split: load_bank(files[split], cache, with_progress) for split in splits}

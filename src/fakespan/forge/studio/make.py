@@ -193,8 +193,8 @@ class _Forger:
             first, stop = int(start_s * FPS), min(int(np.ceil(old_end_s * FPS)), len(clip.faces))
         own, look = retime(clip.faces[first:stop], stop - first + longer), ""
         if self.kind != "audio":
-            heard = sound if self.kind == "both" else _imagined(clip.sound, job)
-            spoken = heard[first * SAMPLES_PER_FRAME :][: len(own) * SAMPLES_PER_FRAME]
+            track_sound = sound if self.kind == "both" else _imagined(clip.sound, job)
+            spoken = track_sound[first * SAMPLES_PER_FRAME :][: len(own) * SAMPLES_PER_FRAME]
             own, look, job = self._some_new_faces(own, spoken, job, (first, stop))
         swap, voice, lips = job.swap, job.voice * (self.kind != "visual"), job.lips * (self.kind != "audio")
         done = Span(start_s, end_s, swap.before, swap.after, swap.rule, voice, lips, look, job.source)
@@ -286,7 +286,7 @@ def _imagined(sound: Float32Array, job: _Job) -> Float32Array:
     spoken = job.donor.sound[int(job.donor.start_s * SAMPLE_RATE) : int(job.donor.end_s * SAMPLE_RATE)]
     fitted = np.interp(
         np.linspace(0, len(spoken) - 1, end - start), np.arange(len(spoken)), spoken
-    )  # pitch is not seen
+    )  # pitch is not visible
     out = sound.copy()
     out[start:end] = fitted
     return out
