@@ -16,7 +16,6 @@ MOST_LINES, MOST_FUNCTION_LINES, MOST_NESTING, MOST_PARAMETERS = 300, 45, 4, 8
 # still too long: take a name out when it is mended, and put none in
 TOO_LARGE = {
     "cli/evaluate.py evaluate",
-    "train/module.py",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

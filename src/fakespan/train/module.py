@@ -11,11 +11,7 @@ Importing this module imports lightning (seconds); only `fakespan.train.run` doe
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
-import threading
 import time
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,30 +21,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from fakespan.errors import DataError, FakespanError
 from fakespan.losses import LossTerms, Targets, localization_loss
 from fakespan.train.config import RunConfig
 from fakespan.train.experts import expert_losses
 from fakespan.train.feed import Fed
 from fakespan.train.keeper import Keeper
 from fakespan.train.order import Shard
+from fakespan.train.processes import agreed, end_together, summed
 from fakespan.train.schedule import Average, EpochSchedule, base_rate, cosine_rate, make_optimizer
+from fakespan.train.step import Counters, Plan, Step
+from fakespan.train.trouble import Trouble, not_finite, nothing_validated, too_many_damaged
 from fakespan.types import Progress
 
-__all__ = ["Plan", "TrainingModule", "Trouble"]
-
-
-LEAST_DAMAGED, MOST_DAMAGED = 10, 0.01  # clips, and their share of the clips seen, from which a run is stopped
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The numbers that the config and the data set make together."""
-
-    n_steps: int  # of the whole run
-    epoch_steps: int  # of one epoch
-    total_batch: int  # clips of one step, on all devices
-    n_clips: int  # of the set; 0 when it is endless
+__all__ = ["TrainingModule"]
 
 
 class Loaders(Protocol):
@@ -58,37 +43,13 @@ class Loaders(Protocol):
     def validation(self, shard: Shard) -> DataLoader[Fed] | None: ...
 
 
-@dataclass
-class Counters:
-    """Where a run is; plain values, kept in its states."""
-
-    step: int = 0  # steps that are done
-    minutes: float = 0.0
-    best: float = float("inf")  # lowest validation loss
-    n_stale: int = 0  # epochs since then
-    epoch_loss: float = 0.0  # sum over the steps of this epoch
-    is_over: bool = False
-    damaged: dict[str, str] = field(default_factory=dict)  # clips that could not be read, and why
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Why a run cannot go on; it travels between processes, and its `error` is what the user sees."""
-
-    kind: type[FakespanError]
-    subject: str
-    expected: str
-    got: str
-    remedy: str
-
-    @property
-    def error(self) -> FakespanError:
-        """To be raised."""
-        return self.kind(self.subject, expected=self.expected, got=self.got, remedy=self.remedy)
-
-
 class TrainingModule(LightningModule):
     """A network in training.
+
+    Lightning calls, in this order: `configure_optimizers`, `train_dataloader`, `on_train_start`; then for each batch
+    `transfer_batch_to_device`, `training_step`, after the last batch of a step `configure_gradient_clipping`, and
+    `on_train_batch_end`. What each of them makes lives until the run ends, but for the `Step`, which the first batch of
+    a step makes and the first of the next one replaces.
 
     Args:
         run: the config.
@@ -112,13 +73,24 @@ class TrainingModule(LightningModule):
         progress: Progress | None = None,
     ) -> None:
         super().__init__()
+        # for the whole run
         self.run, self.network, self.plan, self.keeper = run, network, plan, keeper
-        self.loaders, self._state, self._progress = loaders, state, progress
-        self.validation: DataLoader[Fed] | None = None
+        self.loaders, self._progress = loaders, progress
         self.counters = Counters(**{**state["counters"], "is_over": False}) if state else Counters()
         self.average = Average(network, run.train.average)
-        self._rate, self._share, self._late = base_rate(run.train, plan.total_batch), 0.0, 0.0
-        self._begin_step()
+        self._rate = base_rate(run.train, plan.total_batch)
+        self._late = 0.0  # the loss of late, for the progress; 0 before the first step
+        # until `on_train_start` has taken everything from it
+        self._state = state
+        # from `configure_optimizers` on
+        self._optimizer: Optimizer
+        self._schedule: EpochSchedule
+        # from `train_dataloader` on
+        self.validation: DataLoader[Fed] | None = None
+        # from `on_train_start` on
+        self._began: float  # seconds, by the clock that it is compared with
+        # from the first batch of the first step on; see `training_step`
+        self._step: Step
 
     # --- what Lightning asks for ---
 
@@ -142,8 +114,7 @@ class TrainingModule(LightningModule):
     def on_train_start(self) -> None:
         """Everything is on its device now."""
         self.average.to(self.device)
-        if self.trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._end_together)
+        end_together(self.trainer)
         if self._state and self._state["scaler"]:
             self.trainer.precision_plugin.load_state_dict(self._state["scaler"])
         self._state = None
@@ -157,18 +128,21 @@ class TrainingModule(LightningModule):
         """The loss of one batch; raises FakespanError when the run cannot go on."""
         part = batch_idx % self.run.train.accumulate
         if part == 0:
-            self._begin_step()
+            self._step = self._begin_step()
         torch.manual_seed(self._random_seed(part))
         self.counters.damaged |= fed.damaged
-        terms, trouble = None, self._too_many_damaged(fed)
+        trouble = too_many_damaged(self.counters, self.plan, is_readable=fed.batch is not None)
+        terms = None
         if fed.batch is not None and trouble is None:
             terms = self._losses(self.network, fed)
-            self._names += fed.batch.names
+            self._step.names += fed.batch.names
             if not torch.isfinite(terms.total):
-                trouble = self._not_finite(f"{float(terms.total.detach())}", "a finite loss")
-        self._agree(trouble)
+                trouble = not_finite(self._step, "loss", float(terms.total.detach()))
+        trouble = agreed(self.trainer, trouble, self.device)
+        if trouble is not None:
+            self._fail(trouble)
         assert terms is not None
-        self._sums += np.array(_numbers(terms)) / self.run.train.accumulate
+        self._step.add(terms, self.run.train.accumulate)
         return terms.total
 
     def configure_gradient_clipping(
@@ -179,9 +153,10 @@ class TrainingModule(LightningModule):
     ) -> None:
         """Clip by the config, and stop at a gradient that is not finite (in fp16 the scaler passes over those)."""
         limit = self.run.train.clip_norm or float("inf")
-        self._gradient = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
-        if not np.isfinite(self._gradient) and self._loss_scale() is None:
-            self._fail(self._not_finite(f"{self._gradient}", "a finite gradient"))
+        self._step.gradient = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
+        is_scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        if not np.isfinite(self._step.gradient) and not is_scaled:
+            self._fail(not_finite(self._step, "gradient", self._step.gradient))
 
     def on_train_batch_end(self, outputs: Any, batch: Fed, batch_idx: int) -> None:
         """After the last batch of a step: average, log, validate, save, and see whether it is time to stop."""
@@ -192,35 +167,23 @@ class TrainingModule(LightningModule):
         counters.minutes = (time.monotonic() - self._began) / 60
         self.average.update(self.network)
         self._log_step()
-        counters.is_over |= counters.step >= plan.n_steps or self._share >= 1
+        counters.is_over |= counters.step >= plan.n_steps or self._step.share >= 1
         if counters.step % plan.epoch_steps == 0 or counters.is_over:
             self._end_epoch()
         if counters.step % self.run.train.save_every == 0 or counters.is_over:
             self._save("last")
         self.trainer.should_stop = counters.is_over
 
-    def _end_together(self, signum: int, frame: object) -> None:
-        """Lightning lets processes that are to end wait for each other, for half an hour; states are always whole."""
-        launcher: Any = self.trainer.strategy.launcher
-        if launcher is not None:
-            launcher.kill(signal.SIGKILL)  # the processes that this one began
-        signal.signal(signum, signal.SIG_DFL)
-        os.kill(os.getpid(), signum)
-
     # --- a step ---
 
-    def _begin_step(self) -> None:
-        """Note what must be undone should the step fail, and set the learning rate."""
-        self._names: tuple[str, ...] = ()
-        self._sums, self._gradient = np.zeros(6), 0.0
-        if self._trainer is None:
-            return
-        self._norms = [buffer.clone() for buffer in _norm_buffers(self.network)]
-        self._share = self._share_done()
+    def _begin_step(self) -> Step:
+        """The next step, with its learning rate set."""
+        number, share = self.counters.step + 1, self._share_done()
         if self.run.train.schedule == "cosine":
-            rate = cosine_rate(self._rate, self.counters.step + 1, self.run.train.warmup_steps, self._share)
+            rate = cosine_rate(self._rate, number, self.run.train.warmup_steps, share)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
+        return Step.begin(number, share, self.network)
 
     def _share_done(self) -> float:
         """How much of the run is over after this step, by steps or by time; all processes take the first's word."""
@@ -246,12 +209,13 @@ class TrainingModule(LightningModule):
         return localization_loss(output, Targets(**targets), self.run.loss)
 
     def _log_step(self) -> None:
-        means = self._sum_over_processes(torch.from_numpy(self._sums)) / self.trainer.world_size
+        sums = summed(self.trainer, torch.from_numpy(self._step.losses), self.device)
+        means = sums / self.trainer.world_size
         total, is_first = float(means[0]), self._late == 0
         self._late = total if is_first else 0.98 * self._late + 0.02 * total
         self.counters.epoch_loss += total
         if self.trainer.is_global_zero:
-            self.keeper.log_step([*self._where(), *means.tolist(), self._gradient])
+            self.keeper.log_step([*self._where(), *means.tolist(), self._step.gradient])
             if self._progress:
                 self._progress(self.counters.step, self.plan.n_steps, f"loss {self._late:.3f}")
 
@@ -259,22 +223,23 @@ class TrainingModule(LightningModule):
         """Step, epoch, minutes, learning rate."""
         step = self.counters.step
         rate = self._optimizer.param_groups[0]["lr"]
-        return [step, (step - 1) // self.plan.epoch_steps + 1, self.counters.minutes, rate]
+        return [step, self.plan.epoch_of(step), self.counters.minutes, rate]
 
     # --- an epoch ---
 
     def _end_epoch(self) -> None:
         """Validate, keep the best, change the learning rate, stop where the config says so."""
         options, counters = self.run.train, self.counters
+        # how good it is
         loss = self._validate() if self.validation is not None else None
         if self.trainer.is_global_zero:
             self.keeper.log_epoch(self._epoch_row(loss))
-        is_better = loss is not None and loss < counters.best
-        if loss is not None:
-            counters.best, counters.n_stale = (loss, 0) if is_better else (counters.best, counters.n_stale + 1)
+        is_better = counters.judge(loss)
+        # how fast it goes on; the last epoch may be shorter than the others and changes nothing
         if counters.step % self.plan.epoch_steps == 0:
             counters.epoch_loss = 0.0
             self._schedule.end_epoch(loss)
+        # whether it goes on
         rate = self._optimizer.param_groups[0]["lr"]
         counters.is_over |= 0 < options.stop_patience <= counters.n_stale
         counters.is_over |= options.schedule != "cosine" and rate < options.min_learning_rate
@@ -300,58 +265,20 @@ class TrainingModule(LightningModule):
                     total = self._losses(network, fed.to(self.device)).total
                 sums += torch.tensor([float(total) * len(fed.batch.names), len(fed.batch.names)], dtype=torch.float64)
         self.network.train()
-        total, n_clips = self._sum_over_processes(sums).tolist()
+        total, n_clips = summed(self.trainer, sums, self.device).tolist()
         if n_clips == 0:
-            self._fail(Trouble(DataError, "validation", "clips that can be read", "none", "look at the set's files"))
+            self._fail(nothing_validated())
         return float(total / n_clips)
 
     # --- trouble ---
 
-    def _too_many_damaged(self, fed: Fed) -> Trouble | None:
-        n_damaged = len(self.counters.damaged)
-        n_seen = (self.counters.step + 1) * self.plan.total_batch
-        n_seen = min(n_seen, self.plan.n_clips) if self.plan.n_clips else n_seen
-        if fed.batch is not None and not (n_damaged >= LEAST_DAMAGED and n_damaged > MOST_DAMAGED * n_seen):
-            return None
-        first = next(iter(self.counters.damaged.values()), "no clip could be read")
-        got = f"{n_damaged} damaged of about {n_seen} (the first: {first})"
-        remedy = "look at the set with `fakespan info --data`, leave the damaged clips out"
-        return Trouble(DataError, "the training set", "clips that can be read", got, remedy)
-
-    def _not_finite(self, got: str, expected: str) -> Trouble:
-        remedy = "lower learning_rate, or look at these clips; the state before this step is in last.ckpt"
-        got = f"{got} on {', '.join(self._names)}"
-        return Trouble(FakespanError, f"step {self.counters.step + 1}", expected, got, remedy)
-
-    def _agree(self, trouble: Trouble | None) -> None:
-        """All processes stop when one cannot go on: none may wait for the gradients of another for ever."""
-        if self.trainer.world_size > 1:
-            n_troubled = self._sum_over_processes(torch.tensor([float(trouble is not None)]))
-            if float(n_troubled):
-                everyone: list[Trouble | None] = [None] * self.trainer.world_size
-                torch.distributed.all_gather_object(everyone, trouble)
-                trouble = next(one for one in everyone if one is not None)
-        if trouble is not None:
-            self._fail(trouble)
-
     def _fail(self, trouble: Trouble) -> None:
         """Keep the state from before this step, and raise."""
-        for buffer, before in zip(_norm_buffers(self.network), self._norms, strict=True):
-            buffer.copy_(before)
+        self._step.undo(self.network)
         self._save("last", with_model=False)
         raise trouble.error
 
-    def _sum_over_processes(self, values: Tensor) -> Tensor:
-        if self.trainer.world_size == 1:
-            return values
-        summed = self.trainer.strategy.reduce(values.to(self.device, torch.float32), reduce_op="sum")
-        return torch.as_tensor(summed)
-
     # --- states ---
-
-    def _loss_scale(self) -> Any:
-        """The scaler of fp16 training, or None."""
-        return getattr(self.trainer.precision_plugin, "scaler", None)
 
     def _save(self, name: str, *, with_model: bool = True) -> None:
         if not self.trainer.is_global_zero:
@@ -366,15 +293,3 @@ class TrainingModule(LightningModule):
             "scaler": self.trainer.precision_plugin.state_dict(),
         }
         self.keeper.save(name, state, self.average.network if with_model else None)
-
-
-def _numbers(terms: LossTerms) -> list[float]:
-    """In the order of the log's columns."""
-    parts = (terms.fused.map, terms.visual.map, terms.audio.map, terms.visual_frames, terms.audio_frames)
-    return [float(value.detach()) for value in (terms.total, *parts)]
-
-
-def _norm_buffers(network: nn.Module) -> list[Tensor]:
-    """What a forward pass changes: running statistics."""
-    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    return [buffer for norm in norms for buffer in norm.buffers()]

@@ -36,10 +36,11 @@ from fakespan.train.feed import Fed, Feed, IntactClips, make_loader
 from fakespan.train.folder import RunFolder
 from fakespan.train.keeper import Keeper
 from fakespan.train.order import Order, Shard, TrainSampler, ValidationSampler
+from fakespan.train.step import Plan
 from fakespan.types import Progress
 
 if TYPE_CHECKING:
-    from fakespan.train.module import Plan, TrainingModule
+    from fakespan.train.module import TrainingModule
 
 __all__ = ["fit_threshold", "is_first_process", "train"]
 
@@ -109,8 +110,6 @@ def fit_threshold(
 
 def make_plan(run: RunConfig, data: TrainingData, n_devices: int) -> Plan:
     """Steps of the run and of an epoch. Epochs are whole steps: what is left over comes first in the next one."""
-    from fakespan.train.module import Plan  # noqa: PLC0415
-
     options = run.train
     total = options.batch_size * options.accumulate * n_devices
     epoch_steps = max(1, (options.clips_per_epoch or len(data.train)) // total)
