@@ -152,10 +152,10 @@ def test_a_bank_is_read_from_its_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"path": "a.wav", "kind": "fake", "speaker": "x"}', "a kind out of real, twin, voice, benign, got 'fake'"),
-        ('{"path": ', "a JSON object a line"),
+        ('{"path": "a.wav", "kind": "fake", "speaker": "x"}', "one of the kinds real, twin, voice, benign, got 'fake'"),
+        ('{"path": ', "one JSON object per line"),
         ('{"kind": "real", "speaker": "x"}', "path"),
-        ("[1, 2]", "a JSON object a line"),
+        ("[1, 2]", "one JSON object per line"),
     ],
 )
 def test_a_bad_index_is_refused(tmp_path: Path, line: str, reason: str) -> None:

@@ -1,8 +1,8 @@
-"""How often a model finds something in genuine video, and what follows: comparable scores and a threshold.
+"""False alarms in genuine video, and what is derived from them: comparable scores and a threshold.
 
-A score means nothing by itself: what a reader wants to know is how rare it is in genuine video. `count_alarms` scans
-genuine files with each expert alone; `fit_scales` then maps the scores of both to one scale, on which a score is
-reached equally often by either; `threshold_for` gives the score that is reached so many times a minute.
+A raw score has no meaning of its own; relevant is how rare it is in genuine video. `count_alarms` scans genuine files
+with each expert alone; `fit_scales` maps the scores of both to a common scale on which they are equally rare;
+`threshold_for` returns the score with a given rate per minute.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = ["Alarms", "Scale", "count_alarms", "fit_scales", "read_alarms", "save
 Expert = Literal["visual", "audio"]
 FORMAT = "fakespan.alarms/1"
 FLOOR = 0.02  # segments below this score are not counted
-ANCHORS = ((0.5, 0.5), (0.1, 0.8))  # alarms a minute of one expert, and the score that they get
-SILENT = (1.0, -40.0)  # scale of an expert that is not asked
-MIN_ALARMS = 3  # at a rate that a scale is fitted on
+ANCHORS = ((0.5, 0.5), (0.1, 0.8))  # alarms per minute of one expert, and the score assigned to them
+SILENT = (1.0, -40.0)  # scale that disables an expert
+MIN_ALARMS = 3  # minimum number of alarms for fitting a scale
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Alarms:
 
     @classmethod
     def merged(cls, parts: Sequence[Alarms]) -> Alarms:
-        """Those of several counts, for instance of models that each left out other people."""
+        """Merge several counts, for instance of models with different held-out people."""
         rows = sorted((row for part in parts for row in zip(part.scores, part.files, strict=True)), reverse=True)
         failed = tuple(message for part in parts for message in part.failed)
         minutes = sum(part.minutes for part in parts)
@@ -69,14 +69,14 @@ class Alarms:
         return dataclasses.replace(self, scores=tuple(scale(score) for score in self.scores))
 
     def per_minute(self, threshold: float) -> float:
-        """Segments a minute that reach a threshold."""
+        """Segments per minute that reach a threshold."""
         return sum(score >= threshold for score in self.scores) / self.minutes
 
     def score_at(self, per_minute: float) -> float:
-        """The score that is reached so many times a minute.
+        """The score that is reached at this rate per minute.
 
         Raises:
-            DataError: there is too little genuine video to tell such a rate.
+            DataError: there is too little genuine video to estimate such a rate.
         """
         rank = per_minute * self.minutes
         if rank < MIN_ALARMS:
@@ -90,12 +90,12 @@ class Alarms:
 def count_alarms(
     localizer: Localizer, files: Sequence[Path], only: Expert | None = None, progress: Progress = no_progress
 ) -> Alarms:
-    """Scan genuine files, with both experts or one of them, and list what is found.
+    """Scan genuine files, with both experts or one of them, and list the segments found.
 
     Minutes are those of the files that could be scanned.
 
     Raises:
-        UsageError: one expert was asked for, and the model has none.
+        UsageError: a single expert was requested, but the model has none.
         DataError: no file could be scanned.
     """
     found: list[tuple[float, str]] = []
@@ -120,7 +120,7 @@ def count_alarms(
 def fit_scales(visual: Alarms, audio: Alarms) -> tuple[Scale, Scale]:
     """Scales on which either expert reaches the score 0.5 once in two minutes and 0.8 once in ten (`ANCHORS`).
 
-    Raises DataError when there is too little genuine video.
+    Raises DataError if there is too little genuine video.
     """
     first, second = (_scale([(alarms.score_at(rate), score) for rate, score in ANCHORS]) for alarms in (visual, audio))
     return first, second
@@ -133,11 +133,11 @@ def set_scales(localizer: Localizer, scales: tuple[Scale, Scale]) -> None:
 
 
 def threshold_for(per_minute: float, *counts: Alarms) -> float:
-    """The lowest threshold at which all counts together have at most so many segments a minute, in steps of 0.001.
+    """The lowest threshold, in steps of 0.001, at which all counts together stay below a rate.
 
     Args:
-        per_minute: segments a minute of genuine video.
-        counts: of each expert, on the common scale; their rates add up.
+        per_minute: segments per minute of genuine video.
+        counts: the counts of each expert on the common scale; their rates are added.
     """
     for step in range(1, 1000):
         if sum(count.per_minute(step / 1000) for count in counts) <= per_minute:
@@ -152,7 +152,7 @@ def save_alarms(path: Path, alarms: Alarms, model: str, only: Expert | None) -> 
 
 
 def read_alarms(path: Path) -> Alarms:
-    """A count that `save_alarms` wrote. Raises DataError when the file is none."""
+    """Read a count written by `save_alarms`. Raises DataError for other files."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["format"] != FORMAT:
@@ -176,7 +176,7 @@ def _scale(points: Iterable[tuple[float, float]]) -> Scale:
 
 @contextlib.contextmanager
 def _asked(localizer: Localizer, only: Expert | None) -> Iterator[None]:
-    """For this long the other expert says nothing."""
+    """Disable the other expert within the block."""
     network: Any = localizer.network
     if only is None:
         yield

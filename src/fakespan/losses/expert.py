@@ -1,7 +1,7 @@
-"""What the training of an expert minimises: frames, seams, offsets and the map of one modality.
+"""The training loss of an expert: frames, seams, offsets and the map of one modality.
 
 Contract as in `fakespan.losses`: tensors in, scalars out; a clip's own frames only; the mean over the clips. Seams and
-offsets follow from the frame targets, so that nothing else need be made for them: two spans that touch are one.
+offsets are derived from the frame targets: two spans that touch are one.
 
 Legend: B clips, D longest proposal in frames, T frames after padding, n_frames (B,) the clips' own frames.
 """
@@ -28,12 +28,12 @@ class ExpertWeights:
     seams: float = 0.5
     offsets: float = 0.5
     map: float = 1.0
-    seam_balance: float = 6.0  # a frame beside a seam counts so much more than another
-    smoothing: float = 0.1  # what the two frames that meet at a seam are uncertain by
+    seam_balance: float = 6.0  # weight of a frame at a seam relative to others
+    smoothing: float = 0.1  # label smoothing of the two frames at a seam
 
 
 class ExpertLike(Protocol):
-    """An expert's answer; `fakespan.models.expert.ExpertOutput` is one."""
+    """The output of an expert; `fakespan.models.expert.ExpertOutput` implements it."""
 
     @property
     def frames(self) -> Tensor: ...
@@ -56,7 +56,7 @@ class ExpertTerms:
     map: Tensor
 
     def to_dict(self) -> dict[str, float]:
-        """Plain numbers for a log."""
+        """Plain numbers for logging."""
         return {name: float(getattr(self, name).detach()) for name in ("total", "frames", "seams", "offsets", "map")}
 
 
@@ -66,7 +66,7 @@ def expert_loss(
     """The loss of an expert.
 
     Args:
-        output: its answer.
+        output: its output.
         frames: (B, T) 1 inside a forged span, else 0.
         map_: (B, D, T) IoU targets of `boundary_map.iou_map_target`.
         n_frames: (B,) the clips' own frames.
@@ -90,15 +90,16 @@ def expert_loss(
 
 
 def seams_and_offsets(frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Where spans start and end, and how far that is from each frame.
+    """Targets of seams and offsets.
 
     Args:
         frames: (B, T) 1 inside a forged span, else 0.
         n_frames: (B,) the clips' own frames.
 
     Returns:
-        (B, 2, T) 1 at the first frame of a span, and at the last; a span that the clip's border cuts has no seam
-        there. (B, 2, T) frames from the middle of each frame back to its span's start and on to its end; 0 outside.
+        (B, 2, T) 1 at the first frame of a span, and at the last; a span that is cut by the border of the clip has no
+        seam there. (B, 2, T) frames from the middle of each frame back to the start and on to the end of its span; 0
+        outside.
 
     >>> seams, offsets = seams_and_offsets(torch.tensor([[0., 1, 1, 0, 1]]), torch.tensor([5]))
     >>> seams[0].int().tolist(), offsets[0].tolist()
@@ -145,7 +146,7 @@ def _frame_bce(logits: Tensor, inside: Tensor, seams: Tensor, n_frames: Tensor, 
 
 
 def _seam_bce(logits: Tensor, seams: Tensor, n_frames: Tensor, balance: float) -> Tensor:
-    """A frame beside those that meet at a seam counts neither way: the truth is not that exact."""
+    """Ignore the frames next to a seam: labels are not that exact."""
     truth = _meeting(seams)
     unsure = F.max_pool1d(truth, 3, stride=1, padding=1) - truth
     weight = (1 + (balance - 1) * truth) * (1 - unsure)
@@ -154,12 +155,12 @@ def _seam_bce(logits: Tensor, seams: Tensor, n_frames: Tensor, balance: float) -
 
 
 def _meeting(seams: Tensor) -> Tensor:
-    """Both frames that meet at a seam: (B, 2, T) first and last frames of spans -> the same with their neighbours."""
+    """Mark both frames at a seam: (B, 2, T) first and last frames of spans -> the same with their neighbours."""
     before, after = F.pad(seams[:, 0, 1:], (0, 1)), F.pad(seams[:, 1, :-1], (1, 0))
     return torch.maximum(seams, torch.stack([before, after], dim=1))
 
 
 def _offset_loss(offsets: Tensor, target: Tensor, inside: Tensor, n_frames: Tensor) -> Tensor:
-    """Mean over the frames inside spans; 0 for a clip without."""
+    """Mean over the frames inside spans; 0 for a clip without spans."""
     weight = inside * own_frames(inside, n_frames)
     return ((diou(offsets, target) * weight).sum(1) / weight.sum(1).clamp(min=1)).mean()

@@ -1,9 +1,9 @@
-"""The head of an expert: from one modality's features over time to where its forged spans lie.
+"""The head of an expert: localizes forged spans from the features of one modality over time.
 
-It says the same thing in four ways that help each other: which frames are *inside* a forged span, where its *seams* are
-(a detector of joins alone would flag every honest cut), how far the ends are from each frame within (ActionFormer,
-2202.07925, section 3.3), and the boundary map of BMN (1907.09702, section 3.2), which sees the features beside the
-logits. It serves any modality and any number of frames a second; the encoder before it decides both.
+It has four related outputs: which frames are *inside* a forged span, where its *seams* are (a detector of seams alone
+would flag every genuine cut), the distances of the frames inside to both ends (ActionFormer, 2202.07925, section 3.3),
+and the boundary map of BMN (1907.09702, section 3.2), computed from the features and the logits. It is independent of
+modality and frame rate, which the encoder determines.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from fakespan.models.boundary import BoundaryModule
 __all__ = ["ExpertHead", "ExpertOutput", "agreement", "refined_map", "seam_confidence"]
 
 N_LOGITS = 3  # inside, start, end
-USUAL_DISTANCE = 8.0  # frames from within a span to its ends, before anything was learned
+USUAL_DISTANCE = 8.0  # initial distance in frames from inside a span to its ends
 SEAM_WEIGHT = 0.3  # exponent of the seams' confidence in `refined_map`
-SEAM_PRIOR = -3.0  # logit of a seam, before anything was learned: few frames have one
+SEAM_PRIOR = -3.0  # initial logit of a seam: few frames have one
 
 
 @dataclass(frozen=True)
 class ExpertOutput:
-    """What an expert says of a clip."""
+    """The output of an expert."""
 
     frames: Tensor  # (B, 1, T) logits: inside a forged span
     seams: Tensor  # (B, 2, T) logits: a span starts, ends here
@@ -41,7 +41,7 @@ class ExpertHead(nn.Module):
 
     Args:
         n_features: C.
-        config: gives D, N, the widths of the boundary module and its sampling.
+        config: D, N, widths of the boundary module and its sampling.
     """
 
     def __init__(self, n_features: int, config: ModelConfig) -> None:
@@ -70,7 +70,7 @@ class ExpertHead(nn.Module):
 
 
 def refined_map(output: ExpertOutput) -> Tensor:
-    """The boundary map (B, D, T) times how far offsets and seams confirm each span; what a span is ranked by.
+    """The boundary map (B, D, T) weighted by the agreement with offsets and seams; the ranking score of spans.
 
     The exponent of the seams was chosen on held-out speakers and people (docs/experiments.md).
     """
@@ -83,7 +83,7 @@ def seam_confidence(seams: Tensor, max_duration: int) -> Tensor:
     """Geometric mean of the probabilities that a span starts and that it ends there, at least 0.001.
 
     Args:
-        seams: (B, 2, T) logits. The clip's own borders count as undecided, for nobody can see a seam there.
+        seams: (B, 2, T) logits. The borders of the clip count as undecided, because a seam there is not observable.
         max_duration: D.
 
     Returns:
@@ -107,8 +107,8 @@ def agreement(frames: Tensor, offsets: Tensor, max_duration: int) -> Tensor:
         max_duration: D.
 
     Returns:
-        (B, D, T) in 0..1: the IoU of the span [t, t + d + 1] and the mean of what its frames predict. A span that ends
-        beyond the clip has the frames that there are.
+        (B, D, T) in 0..1: the IoU of the span [t, t + d + 1] with the mean prediction of its frames. A span that ends
+        beyond the clip uses the existing frames.
 
     >>> offsets = torch.tensor([[[0.5, 1.5, 2.5], [2.5, 1.5, 0.5]]])  # all three say: frames 0 to 3
     >>> agreement(torch.zeros(1, 1, 3), offsets, 3)[0, :, 0]

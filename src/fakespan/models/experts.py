@@ -1,10 +1,10 @@
-"""`experts`: one expert for the picture and one for the sound, trained separately, with a late fusion of their maps.
+"""`experts`: a video and an audio expert, trained separately, with late fusion of their maps.
 
-Training on both modalities at once needs clips in which current tools forged both, and few exist. Pairs of a genuine
-picture (or a genuine sound) and what a generator made of it are more common, so each expert learns from the pairs of
-its own modality (`fakespan.practice`). Their scores are made comparable afterwards: `scales` holds a slope and an
-offset for the logits of each map, chosen so that equal scores are equally rare in genuine video. The odds of the two
-maps add up to those of the fused map.
+Joint training needs clips in which current tools forged both modalities, and few exist. Pairs of genuine video (or
+audio) and its generated twin are more common, so each expert is trained on the pairs of its own modality
+(`fakespan.practice`). Their scores are calibrated afterwards: `scales` holds a slope and an offset for the logits of
+each map, chosen so that equal scores are equally rare in genuine video. The odds of the fused map are the sum of the
+odds of the two maps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fakespan.models.sound import SoundExpert
 
 __all__ = ["Experts", "build_experts"]
 
-EPSILON = 1e-6  # no map is surer
+EPSILON = 1e-6  # maps are clipped to EPSILON..1 - EPSILON
 
 
 class Experts(Network):
@@ -36,7 +36,7 @@ class Experts(Network):
         self.register_buffer("scales", torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
 
     def forward(self, video: Tensor, audio: Tensor, n_frames: int | None = None) -> Output:
-        """As every network, of any length T; after `n_frames` nothing is looked at, and the output is 0 there."""
+        """As every network, for any length T; frames after `n_frames` are ignored, and the output is 0 there."""
         return pad_output(super().forward(video, audio, n_frames), video.shape[2])
 
     def encode_video(self, video: Tensor, n_frames: int | None = None) -> Branch:
@@ -44,18 +44,18 @@ class Experts(Network):
         return _branch(self.picture(own_part(video, n_frames, 2, 1)), self.scales[0])
 
     def encode_audio(self, audio: Tensor, n_frames: int | None = None) -> Branch:
-        """The branch of the sound's log power (B, 1, 256, 4T) alone, of its first `n_frames`."""
+        """The branch of the audio's log power (B, 1, 256, 4T) alone, of its first `n_frames`."""
         return _branch(self.sound(own_part(audio, n_frames, 3, COLUMNS_PER_FRAME)), self.scales[1])
 
     def fuse(self, visual: Branch, audio: Branch) -> Output:
-        """The odds of both maps, added: the larger one decides, and two that agree say more than one."""
+        """Add the odds of both maps: the larger one dominates, and agreement increases the score."""
         odds = _odds(visual.map) + _odds(audio.map)
         fused = odds / (1 + odds)
         return Output(fused, visual.map, audio.map, visual.logits, audio.logits, visual.features, audio.features)
 
 
 def build_experts(config: ModelConfig) -> Experts:
-    """A network of the config's sizes, with fresh weights. Raises ConfigError when it names other encoders."""
+    """Build a network with random weights. Raises ConfigError for other encoders."""
     for key, known in (("video_encoder", "mouth"), ("audio_encoder", "texture")):
         if getattr(config, key) != known:
             raise ConfigError(key, expected=known, got=getattr(config, key), remedy="change it, or the family")

@@ -1,11 +1,10 @@
-"""The picture expert: mouth crops of any length -> where their forged spans lie.
+"""The video expert: localizes forged spans in mouth crops of any length.
 
-Its front end is fixed: how strong each of 16 cosine patterns of 4x4 pixels is, in the picture's fine detail and in
-what changed since the frame before, on a grid of 8x8 places. Little of who is seen survives that, so that few people
-and few generators teach it much. Of each pattern a place is told against the other places of the same frame: an honest
-blur or another encoder, which weakens a pattern everywhere, looks like nothing; in the mouth alone it stands out. A
-small encoder looks at every frame beside its neighbours; features minus their clip's mean go through dilated
-convolutions over time to an `ExpertHead`.
+The front end is fixed: the energy of 16 cosine patterns of 4x4 pixels, in fine detail and in frame differences, on an
+8x8 grid. This removes most of the identity, so that the network can be trained on few people and generators. The energy
+of each pattern is normalised over the grid of the same frame: a benign blur or another encoder, which weakens a pattern
+everywhere, has no effect, while a change of the mouth alone stands out. A small encoder processes every frame with its
+neighbours; the features, minus the mean of the clip, go through dilated convolutions over time to an `ExpertHead`.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from fakespan.models.small import temporal_stack
 
 __all__ = ["PictureEncoder", "PictureExpert", "picture_energies"]
 
-CELL = 4  # pixels a side of a cosine pattern
+CELL = 4  # side of a cosine pattern in pixels
 N_PATTERNS = CELL * CELL
-GRID = 8  # places a side
+GRID = 8  # cells per side
 N_ENERGIES = 2 * N_PATTERNS + 3
 WIDTH, NARROW = 48, 16  # channels of the encoder
-DETAIL_FLOOR, CHANGE_FLOOR = 0.05, 0.03  # below it a pattern counts as absent
+DETAIL_FLOOR, CHANGE_FLOOR = 0.05, 0.03  # lower limits of the energies
 
 
 class PictureExpert(nn.Module):
@@ -38,7 +37,7 @@ class PictureExpert(nn.Module):
         self.head = ExpertHead(config.n_features, config)
 
     def forward(self, video: Tensor, n_frames: Tensor | None = None) -> ExpertOutput:
-        """Of faces (B, 3, T, 96, 96); `n_frames` (B,) says how many are each clip's own, all when not given."""
+        """From faces (B, 3, T, 96, 96); `n_frames` (B,) is the length of each clip, default: all."""
         output: ExpertOutput = self.head(self.encoder(video, n_frames))
         return output
 
@@ -62,7 +61,7 @@ class PictureEncoder(nn.Module):
         return self.read(picture_energies(video.transpose(1, 2)), n_frames)
 
     def read(self, energies: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        """`forward` from `picture_energies` (B, T, 35, 8, 8) on: training keeps those and makes them once."""
+        """`forward` from `picture_energies` (B, T, 35, 8, 8) on: training computes those once."""
         n_clips, length = energies.shape[:2]
         x = self.norm(_against_other_places(energies.float()).flatten(0, 1))
         x = _beside_neighbours(x.unflatten(0, (n_clips, length))).flatten(0, 1)
@@ -75,7 +74,7 @@ class PictureEncoder(nn.Module):
 
 
 def picture_energies(faces: Tensor) -> Tensor:
-    """Log energies of cosine patterns in detail and changes, then light and two colours.
+    """Log energies of cosine patterns in detail and frame differences, then brightness and two colours.
 
     Args:
         faces: (B, T, 3, 96, 96) in 0..1.
@@ -118,7 +117,7 @@ def _cosines() -> Tensor:
 
 
 def _against_other_places(energies: Tensor) -> Tensor:
-    """Each pattern minus its mean over the places of the frame; light and colours are so already."""
+    """Each pattern minus its mean over the frame; brightness and colours already are."""
     patterns, coarse = energies[:, :, : 2 * N_PATTERNS], energies[:, :, 2 * N_PATTERNS :]
     return torch.cat([patterns - patterns.mean((3, 4), keepdim=True), coarse], dim=2)
 
@@ -136,18 +135,18 @@ def _clip_mean(features: Tensor, n_frames: Tensor | None) -> Tensor:
 
 
 def _change(x: Tensor) -> Tensor:
-    """From the frame before, (B, T, ...); none at the first."""
+    """Difference from the previous frame, (B, T, ...); zero for the first."""
     return torch.cat([torch.zeros_like(x[:, :1]), x[:, 1:] - x[:, :-1]], dim=1)
 
 
 def _beside_neighbours(x: Tensor) -> Tensor:
-    """Each frame, and how it differs from the one before and the one after: (B, T, C, H, W) -> (B, T, 3 C, H, W)."""
+    """Each frame with its differences to both neighbours: (B, T, C, H, W) -> (B, T, 3 C, H, W)."""
     change = _change(x)
     return torch.cat([x, change, torch.cat([-change[:, 1:], torch.zeros_like(x[:, :1])], dim=1)], dim=2)
 
 
 def _shifted(x: Tensor, n_frames: int) -> Tensor:
-    """An eighth of the channels from the frame before, an eighth from the frame after; (BT, C, H, W)."""
+    """Temporal shift: an eighth of the channels from the previous frame, an eighth from the next; (BT, C, H, W)."""
     part = x.shape[1] // 8
     y = x.permute(0, 2, 3, 1).unflatten(0, (-1, n_frames))  # (B, T, H, W, C), as it lies in memory
     before, after, rest = y.split([part, part, x.shape[1] - 2 * part], dim=-1)

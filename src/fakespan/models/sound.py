@@ -1,9 +1,9 @@
-"""The sound expert: a recording of any length -> where its forged spans lie.
+"""The audio expert: localizes forged spans in recordings of any length.
 
-Words say little about how their sound was made, so the encoder looks at textures: the log power of narrow bands
-relative to their own level in the clip, its contrast to neighbouring bands and moments, and its roughness. Small
-convolutions see 60 ms and 300 Hz at a time; only the mean and the spread of each texture in eight bands are kept,
-minus the mean of the clip. Dilated convolutions over time and an `ExpertHead` follow.
+The words carry little information about their generation, so the encoder uses textures: the log power of narrow bands
+relative to their level in the clip, its contrast over frequency and time, and its roughness. Small convolutions cover
+60 ms and 300 Hz; only the mean and the standard deviation of each texture in eight bands are kept, minus the mean of
+the clip. Dilated convolutions over time and an `ExpertHead` follow.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from fakespan.models.small import temporal_stack
 __all__ = ["SoundEncoder", "SoundExpert", "sound_views"]
 
 N_VIEWS = 4  # channels of `sound_views`
-N_BANDS = 8  # in which textures are pooled
-COLUMNS = 4  # of the input, in a frame
-NEAR = 9  # bands or columns that a contrast looks over
+N_BANDS = 8  # for pooling textures
+COLUMNS = 4  # input columns per frame
+NEAR = 9  # bands or columns of a contrast
 
 
 class SoundExpert(nn.Module):
@@ -85,7 +85,7 @@ def _less_mean(x: Tensor, dim: int = 2) -> Tensor:
 
 
 def _pooled(x: Tensor) -> Tensor:
-    """Mean and spread of each texture in each band and frame: (B, C, F, 2T) -> (B, 2 C N_BANDS, T)."""
+    """Mean and deviation of each texture in each band and frame: (B, C, F, 2T) -> (B, 2 C N_BANDS, T)."""
     n_clips, n_channels, n_bins, n_columns = x.shape
     n_steps = COLUMNS // 2
     x = x.reshape(n_clips, n_channels, N_BANDS, n_bins // N_BANDS, n_columns // n_steps, n_steps)

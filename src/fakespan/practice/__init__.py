@@ -1,1 +1,1 @@
-"""Practice: examples made on the fly from banks of genuine clips and of what generators made of them."""
+"""Practice: training examples generated on the fly from banks of genuine clips and their generated twins."""

@@ -1,8 +1,8 @@
-"""What happens to genuine sound: edits of a span that are no forgery, and the channel of a whole recording.
+"""Benign changes of genuine audio: edits of a span that are not forgeries, and the channel of a whole recording.
 
-Everything is mono float32 at 16 kHz; spans are sample indices. `benign_edit` changes one span the way honest tools do
-(cuts, levels, bleeps, rooms, codecs): trained on such spans as genuine, a detector does not take every seam for a
-forgery. `channel` changes the whole recording, so that microphone, codec and level carry no information.
+Audio is mono float32 at 16 kHz; spans are sample indices. `benign_edit` changes one span as editing tools do (cuts,
+levels, bleeps, rooms, codecs): trained with such spans as genuine, a detector does not flag every seam. `channel`
+changes the whole recording, so that microphone, codec and level carry no information.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BIT_RATES = (24_000, 32_000, 48_000, 64_000, 96_000, 128_000)
 
 
 def cross_fade(sound: Float32Array, span: Span, new: Float32Array, rng: Rng) -> Float32Array:
-    """The sound with `new` (as long as the sound) heard in the span; each seam has its own length and shape."""
+    """Replace the span by that of `new` (same length as the audio), with random cross-fades at the seams."""
     start, end = span
     weight: Float32Array = np.zeros(len(sound), np.float32)
     weight[start:end] = 1
@@ -38,7 +38,7 @@ def cross_fade(sound: Float32Array, span: Span, new: Float32Array, rng: Rng) -> 
 
 
 def _ramp(n: int, shape: int) -> Float32Array:
-    """0 to 1 over n samples: straight, raised cosine, quarter sine, square root or square."""
+    """Fade from 0 to 1 over n samples: linear, raised cosine, quarter sine, square root or square."""
     x = np.asarray((np.arange(n) + 0.5) / max(1, n), np.float32)
     shapes: tuple[Callable[[Float32Array], AnyArray], ...] = (
         lambda x: x,
@@ -51,7 +51,7 @@ def _ramp(n: int, shape: int) -> Float32Array:
 
 
 def matched(span: Float32Array, like: Float32Array, *, tone: bool) -> Float32Array:
-    """The span at the loudness of another stretch, by at most 12 dB; with `tone` also at its long-term spectrum."""
+    """Match the loudness of a reference by at most 12 dB; with `tone` also its long-term spectrum."""
     if tone and len(span) > 1024 and len(like) > 1024:
         gains = np.sqrt((_bands(like) + 1e-9) / (_bands(span) + 1e-9)).clip(0.1, 10)
         span = filtered(span, gains)
@@ -67,14 +67,14 @@ def _bands(sound: Float32Array, n_bands: int = 17) -> Float64Array:
 
 
 def filtered(sound: Float32Array, gains: Float64Array) -> Float32Array:
-    """Through gains at evenly spaced frequencies from 0 to 8 kHz."""
+    """Apply gains at evenly spaced frequencies from 0 to 8 kHz."""
     spectrum = np.fft.rfft(sound)
     spectrum *= np.interp(np.linspace(0, 1, len(spectrum)), np.linspace(0, 1, len(gains)), gains)
     return np.asarray(np.fft.irfft(spectrum, len(sound)), np.float32)
 
 
 def at_rate(sound: Float32Array, n: int) -> Float32Array:
-    """All of the sound in n samples, by its spectrum: faster and higher, or slower and lower."""
+    """Resample to n samples via the spectrum: faster and higher, or slower and lower."""
     spectrum = np.fft.rfft(sound)
     kept = np.zeros(n // 2 + 1, spectrum.dtype)
     m = min(len(kept), len(spectrum))
@@ -83,7 +83,7 @@ def at_rate(sound: Float32Array, n: int) -> Float32Array:
 
 
 def channel(sound: Float32Array, rng: Rng) -> Float32Array:
-    """The whole recording through another microphone, room, codec, noise and level."""
+    """Simulate another microphone, room, codec, noise and level for the whole recording."""
     if rng.random() < 0.5:
         sound = _equalised(sound, rng)
     if rng.random() < 0.15:
@@ -122,7 +122,7 @@ def _level(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
 
 
 def _moved(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
-    """The same recording from elsewhere: a jump cut, or words put in another order."""
+    """Audio from elsewhere in the same recording: a jump cut, or reordered words."""
     n = span[1] - span[0]
     first = int(rng.integers(0, len(sound) - n + 1))
     return sound[first : first + n]
@@ -155,7 +155,7 @@ def _music(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
 
 
 def _room_tone(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
-    """No speech: silence, or what the microphone hears in it."""
+    """No speech: silence or room noise."""
     n = span[1] - span[0]
     level = float(rng.choice([0.0, 10 ** rng.uniform(-4.5, -2.5)]))
     return np.asarray(np.cumsum(rng.normal(0, level, n)) * 0.05 + rng.normal(0, level, n), np.float32)
@@ -182,7 +182,7 @@ def _coded_span(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
 
 
 def _denoised_span(sound: Float32Array, span: Span, rng: Rng) -> Float32Array:
-    """Spectral subtraction, as editors offer it."""
+    """Spectral subtraction, as in audio editors."""
     n_fft, hop = 512, 128
     padded = np.pad(sound, (n_fft, n_fft))
     n = 1 + (len(padded) - n_fft) // hop
@@ -230,7 +230,7 @@ def _equalised(sound: Float32Array, rng: Rng) -> Float32Array:
 
 
 def _dull(sound: Float32Array, rng: Rng) -> Float32Array:
-    """A lost upper band, gently or steeply."""
+    """Low-pass with a gentle or steep slope."""
     frequency_hz = np.linspace(0, SAMPLE_RATE / 2, 129)
     return filtered(sound, 1 / (1 + (frequency_hz / rng.uniform(2500, 7500)) ** float(rng.choice([4, 8, 24]))))
 
@@ -245,7 +245,7 @@ def _noisy(sound: Float32Array, rng: Rng) -> Float32Array:
 
 
 def _room(sound: Float32Array, rng: Rng) -> Float32Array:
-    """Echoes that die away in 0.1 to 0.6 s."""
+    """Reverberation with a decay of 0.1 to 0.6 s."""
     decay_s = rng.uniform(0.1, 0.6)
     n = int(decay_s * SAMPLE_RATE)
     echo = rng.normal(0, 1, n) * np.exp(-6.9 * np.arange(n) / n) * 10 ** rng.uniform(-2.2, -1.2)

@@ -1,4 +1,4 @@
-"""Practice clips as a training set: example number k is always the same, and of any number there is one."""
+"""Practice clips as a training set: example k is deterministic and exists for every k."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["PictureExamples", "SoundExamples"]
 
 
 class SoundExamples:
-    """Clips without a picture.
+    """Audio-only clips.
 
     Args:
         practice: draws them.
@@ -48,7 +48,7 @@ class SoundExamples:
 
 
 class PictureExamples:
-    """Clips without sound; arguments as for `SoundExamples`."""
+    """Video-only clips; arguments as for `SoundExamples`."""
 
     def __init__(
         self, bank: PictureBank, twins: Sequence[Twins], practice: PicturePractice, seed: int, n_examples: int

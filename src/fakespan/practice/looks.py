@@ -1,8 +1,8 @@
-"""How forgers' tools leave a mouth, and what happens to honest pictures: operations on stretches of face crops.
+"""Artefacts of generators in face crops, and benign changes of genuine video.
 
 Faces are (n, S, S, 3) uint8 of a bank (`picture_bank`). A `Look` is one set of parameters for a whole span. The same
-rendering over the whole crop is honest (a soft lens, another encoder), over the mouth alone it is a forgery: pairs of
-both teach a network to look for the difference *within* a picture, not for softness.
+rendering of the whole crop is benign (a soft lens, another encoder), of the mouth alone it is a forgery: pairs of both
+teach a network to look for differences *within* a picture, not for softness.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ FILTERS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4, cv2.INTER_NEAR
 
 @dataclass(frozen=True)
 class Look:
-    """One tool's traces. Lengths are shares of the picture's side, levels are of 255."""
+    """Artefacts of a simulated generator. Lengths are relative to the side of the picture, levels are of 255."""
 
-    shrink: float = 1.0  # resolution lost: 1 none, 3 a third left
-    filter_: int = cv2.INTER_LINEAR  # by which it was enlarged again
-    median: bool = False  # grain removed, edges kept
+    shrink: float = 1.0  # downscaling factor: 1 none, 3 to a third
+    filter_: int = cv2.INTER_LINEAR  # interpolation for enlarging it again
+    median: bool = False  # median filter: removes noise, keeps edges
     blur: float = 0.0  # sigma in pixels
     sharpen: float = 0.0
     noise: float = 0.0
@@ -39,21 +39,21 @@ class Look:
     contrast: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
-    jitter: float = 0.0  # of the shift, from frame to frame
+    jitter: float = 0.0  # frame-to-frame variation of the shift
     smear: int = 0  # frames averaged in time to either side
-    components: int = 0  # principal components of the clip's pictures that are left; 0: all
-    quantise: float = 0.0  # step of 8x8 cosine coefficients, as codes of blocks lose them
-    lattice: float = 0.0  # level of a pattern of `period` pixels, as transposed convolutions leave it
+    components: int = 0  # number of principal components of the clip that are kept; 0: all
+    quantise: float = 0.0  # quantisation step of 8x8 DCT coefficients
+    lattice: float = 0.0  # level of a pattern of `period` pixels, as from transposed convolutions
     period: int = 2
 
     @property
     def honest(self) -> Look:
-        """What lenses, encoders and players leave too: without a generator's own traces."""
+        """Only the effects that lenses, encoders and players have too, without generator artefacts."""
         return dataclasses.replace(self, components=0, quantise=0.0, lattice=0.0)
 
 
 def draw_look(rng: np.random.Generator, strength: float = 1.0) -> Look:
-    """Traces of random kinds; at least one. `strength` scales the light ones."""
+    """Random artefacts, at least one. `strength` scales the light ones."""
     chosen = rng.random(11) < (0.45, 0.12, 0.15, 0.15, 0.15, 0.35, 0.3, 0.15, 0.3, 0.15, 0.15)
     if not chosen[[0, 1, 2, 3, 8, 9]].any():
         chosen[0] = True
@@ -81,14 +81,14 @@ def draw_look(rng: np.random.Generator, strength: float = 1.0) -> Look:
 def render(
     faces: UInt8Array, look: Look, rng: np.random.Generator, move: bool = True, clip: UInt8Array | None = None
 ) -> Float32Array:
-    """Every pixel as the tool would leave it, (n, S, S, 3) float32 in 0..255.
+    """Apply the artefacts to every pixel, (n, S, S, 3) float32 in 0..255.
 
     Args:
         faces: (n, S, S, 3).
-        look: the tool's traces.
-        rng: draws noise and jitter.
-        move: whether anything shifts.
-        clip: (m, S, S, 3) pictures that principal components are taken from; `faces` when not given.
+        look: the artefacts.
+        rng: random noise and jitter.
+        move: whether to apply shifts.
+        clip: (m, S, S, 3) pictures for the principal components; default: `faces`.
     """
     out = faces.astype(np.float32)
     if look.components:
@@ -111,7 +111,7 @@ def render(
 
 
 def mouth_mask(rng: np.random.Generator, side: int) -> Float32Array:
-    """A soft mask of the mouth's region as tools paste it, (S, S, 1) in 0..1: an ellipse, a box, all below the nose."""
+    """A random soft mask of the mouth region, (S, S, 1) in 0..1: an ellipse, a box, or all below the nose."""
     shapes: tuple[Shape, ...] = ("ellipse", "box", "lower")
     shape = shapes[rng.choice(3, p=(0.5, 0.25, 0.25))]
     y, x = np.mgrid[:side, :side].astype(np.float32) / side
@@ -130,9 +130,9 @@ def mouth_mask(rng: np.random.Generator, side: int) -> Float32Array:
 def null_event(
     faces: UInt8Array, begin: int, end: int, rng: np.random.Generator, look: Look | None = None
 ) -> UInt8Array:
-    """The clip with something honest between these frames: the same length, nothing forged, the rest as it was.
+    """Apply a benign change to these frames: the same length, nothing forged, the rest unchanged.
 
-    With a look that is what the whole crop gets there, without a generator's own traces.
+    With a look, it is applied to the whole crop, without generator artefacts.
     """
     if look is not None:
         return _relook(faces, begin, end, rng, look)
@@ -142,7 +142,7 @@ def null_event(
 
 
 def _relook(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator, look: Look | None = None) -> UInt8Array:
-    """The whole crop softer, sharper, noisier, of other colour: a lens, another encoder, an insert."""
+    """Change sharpness, noise or colour of the whole crop: a lens, another encoder, an insert."""
     out = faces.copy()
     out[begin:end] = render(faces[begin:end], (look or draw_look(rng)).honest, rng, move=False).astype(np.uint8)
     return out
@@ -155,14 +155,14 @@ def _reencode(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator)
 
 
 def _jump(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -> UInt8Array:
-    """Jump cuts: for a while the clip goes on somewhere else."""
+    """Jump cut: a part of the clip from somewhere else."""
     order = np.arange(len(faces))
     order[begin:end] = (order[begin:end] + int(rng.integers(3, 40))) % len(faces)
     return np.asarray(faces[order])
 
 
 def _freeze(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -> UInt8Array:
-    """Frames shown again, as a stream that stumbles."""
+    """Repeated frames, as in a stalling stream."""
     order = np.arange(len(faces))
     step = int(rng.integers(2, 6))
     order[begin:end] = begin + (np.arange(end - begin) // step) * step
@@ -170,7 +170,7 @@ def _freeze(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -
 
 
 def _flash(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -> UInt8Array:
-    """Other light for a while."""
+    """Temporary change of brightness."""
     out = faces.copy()
     gain, lift = np.exp(rng.normal(0, 0.2)), rng.normal(0, 14)
     ramp = np.minimum(np.arange(1, end - begin + 1), np.arange(end - begin, 0, -1)) / rng.integers(1, 6)
@@ -181,7 +181,7 @@ def _flash(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) ->
 
 
 def _push(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) -> UInt8Array:
-    """A fast movement of the head, blurred by it."""
+    """Motion blur."""
     out = faces.copy()
     side = faces.shape[1]
     way = np.sin(np.linspace(0, np.pi * rng.integers(1, 4), end - begin))
@@ -215,7 +215,7 @@ def _overlay(faces: UInt8Array, begin: int, end: int, rng: np.random.Generator) 
 
 
 def _few_components(out: Float32Array, clip: UInt8Array, n: int) -> Float32Array:
-    """The coarse picture of a few components that the clip varies by, the fine one as on average: a dull generator."""
+    """Reconstruct from a few principal components of the clip."""
     side = out.shape[1]
     half = side // 2
     small, all_small = _small(out, half), _small(clip.astype(np.float32), half)
@@ -239,7 +239,7 @@ def _small(faces: Float32Array, side: int) -> Float32Array:
 
 
 def _quantised(image: Any, step: float) -> Any:
-    """8x8 blocks with their cosine coefficients rounded, the high ones more coarsely."""
+    """Quantise the DCT coefficients of 8x8 blocks, high frequencies more coarsely."""
     k = np.arange(8)
     turn = np.cos(np.pi * (k[None] + 0.5) * k[:, None] / 8) * np.where(k == 0, np.sqrt(1 / 8), 0.5)[:, None]
     turn = turn.astype(np.float32)

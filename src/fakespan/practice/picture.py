@@ -1,10 +1,10 @@
-"""Practice pictures: a stretch of a bank's clip with spans that a generator's twin, or a rendering of ours, took over.
+"""Practice video: an excerpt of a bank's clip with spans replaced by a generated twin or by our own rendering.
 
-What a network must not take for a forgery happens to forged and genuine stretches alike: the whole crop softened,
-relit, encoded again, a jump cut, frames shown twice, subtitles (`looks.null_event`). Seams are hard or blended over a
-few frames; a twin replaces the whole crop, as when two files were cut together, or the mouth alone, as when its tool
-pasted it. Then everything goes through a codec and is framed anew. Every forged stretch has a genuine one that went
-through the same, so that nothing but the forgery tells them apart.
+Benign changes are applied to forged and genuine excerpts alike: softening or brightness of the whole crop, re-encoding,
+a jump cut, repeated frames, subtitles (`looks.null_event`). Seams are hard or blended over a few frames; a twin
+replaces the whole crop, as after a cut between two files, or the mouth alone, as when a tool pasted it. Then everything
+is re-encoded and reframed. Every forged excerpt has a genuine counterpart with the same processing, so that they differ
+only in the forgery.
 """
 
 from __future__ import annotations
@@ -34,25 +34,27 @@ __all__ = [
 ]
 
 Span = tuple[int, int]
-GAP = 5  # frames between two spans, at least
+GAP = 5  # minimum frames between two spans
 
 
 @dataclass(frozen=True)
 class PicturePractice:
-    """What practice pictures are like."""
+    """Configuration of practice video."""
 
     n_frames: int = 80
-    forged: float = 0.65  # share of clips that are
+    forged: float = 0.65  # share of forged clips
     two_spans: float = 0.25
     min_span_s: float = 0.16
     mean_span_s: float = 0.7
     std_span_s: float = 0.45
     max_span_s: float = 3.0
-    twin: float = 0.75  # share of spans that a twin takes over, where the clip has one; others are rendered
-    nulls: float = 0.8  # share of clips with something honest that is no forgery
-    paired: float = 0.5  # share of rendered spans whose look is shown on the whole crop too, elsewhere: honest
-    fewer_fps: float = 0.2  # share of clips recorded at fewer frames a second, which repeat at 25
-    disturb: bool = True  # false: as they are, through a codec; for choosing between networks
+    twin: float = 0.75  # share of spans from a twin, if the clip has one; others are rendered
+    nulls: float = 0.8  # share of clips with a benign change
+    paired: float = (
+        0.5  # share of rendered spans whose look is also applied to the whole crop elsewhere, as a benign change
+    )
+    fewer_fps: float = 0.2  # share of clips with a lower frame rate, with repeated frames at 25 fps
+    disturb: bool = True  # false: only re-encoding, for model selection
 
     def __post_init__(self) -> None:
         if self.n_frames < 8:
@@ -63,16 +65,16 @@ class PicturePractice:
 
 @dataclass(frozen=True)
 class PictureExample:
-    """A practice stretch."""
+    """A practice excerpt."""
 
     faces: UInt8Array  # (n, 96, 96, 3) mouth crops
     spans: tuple[Span, ...]  # forged frames [begin, end)
-    nulls: tuple[Span, ...]  # where something honest happened
+    nulls: tuple[Span, ...]  # benign changes
     method: str  # of the spans; "" when genuine
 
 
 def draw_twins(twins: Sequence[Twins], rng: np.random.Generator) -> Twins:
-    """One of them; first its person is drawn, so that people count alike."""
+    """Choose a clip; the person first, so that all people have equal weight."""
     people = sorted({one.real.person for one in twins})
     person = people[rng.integers(len(people))]
     own = [one for one in twins if one.real.person == person]
@@ -82,7 +84,7 @@ def draw_twins(twins: Sequence[Twins], rng: np.random.Generator) -> Twins:
 def make_picture_example(
     bank: PictureBank, twins: Twins, config: PicturePractice, rng: np.random.Generator
 ) -> PictureExample:
-    """One practice stretch of this clip."""
+    """One practice excerpt of this clip."""
     forged, genuine = make_picture_pair(bank, twins, config, rng)
     return forged if rng.random() < config.forged else genuine
 
@@ -90,14 +92,14 @@ def make_picture_example(
 def make_picture_pair(
     bank: PictureBank, twins: Twins, config: PicturePractice, rng: np.random.Generator
 ) -> tuple[PictureExample, PictureExample]:
-    """A forged stretch of this clip, and the same stretch genuine: the same honest events, codec, light and framing."""
+    """A forged excerpt of this clip and its genuine counterpart, with the same benign changes, codec and framing."""
     n = min(config.n_frames, twins.real.n_frames)
     first = int(rng.integers(0, twins.real.n_frames - n + 1))
     order = first + (_at_fewer_fps(n, rng) if config.disturb and rng.random() < config.fewer_fps else np.arange(n))
     real = np.array(bank.faces(twins.real)[order])
     spans = _draw_spans(n, config, rng)
     faces, methods = real.copy(), []
-    honest: list[tuple[Span, Look | None]] = []  # None: an event that is drawn
+    honest: list[tuple[Span, Look | None]] = []  # None: a random event
     for span in spans:
         if twins.fakes and rng.random() < config.twin:
             fake = twins.fakes[rng.integers(len(twins.fakes))]
@@ -126,7 +128,7 @@ def make_picture_pair(
 def make_partial_example(
     bank: PictureBank, entry: Entry, config: PicturePractice, rng: np.random.Generator
 ) -> PictureExample:
-    """A stretch of a clip that somebody else forged in parts, through the same codec, light and framing as others."""
+    """An excerpt of a clip that was forged in parts by others, with the same processing."""
     n = min(config.n_frames, entry.n_frames)
     first = int(rng.integers(0, entry.n_frames - n + 1))
     faces = _through_the_world(np.array(bank.faces(entry)[first : first + n]), config.disturb, rng)
@@ -135,14 +137,14 @@ def make_partial_example(
 
 
 def _exchange(faces: UInt8Array, twin: UInt8Array, span: Span, rng: np.random.Generator) -> None:
-    """Puts a twin's frames into the span, all of the crop or the mouth alone."""
+    """Replace the span by a twin's frames, the whole crop or the mouth alone."""
     is_whole = rng.random() < 0.5
     mask = np.ones((1, 1, 1), np.float32) if is_whole else mouth_mask(rng, faces.shape[1])
     _blend(faces, twin.astype(np.float32), span, mask, rng)
 
 
 def _rerender(faces: UInt8Array, real: UInt8Array, span: Span, rng: np.random.Generator) -> tuple[str, Look]:
-    """A mouth of another moment, or the same, as a tool would leave it; and how it left it."""
+    """The mouth of another moment, or the same, with artefacts; also returns the method and the look."""
     begin, end = span
     look, n = draw_look(rng), len(real)
     donor = np.arange(begin, end)
@@ -154,13 +156,13 @@ def _rerender(faces: UInt8Array, real: UInt8Array, span: Span, rng: np.random.Ge
 
 
 def _elsewhere(span: Span, n: int, rng: np.random.Generator) -> Span:
-    """As long, somewhere else."""
+    """A range of the same length elsewhere."""
     begin = int(rng.integers(0, n - (span[1] - span[0]) + 1))
     return begin, begin + span[1] - span[0]
 
 
 def _blend(faces: UInt8Array, new: Float32Array, span: Span, mask: Float32Array, rng: np.random.Generator) -> None:
-    """Lays new frames over a span, hard at its seams or over up to three frames."""
+    """Overlay new frames on a span, with hard seams or blended over up to three frames."""
     begin, end = span
     n = end - begin
     over = int(rng.integers(1, 4)) if rng.random() < 0.4 else 0
@@ -192,7 +194,7 @@ def _draw_span(n: int, config: PicturePractice, rng: np.random.Generator) -> Spa
 
 
 def _at_fewer_fps(n: int, rng: np.random.Generator) -> Int64Array:
-    """Which frame is shown at each of n instants of a video with 12 to 24 frames a second."""
+    """The frame index at each of n time steps for a video with 12 to 24 fps."""
     step = FPS / rng.choice((12, 15, 15, 20, 24))
     return np.asarray(np.floor(np.floor(np.arange(n) / step + 1e-6) * step + 1e-6), np.int64)
 
@@ -202,7 +204,7 @@ def _is_apart(span: Span, others: Sequence[Span]) -> bool:
 
 
 def _through_the_world(faces: UInt8Array, disturb: bool, rng: np.random.Generator) -> UInt8Array:
-    """Another resolution, a codec, another light, another frame: what lies between a forger and a reader."""
+    """Rescaling, re-encoding, brightness and reframing: processing between the forgery and the viewer."""
     side = faces.shape[1]
     if disturb and rng.random() < 0.35:
         small = round(side * rng.uniform(0.45, 0.95))
@@ -213,7 +215,7 @@ def _through_the_world(faces: UInt8Array, disturb: bool, rng: np.random.Generato
 
 
 def _framed(faces: UInt8Array, side: int, disturb: bool, rng: np.random.Generator) -> UInt8Array:
-    """The mouth's box, a little off, as 96x96; mirrored in half of the clips."""
+    """Crop the mouth box with a random offset to 96x96; mirrored in half of the clips."""
     unit = faces.shape[1] / side
     x0, y0, x1, y1 = (part * unit for part in MOUTH_IN_BANK)
     spread = 1.0 if disturb else 0.0
@@ -242,7 +244,7 @@ def _resized(faces: UInt8Array, side: int) -> UInt8Array:
 
 
 def _relit(faces: UInt8Array, rng: np.random.Generator) -> UInt8Array:
-    """Other light, focus and grain for the whole clip."""
+    """Random brightness, blur and noise for the whole clip."""
     levels = np.arange(256) / 255
     table = 255 * levels ** np.exp(rng.normal(0, 0.2)) * rng.uniform(0.8, 1.2)
     table = np.clip(table[:, None] + rng.normal(0, 8) + rng.normal(0, 5, 3), 0, 255).astype(np.uint8)

@@ -1,8 +1,8 @@
-"""A bank of faces: genuine clips and, frame by frame, what generators made of them. Decoded once, read many times.
+"""Banks of faces: genuine clips and their generated twins, aligned frame by frame; decoded once, read many times.
 
-A bank is a folder: `index.jsonl`, a line for each clip (`Entry`), and beside it the clips' faces, (n, 160, 160, 3)
-uint8: that part of a 224x224 face crop which holds the mouth with a margin, so that practice can frame it anew. A twin
-was cut out with the boxes of its original, so that frame k of both shows the same instant.
+A bank is a folder with `index.jsonl`, one line per clip (`Entry`), and the faces of the clips, (n, 160, 160, 3) uint8:
+the part of a 224x224 face crop with the mouth and a margin, so that practice can reframe it. A twin is cropped with the
+boxes of its original, so that frame k of both shows the same moment.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ class Entry:
     generator: str | None
     family: str | None  # gan, diffusion, swap, ...
     person: str
-    source: str  # where the media came from
+    source: str  # origin of the media
     n_frames: int
-    face_px: int  # side of the face crop in the source, before it became 224
+    face_px: int  # side of the face crop in the source, before scaling to 224
     spans: tuple[tuple[int, int], ...] = ()  # forged frames [begin, end) of a clip that is forged in parts
 
 
 @dataclass(frozen=True)
 class Twins:
-    """A genuine clip and what generators made of it."""
+    """A genuine clip and its generated twins."""
 
     real: Entry
     fakes: tuple[Entry, ...] = ()
 
 
 class PictureBank:
-    """The clips of a folder that `BankWriter` filled.
+    """The clips of a folder written by `BankWriter`.
 
     Raises:
         DataError: there is no readable index.
@@ -67,12 +67,12 @@ class PictureBank:
         self.entries = tuple(_read_index(folder / INDEX))
 
     def faces(self, entry: Entry) -> UInt8Array:
-        """(n, 160, 160, 3) uint8, read as they are looked at."""
+        """(n, 160, 160, 3) uint8, memory-mapped."""
         faces: UInt8Array = np.load(self.folder / entry.file, mmap_mode="r")
         return faces
 
     def twins(self) -> list[Twins]:
-        """Every genuine clip with its whole-clip fakes; fakes in parts (`Entry.spans`) are left out."""
+        """Every genuine clip with its whole-clip fakes; partial fakes (`Entry.spans`) are excluded."""
         by_real: dict[str, list[Entry]] = {}
         for entry in self.entries:
             if entry.role == "fake" and entry.pair is not None and not entry.spans:
@@ -80,12 +80,12 @@ class PictureBank:
         return [Twins(entry, tuple(by_real.get(entry.file, ()))) for entry in self.entries if entry.role == "real"]
 
     def partial(self) -> list[Entry]:
-        """The clips that are forged in parts."""
+        """The partially forged clips."""
         return [entry for entry in self.entries if entry.role == "fake" and entry.spans]
 
 
 class BankWriter:
-    """Adds clips to a bank; what is there is kept, so that a run that was stopped goes on, and several may write."""
+    """Adds clips to a bank; existing ones are kept, so that a run can be resumed and several processes can write."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,11 +93,11 @@ class BankWriter:
 
     @property
     def sources(self) -> set[str]:
-        """Media that are in the bank."""
+        """Media files in the bank."""
         return {entry.source for entry in self._entries()}
 
     def add(self, clips: Iterable[tuple[Entry, UInt8Array]]) -> None:
-        """Writes these clips, then the index with all of them."""
+        """Write these clips, then the index with all of them."""
         new = []
         for entry, faces in clips:
             with replacing(self._folder / entry.file) as part, part.open("wb") as stream:

@@ -1,7 +1,7 @@
-"""Sound with a few forged words, made on the fly: a genuine recording with spans from its neural twin or another voice.
+"""Practice audio: a genuine recording with spans from its neural twin or from another voice.
 
-What the words are does not change in a span taken from a twin: only the generator betrays it. Other spans, of genuine
-recordings too, get edits that are no forgery; then the whole recording goes through another channel (see `edits`).
+The words do not change in a span from a twin: only the generator's artefacts reveal it. Other spans, also of genuine
+recordings, get benign edits; then the channel of the whole recording is changed (see `edits`).
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ __all__ = ["SoundClip", "SoundPractice", "SoundRecipe"]
 Rng = np.random.Generator
 Span = tuple[int, int]
 HOP = int(SAMPLE_RATE / FPS)  # samples of a frame
-FAMILY_WEIGHTS = {"gan": 2.0, "lpc": 0.3}  # GAN vocoders are the hardest and the most used, LPC is no neural generator
+FAMILY_WEIGHTS = {
+    "gan": 2.0,
+    "lpc": 0.3,
+}  # GAN vocoders are the hardest and the most common, LPC is not a neural generator
 
 
 @dataclass(frozen=True)
 class SoundRecipe:
-    """What practice sound is like; the shares of spans follow LAV-DF (2204.06228, section 3)."""
+    """Configuration of practice audio; the shares of spans follow LAV-DF (2204.06228, section 3)."""
 
     min_frames: int = 50
     max_frames: int = 160
     forged: float = 0.6  # share of clips with a forged span
-    voices: float = 0.3  # share of forged clips whose words another voice says; the others have spans of twins
-    two_spans: float = 0.2  # share of forged clips that get a second span
-    edits: float = 0.5  # share of clips, forged or not, that get benign edits
-    speed: float = 0.14  # played faster or slower by up to this share
+    voices: float = 0.3  # share of forged clips with words of another voice; the others have spans of twins
+    two_spans: float = 0.2  # share of forged clips with a second span
+    edits: float = 0.5  # share of clips, forged or not, with benign edits
+    speed: float = 0.14  # largest relative change of speed
     min_span_s: float = 0.16
     max_span_s: float = 1.6
     mean_span_s: float = 0.6
@@ -45,7 +48,7 @@ class SoundRecipe:
 
 @dataclass(frozen=True)
 class SoundClip:
-    """Sound (640 n,) of n frames and its forged spans in frames (not rounded)."""
+    """Audio (640 n,) of n frames and its forged spans in frames (not rounded)."""
 
     sound: Float32Array
     spans: tuple[tuple[float, float], ...]
@@ -54,7 +57,7 @@ class SoundClip:
 
 
 class SoundPractice:
-    """Draws practice clips from a bank; see `FAMILY_WEIGHTS` for how often each family of generators comes."""
+    """Generates practice clips from a bank; `FAMILY_WEIGHTS` are the weights of the generator families."""
 
     def __init__(self, bank: SoundBank, recipe: SoundRecipe) -> None:
         self.bank, self.recipe = bank, recipe
@@ -120,7 +123,7 @@ class SoundPractice:
             word = words[rng.integers(len(words))].sound
             spans[k] = start, min(n, start + _spoken_length(len(word), end - start))
             m = spans[k][1] - start
-            if len(word) > 1.3 * m:  # a stretch of a longer phrase
+            if len(word) > 1.3 * m:  # an excerpt of a longer phrase
                 skip = int(rng.integers(0, len(word) - m + 1))
                 word = word[skip : skip + m]
             new = sound.copy()
@@ -129,7 +132,7 @@ class SoundPractice:
         return sound, spans, f"voice/{system}", speaker
 
     def _genuine(self, n: int, rng: Rng) -> tuple[Float32Array, str]:
-        """N samples of one speaker, of several recordings where one is too short; benign twins now and then."""
+        """N samples of one speaker, from several recordings if one is too short; occasionally benign twins."""
         if self.bank.benign and rng.random() < 0.12 and not self.recipe.clean:
             real, twin = self.bank.benign[rng.integers(len(self.bank.benign))]
             length = min(len(real.samples), len(twin.samples))
@@ -144,14 +147,14 @@ class SoundPractice:
         own = self._by_speaker[speaker]
         recording = own[rng.integers(len(own))]
         sound = recording.sound
-        while len(sound) < n:  # joined with a cross-fade of nothing: one more benign join
+        while len(sound) < n:  # joined without a cross-fade: another benign seam
             more = own[rng.integers(len(own))].sound
             sound = np.concatenate([sound, more])
         first = int(rng.integers(0, len(sound) - n + 1))
         return sound[first : first + n], speaker
 
     def _spans(self, sound: Float32Array, n: int, rng: Rng) -> list[Span]:
-        """One or two spans of speech, seams in pauses or inside words, half of a second or more apart."""
+        """One or two spans of speech, with seams in pauses or inside words, at least half a second apart."""
         recipe = self.recipe
         spans: list[Span] = []
         for _ in range(1 + int(rng.random() < recipe.two_spans)):
@@ -186,7 +189,7 @@ class SoundPractice:
 
 
 def _some_system(systems: Mapping[str, Sequence[object]], rng: Rng) -> str:
-    """Any of them; one with a thousand times the recordings is drawn ten times as often."""
+    """Choose a system, weighted by the cube root of its number of recordings."""
     names = sorted(systems)
     weights = np.cbrt([len(systems[name]) for name in names])
     return names[rng.choice(len(names), p=weights / weights.sum())]
@@ -198,7 +201,7 @@ def _cut(sound: Float32Array, first: int, n: int) -> Float32Array:
 
 
 def _spoken_length(n_word: int, n_wanted: int) -> int:
-    """Samples of a span for a word that is spoken at most 30 % faster or slower."""
+    """Length in samples of a span for a word that is at most 30 % faster or slower."""
     return n_wanted if n_word >= 0.7 * n_wanted else max(n_word, int(0.16 * SAMPLE_RATE))
 
 
@@ -208,7 +211,7 @@ def _gain(made: Float32Array, sound: Float32Array, span: Span) -> float:
 
 
 def _at_pauses(sound: Float32Array, start: int, end: int) -> Span:
-    """Both seams moved by at most 0.15 s to where the sound is quietest."""
+    """Move both seams by at most 0.15 s to the quietest place."""
     reach, step = int(0.15 * SAMPLE_RATE), 80
 
     def quietest(seam: int) -> int:

@@ -1,4 +1,4 @@
-"""Genuine speech and what neural generators made of it, held in memory for training examples.
+"""Banks of speech: genuine recordings and their neural twins, in memory, for training examples.
 
 A bank folder holds `index.jsonl`, one recording a line: `path` (any media file), `seconds`, `kind` ("real", "twin",
 "voice" or "benign"), `speaker`, `system`, `family`, and optionally `split` ("train" unless given). A twin or benign
@@ -27,7 +27,7 @@ KINDS = ("real", "twin", "voice", "benign")
 
 @dataclass(frozen=True)
 class Recording:
-    """Sound at 16 kHz and where it comes from."""
+    """Audio at 16 kHz with its origin."""
 
     name: str
     kind: str
@@ -46,16 +46,16 @@ class Recording:
 
 @dataclass(frozen=True)
 class SoundBank:
-    """Recordings by what they are good for."""
+    """Recordings by their use."""
 
     reals: tuple[Recording, ...]
-    twins: tuple[tuple[Recording, Recording], ...]  # genuine, and what a generator made of it
-    benign: tuple[tuple[Recording, Recording], ...]  # genuine, and what an honest tool made of it
+    twins: tuple[tuple[Recording, Recording], ...]  # genuine recording, generated twin
+    benign: tuple[tuple[Recording, Recording], ...]  # genuine recording, output of a benign tool
     voices: tuple[Recording, ...]
 
     @classmethod
     def of(cls, recordings: Iterable[Recording], split: str = "train") -> SoundBank:
-        """Those of a split, sorted by kind, twins beside their originals."""
+        """The recordings of a split by kind, twins with their originals."""
         listed = [r for r in recordings if r.split == split]
         by_name = {r.name: r for r in listed if r.kind == "real"}
 
@@ -67,10 +67,10 @@ class SoundBank:
 
 
 def load_sound_bank(folders: Sequence[Path]) -> list[Recording]:
-    """All recordings of these bank folders; paths of originals may point from one folder into another.
+    """Load all recordings of these bank folders; paths of originals may point to another folder.
 
     Raises:
-        DataError: a folder has no index, a line is not as expected, or a file is missing.
+        DataError: a folder has no index, a line is invalid, or a file is missing.
     """
     found: dict[Path, Recording] = {}
     for folder in folders:
@@ -80,10 +80,10 @@ def load_sound_bank(folders: Sequence[Path]) -> list[Recording]:
                 recording = _read(folder, line)
             except KeyError as error:
                 got = f"none called {error}"
-                raise DataError(where, expected="all fields", got=got, remedy="make the bank anew") from error
+                raise DataError(where, expected="all fields", got=got, remedy="build the bank again") from error
             if recording.kind not in KINDS:
-                expected = f"a kind out of {', '.join(KINDS)}"
-                raise DataError(where, expected=expected, got=repr(recording.kind), remedy="make the bank anew")
+                expected = f"one of the kinds {', '.join(KINDS)}"
+                raise DataError(where, expected=expected, got=repr(recording.kind), remedy="build the bank again")
             found[Path(recording.name)] = recording
     return list(found.values())
 
@@ -107,7 +107,9 @@ def _lines(path: Path) -> list[dict[str, str]]:
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(path, expected="a JSON object a line", got=str(error), remedy="make the bank anew") from error
+        raise DataError(
+            path, expected="one JSON object per line", got=str(error), remedy="build the bank again"
+        ) from error
     if not all(isinstance(line, dict) for line in lines):
-        raise DataError(path, expected="a JSON object a line", got="another value", remedy="make the bank anew")
+        raise DataError(path, expected="one JSON object per line", got="another value", remedy="build the bank again")
     return lines

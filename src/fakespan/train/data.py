@@ -99,7 +99,7 @@ def _sound_examples(folders: Sequence[Path], run: RunConfig) -> tuple[Examples, 
     recordings = load_sound_bank(folders)
     banks = [SoundBank.of(recordings, split) for split in ("train", "validation")]
     if not banks[0].twins and not banks[0].voices:
-        remedy = "make the bank anew"
+        remedy = "build the bank again"
         raise DataError(folders[0], expected="recordings of generators to train on", got="none", remedy=remedy)
     train, validation = (
         SoundExamples(SoundPractice(bank, run.sound), run.train.seed + k, n, run.train.batch_size)
@@ -117,7 +117,7 @@ def _picture_examples(folders: Sequence[Path], run: RunConfig) -> tuple[Examples
     held_out = {person for person in {t.real.person for t in twins} if _is_held_out(person)}
     parts = [[t for t in twins if (t.real.person in held_out) == is_held_out] for is_held_out in (False, True)]
     if not parts[0]:
-        raise DataError(folders[0], expected="genuine clips to train on", got="none", remedy="make the bank anew")
+        raise DataError(folders[0], expected="genuine clips to train on", got="none", remedy="build the bank again")
     train, validation = (
         PictureExamples(bank, part, run.picture, run.train.seed + k, n) if part else None
         for k, (part, n) in enumerate(zip(parts, (PRACTICE_EPOCH, BANK_VALIDATION), strict=True))

@@ -1,4 +1,4 @@
-"""The loss of a network of experts: each learns from the clips that have its modality, and from nothing else."""
+"""The loss of a network of experts: each is trained on the clips that have its modality."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["expert_losses"]
 
 
 def expert_losses(network: nn.Module, batch: Batch) -> LossTerms:
-    """The sum of both experts' losses over a batch; an expert that no clip is for costs nothing and is not run.
+    """The sum of both experts' losses over a batch; an expert without clips is not run.
 
     Args:
         network: `fakespan.models.experts.Experts`.
