@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fakespan.cli.shared import Device, bar, check_output, printable
+from fakespan.cli.shared import AsJson, Device, Overwrite, bar, check_output, printable, show
 from fakespan.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ app = typer.Typer(
 )
 
 Out = Annotated[Path, typer.Option(help="The model file to write, *.safetensors.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")]
 
 
 @app.command()
@@ -34,6 +32,7 @@ def join(
     out: Out,
     name: Annotated[str, typer.Option(help="Name of the model in reports.")] = "small",
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write one model with the picture expert of one file and the sound expert of another."""
     from fakespan.checkpoint import load_checkpoint, save_checkpoint
@@ -51,7 +50,7 @@ def join(
     seen.network.load_state_dict(weights)
     notes = {"data": "a picture bank and a sound bank", "picture": dict(seen.notes), "sound": dict(heard.notes)}
     save_checkpoint(out, seen.network, name=name, model=seen.model, post=seen.post, notes=notes)
-    print(f"written: {printable(out)}")
+    show(f"written: {printable(out)}", {"model": str(out)}, as_json=as_json)
 
 
 @app.command()
@@ -61,6 +60,7 @@ def alarms(
     genuine: Annotated[list[Path], typer.Option(help="A genuine file, or a folder of them; repeatable.")],
     out: Annotated[Path, typer.Option(help="The count to write, *.json.")],
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
     """Count what one expert finds in genuine files, at any score; for `calibrate`."""
@@ -74,7 +74,9 @@ def alarms(
     save_alarms(out, count, localizer.name, only)
     for message in count.failed:
         print(message, file=sys.stderr)
-    print(f"{printable(out)}: {len(count.scores)} segments in {count.minutes:.1f} minutes")
+    facts = {"segments": len(count.scores), "minutes": round(count.minutes, 1), "failed": len(count.failed)}
+    text = f"{printable(out)}: {facts['segments']} segments in {facts['minutes']} minutes"
+    show(text, {"alarms": str(out), **facts}, as_json=as_json)
 
 
 @app.command()
@@ -87,7 +89,7 @@ def calibrate(
         float, typer.Option(min=0.001, help="Segments per minute of genuine video that the threshold may let through.")
     ] = 0.25,
     overwrite: Overwrite = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the scores of both experts comparable, and fit the threshold, by counts of `fakespan experts alarms`.
 
@@ -113,13 +115,9 @@ def calibrate(
         post=dataclasses.replace(localizer.post, threshold=threshold),
         notes={**localizer.notes, "genuine": facts},
     )
-    if as_json:
-        print(json.dumps({"threshold": threshold, **facts}, indent=1))
-    else:
-        rates = (
-            f"{facts['visual_per_minute']} segments per minute in the picture, {facts['audio_per_minute']} in the sound"
-        )
-        print(f"{printable(out)}: threshold {threshold}, {rates}")
+    rates = f"{facts['visual_per_minute']} segments per minute in the picture, {facts['audio_per_minute']} in the sound"
+    text = f"{printable(out)}: threshold {threshold}, {rates}"
+    show(text, {"model": str(out), "threshold": threshold, **facts}, as_json=as_json, indent=1)
 
 
 def _facts(threshold: float, seen: Alarms, heard: Alarms) -> dict[str, float]:
