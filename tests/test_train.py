@@ -213,7 +213,7 @@ def test_only_the_same_run_is_gone_on_with(tmp_path):
             train(other, tiny_data(), tmp_path, resume=True)
     with pytest.raises(UsageError, match="--data: expected tiny, as before"):
         train(run, dataclasses.replace(tiny_data(), source="lavdf:x"), tmp_path, resume=True)
-    with pytest.raises(ConfigError, match="expected 2 clips a step"):
+    with pytest.raises(ConfigError, match="expected 2 clips per step"):
         train(run, tiny_data(), tmp_path, resume=True, device="cpu", n_devices=2)
 
 
@@ -339,9 +339,11 @@ def test_a_few_damaged_clips_are_passed_over_and_counted(tmp_path):
 
 def test_too_many_damaged_clips_stop_the_run(tmp_path):
     clips = TinySet(40, damaged=range(0, 40, 3))
-    with pytest.raises(DataError, match=r"the training set: expected clips that can be read, got 1\d damaged of about"):
+    with pytest.raises(DataError, match=r"the training set: expected readable clips, got 1\d unreadable of about"):
         train(tiny_run(n_steps=50), tiny_data(clips), tmp_path)
-    with pytest.raises(DataError, match=r"12 damaged of about 2 \(the first: clip0\.mp4: expected a clip, got rubbish"):
+    with pytest.raises(
+        DataError, match=r"12 unreadable of about 2 \(the first: clip0\.mp4: expected a clip, got rubbish"
+    ):
         train(tiny_run(), tiny_data(TinySet(40, damaged=range(40))), tmp_path / "all")
 
 

@@ -1,4 +1,4 @@
-"""`fakespan experts`: join a picture and a sound expert, and calibrate them on genuine video."""
+"""`fakespan experts`: join a video and an audio expert, and calibrate them on genuine video."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fakespan.localizer.alarms import Alarms
 
 app = typer.Typer(
-    help="Networks of two experts, for the picture and for the sound.",
+    help="Networks of a video and an audio expert.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,7 +34,7 @@ def join(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write one model with the picture expert of one file and the sound expert of another."""
+    """Write one model with the video expert of one file and the audio expert of another."""
     from fakespan.checkpoint import load_checkpoint, save_checkpoint
 
     check_output(out, overwrite)
@@ -56,7 +56,7 @@ def join(
 @app.command()
 def alarms(
     model: Annotated[Path, typer.Argument(help="A network of experts.")],
-    only: Annotated[Literal["visual", "audio"], typer.Option(help="Which expert is asked.")],
+    only: Annotated[Literal["visual", "audio"], typer.Option(help="The expert to run.")],
     genuine: Annotated[list[Path], typer.Option(help="A genuine file, or a folder of them; repeatable.")],
     out: Annotated[Path, typer.Option(help="The count to write, *.json.")],
     overwrite: Overwrite = False,
@@ -121,7 +121,7 @@ def calibrate(
 
 
 def _facts(threshold: float, seen: Alarms, heard: Alarms) -> dict[str, float]:
-    """What the threshold rests on, for the model's notes."""
+    """The basis of the threshold, for the model's notes."""
     return {
         "visual_minutes": round(seen.minutes, 1),
         "audio_minutes": round(heard.minutes, 1),
@@ -131,7 +131,7 @@ def _facts(threshold: float, seen: Alarms, heard: Alarms) -> dict[str, float]:
 
 
 def _media(paths: list[Path]) -> list[Path]:
-    """The files, and those of the folders."""
+    """The files, with folders expanded."""
     from fakespan.cli.scan import MEDIA_SUFFIXES
 
     found = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]

@@ -1,11 +1,11 @@
-"""What Lightning runs: the steps, the validation at an epoch's end, and the states from which a run goes on.
+"""The Lightning module of a training run: steps, validation at the end of epochs, and states for resuming.
 
-Lightning brings the devices, mixed precision, accumulation and the exchange between processes. Counting steps and
-epochs, validation and resuming are done here: the loader gives the whole run as one row of batches, and all that is
-random in a step (the clips, what is dropped out) is a function of the seed and the step's number, so a run that was
-killed has, once resumed, the losses that it would have had.
+Lightning provides devices, mixed precision, accumulation and the communication between processes. Counting of steps and
+epochs, validation and resuming are implemented here: the loader yields the whole run as one sequence of batches, and
+the randomness of a step (clips, dropout) is a function of the seed and the step number, so a resumed run has the same
+losses as an uninterrupted one.
 
-Importing this module imports lightning (seconds); only `fakespan.train.run` does, when training begins.
+Importing this module imports lightning (seconds); only `fakespan.train.run` does so, when training begins.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["TrainingModule"]
 
 
 class Loaders(Protocol):
-    """What makes the batches; `fakespan.train.run` has it."""
+    """Builds the data loaders; implemented in `fakespan.train.run`."""
 
     def training(self, shard: Shard, first_step: int) -> DataLoader[Fed]: ...
     def validation(self, shard: Shard) -> DataLoader[Fed] | None: ...
@@ -48,16 +48,16 @@ class TrainingModule(LightningModule):
 
     Lightning calls, in this order: `configure_optimizers`, `train_dataloader`, `on_train_start`; then for each batch
     `transfer_batch_to_device`, `training_step`, after the last batch of a step `configure_gradient_clipping`, and
-    `on_train_batch_end`. What each of them makes lives until the run ends, but for the `Step`, which the first batch of
-    a step makes and the first of the next one replaces.
+    `on_train_batch_end`. The state that they create lives until the end of the run, except for the `Step`, which is
+    created by the first batch of a step and replaced by the first batch of the next one.
 
     Args:
         run: the config.
-        network: with fresh weights, or those of the state.
-        plan: of the run.
-        keeper: of states and logs.
-        loaders: make the batches of a process.
-        state: to go on from, as `Keeper` saved it.
+        network: with random weights, or those of the state.
+        plan: the plan of the run.
+        keeper: writes states and logs.
+        loaders: builds the data loaders of a process.
+        state: the state to resume from, as saved by `Keeper`.
         progress: called after every step.
     """
 
@@ -79,8 +79,8 @@ class TrainingModule(LightningModule):
         self.counters = Counters(**{**state["counters"], "is_over": False}) if state else Counters()
         self.average = Average(network, run.train.average)
         self._rate = base_rate(run.train, plan.total_batch)
-        self._late = 0.0  # the loss of late, for the progress; 0 before the first step
-        # until `on_train_start` has taken everything from it
+        self._late = 0.0  # recent loss, for the progress; 0 before the first step
+        # until `on_train_start` has restored everything from it
         self._state = state
         # from `configure_optimizers` on
         self._optimizer: Optimizer
@@ -88,20 +88,20 @@ class TrainingModule(LightningModule):
         # from `train_dataloader` on
         self.validation: DataLoader[Fed] | None = None
         # from `on_train_start` on
-        self._began: float  # seconds, by the clock that it is compared with
+        self._began: float  # seconds, of the same clock as the time limit
         # from the first batch of the first step on; see `training_step`
         self._step: Step
 
-    # --- what Lightning asks for ---
+    # --- Lightning hooks ---
 
     def train_dataloader(self) -> DataLoader[Fed]:
-        """The rest of the run, for this process."""
+        """The batches of the rest of the run, for this process."""
         shard = Shard(self.global_rank, self.trainer.world_size)
         self.validation = self.loaders.validation(shard)
         return self.loaders.training(shard, self.counters.step)
 
     def configure_optimizers(self) -> Optimizer:
-        """The optimiser, in its old state when the run is resumed; schedules are stepped by `_end_epoch`."""
+        """The optimiser, with its saved state if the run is resumed; schedules are stepped by `_end_epoch`."""
         self._optimizer = make_optimizer(self.run.train, self.network.parameters(), self._rate)
         self._schedule = EpochSchedule(self.run.train, self._optimizer)
         if self._state:
@@ -112,7 +112,7 @@ class TrainingModule(LightningModule):
         return self._optimizer
 
     def on_train_start(self) -> None:
-        """Everything is on its device now."""
+        """Restore the state, now that everything is on its device."""
         self.average.to(self.device)
         end_together(self.trainer)
         if self._state and self._state["scaler"]:
@@ -121,11 +121,11 @@ class TrainingModule(LightningModule):
         self._began = time.monotonic() - 60 * self.counters.minutes
 
     def transfer_batch_to_device(self, batch: Fed, device: torch.device, dataloader_idx: int) -> Fed:
-        """Batches are of our own kind."""
+        """Move a batch of our own type."""
         return batch.to(device)
 
     def training_step(self, fed: Fed, batch_idx: int) -> Tensor:
-        """The loss of one batch; raises FakespanError when the run cannot go on."""
+        """The loss of one batch; raises FakespanError if the run cannot continue."""
         part = batch_idx % self.run.train.accumulate
         if part == 0:
             self._step = self._begin_step()
@@ -151,7 +151,7 @@ class TrainingModule(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by the config, and stop at a gradient that is not finite (in fp16 the scaler passes over those)."""
+        """Clip the gradient, and stop if it is not finite (in fp16 the scaler skips those)."""
         limit = self.run.train.clip_norm or float("inf")
         self._step.gradient = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
         is_scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
@@ -159,7 +159,7 @@ class TrainingModule(LightningModule):
             self._fail(not_finite(self._step, "gradient", self._step.gradient))
 
     def on_train_batch_end(self, outputs: Any, batch: Fed, batch_idx: int) -> None:
-        """After the last batch of a step: average, log, validate, save, and see whether it is time to stop."""
+        """After the last batch of a step: average, log, validate, save, and check the stopping criteria."""
         if (batch_idx + 1) % self.run.train.accumulate:
             return
         counters, plan = self.counters, self.plan
@@ -177,7 +177,7 @@ class TrainingModule(LightningModule):
     # --- a step ---
 
     def _begin_step(self) -> Step:
-        """The next step, with its learning rate set."""
+        """Begin the next step and set its learning rate."""
         number, share = self.counters.step + 1, self._share_done()
         if self.run.train.schedule == "cosine":
             rate = cosine_rate(self._rate, number, self.run.train.warmup_steps, share)
@@ -186,7 +186,7 @@ class TrainingModule(LightningModule):
         return Step.begin(number, share, self.network)
 
     def _share_done(self) -> float:
-        """How much of the run is over after this step, by steps or by time; all processes take the first's word."""
+        """Finished share of the run after this step, by steps or by time; all processes use that of the first."""
         by_steps, limit = (self.counters.step + 1) / self.plan.n_steps, self.run.train.time_limit_min
         if not limit:
             return min(1.0, by_steps)
@@ -194,12 +194,12 @@ class TrainingModule(LightningModule):
         return float(self.trainer.strategy.broadcast(min(1.0, max(by_steps, minutes / limit))))
 
     def _random_seed(self, part: int) -> int:
-        """Of what is dropped out in one batch of a step, on one process."""
+        """Seed of dropout for one batch of a step in one process."""
         numbers = [self.run.train.seed, 3, self.counters.step, part, self.global_rank]
         return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
     def _losses(self, network: nn.Module, fed: Fed) -> LossTerms:
-        """Of a batch; networks of fixed length are told where the padding begins, which spares them work."""
+        """The output for a batch; networks of fixed length get the begin of the padding, to skip it."""
         assert fed.batch is not None
         if self.run.model.family == "experts":
             return expert_losses(network, fed.batch)
@@ -228,18 +228,18 @@ class TrainingModule(LightningModule):
     # --- an epoch ---
 
     def _end_epoch(self) -> None:
-        """Validate, keep the best, change the learning rate, stop where the config says so."""
+        """Validate, save the best, update the learning rate, and stop if configured."""
         options, counters = self.run.train, self.counters
-        # how good it is
+        # validation result
         loss = self._validate() if self.validation is not None else None
         if self.trainer.is_global_zero:
             self.keeper.log_epoch(self._epoch_row(loss))
-        is_better = counters.judge(loss)
-        # how fast it goes on; the last epoch may be shorter than the others and changes nothing
+        is_better = counters.update_best(loss)
+        # learning rate; the last epoch may be shorter than the others and does not change it
         if counters.step % self.plan.epoch_steps == 0:
             counters.epoch_loss = 0.0
             self._schedule.end_epoch(loss)
-        # whether it goes on
+        # early stopping
         rate = self._optimizer.param_groups[0]["lr"]
         counters.is_over |= 0 < options.stop_patience <= counters.n_stale
         counters.is_over |= options.schedule != "cosine" and rate < options.min_learning_rate
@@ -247,7 +247,7 @@ class TrainingModule(LightningModule):
             self._save("best")
 
     def _epoch_row(self, loss: float | None) -> list[float]:
-        """In the order of the log's columns."""
+        """Values in the order of the log columns."""
         step, epoch, minutes, rate = self._where()
         train_loss = self.counters.epoch_loss / ((step - 1) % self.plan.epoch_steps + 1)
         validation_loss = float("nan") if loss is None else loss
@@ -255,7 +255,7 @@ class TrainingModule(LightningModule):
 
     @torch.no_grad()
     def _validate(self) -> float:
-        """The mean loss over the validation clips, of the weights that are kept."""
+        """The mean loss over the validation clips, of the weights that are saved."""
         assert self.validation is not None
         network, sums = self.average.network.eval(), torch.zeros(2, dtype=torch.float64)
         for fed in self.validation:
@@ -270,10 +270,10 @@ class TrainingModule(LightningModule):
             self._fail(nothing_validated())
         return float(total / n_clips)
 
-    # --- trouble ---
+    # --- failure ---
 
     def _fail(self, trouble: Trouble) -> None:
-        """Keep the state from before this step, and raise."""
+        """Save the state from before this step, and raise."""
         self._step.undo(self.network)
         self._save("last", with_model=False)
         raise trouble.error

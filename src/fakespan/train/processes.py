@@ -1,6 +1,6 @@
-"""Several processes that train together: what they add up, and how they stop together. Of one alone nothing is asked.
+"""Communication between training processes: sums, and common failure. No-ops for a single process.
 
-Contract: every process calls the same function at the same place; each waits there for the others.
+Contract: every process calls the same function at the same point and waits there for the others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def summed(trainer: Trainer, values: Tensor, device: torch.device) -> Tensor:
 
 
 def agreed(trainer: Trainer, trouble: Trouble | None, device: torch.device) -> Trouble | None:
-    """The trouble of the first process that has any: none may wait for the gradients of another for ever."""
+    """The trouble of the first process that has any, so that no process waits for another forever."""
     if trainer.world_size == 1 or not float(summed(trainer, torch.tensor([float(trouble is not None)]), device)):
         return trouble
     everyone: list[Trouble | None] = [None] * trainer.world_size
@@ -36,9 +36,9 @@ def agreed(trainer: Trainer, trouble: Trouble | None, device: torch.device) -> T
 
 
 def end_together(trainer: Trainer) -> None:
-    """From now on SIGTERM ends this process, and those that it began, at once: states are always whole.
+    """Let SIGTERM end this process and its children at once: saved states are always complete.
 
-    Lightning would let processes that are to end wait for each other, for half an hour.
+    Lightning would let terminating processes wait for each other for half an hour.
     """
     if trainer.world_size == 1 or threading.current_thread() is not threading.main_thread():
         return

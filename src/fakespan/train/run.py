@@ -1,4 +1,4 @@
-"""The workflow of training: a config and clips -> a folder with models, logs and plots, and a fitted threshold."""
+"""The training workflow: from a config and clips to a folder with models, logs and plots, and a fitted threshold."""
 
 from __future__ import annotations
 
@@ -58,22 +58,22 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> Path:
-    """Train by the config; the path of the model that came out.
+    """Train a model; returns the path of the final model.
 
     Args:
         run: the config.
         data: the clips, see `fakespan.train.data`.
-        out: the run's folder (see `fakespan.train.folder`), made if missing.
-        progress: called with the step, the number of steps, and the mean loss of late.
+        out: the run's folder (see `fakespan.train.folder`), created if missing.
+        progress: called with the step, the number of steps, and the recent mean loss.
         device: "auto", "cpu", "cuda" or "cuda:1".
-        n_devices: processes that train together, each on its device; the program is started anew for each.
-        resume: go on from the folder's last state, if there is one.
+        n_devices: number of processes, one device each; the program is started once per process.
+        resume: continue from the folder's last state, if there is one.
         overwrite: replace another run in this folder.
 
     Raises:
-        UsageError: the folder holds another run, or the machine has no such device.
-        DataError: too many clips are damaged.
-        FakespanError: a loss is not finite; the state from before that step is kept.
+        UsageError: the folder holds another run, or the device is not available.
+        DataError: too many clips are unreadable.
+        FakespanError: a loss is not finite; the state from before that step is saved.
         MissingExtraError: lightning is not installed.
     """
     _check(run, data, device)
@@ -93,9 +93,9 @@ def train(
 def fit_threshold(
     path: Path, run: RunConfig, examples: Sequence[Example], device: str = "cpu", progress: Progress | None = None
 ) -> Checkpoint:
-    """Set a checkpoint's threshold by the real ones of these clips; the file is replaced.
+    """Fit a checkpoint's threshold on the real clips among these; the file is replaced.
 
-    Raises DataError when none of them is real and can be read.
+    Raises DataError if there are no readable real clips.
     """
     checkpoint = load_checkpoint(path)
     watched = IntactClips(examples, range(len(examples)), progress)
@@ -109,7 +109,7 @@ def fit_threshold(
 
 
 def make_plan(run: RunConfig, data: TrainingData, n_devices: int) -> Plan:
-    """Steps of the run and of an epoch. Epochs are whole steps: what is left over comes first in the next one."""
+    """Steps of the run and of an epoch. Epochs are whole steps: remaining clips come first in the next one."""
     options = run.train
     total = options.batch_size * options.accumulate * n_devices
     epoch_steps = max(1, (options.clips_per_epoch or len(data.train)) // total)
@@ -119,13 +119,13 @@ def make_plan(run: RunConfig, data: TrainingData, n_devices: int) -> Plan:
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that writes; of several that train together there is one."""
+    """Whether this is the first of the training processes, which writes the files."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What is to be done, and where."""
+    """The inputs of a training job."""
 
     run: RunConfig
     data: TrainingData
@@ -135,7 +135,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Loaders:
-    """Batches of a process."""
+    """The data loaders of a process."""
 
     run: RunConfig
     data: TrainingData
@@ -159,7 +159,7 @@ class _Loaders:
 
 
 def _fit(job: _Job, state: dict[str, Any] | None, progress: Progress | None, machine: dict[str, Any]) -> None:
-    """Train from the state, or from fresh weights."""
+    """Train from the state, or from random weights."""
     from lightning.pytorch import Trainer  # noqa: PLC0415
 
     from fakespan.train.module import TrainingModule  # noqa: PLC0415
@@ -175,9 +175,9 @@ def _fit(job: _Job, state: dict[str, Any] | None, progress: Progress | None, mac
         trainer = Trainer(
             **machine,
             accumulate_grad_batches=run.train.accumulate,
-            max_epochs=1,  # the loader gives the whole run as one row
+            max_epochs=1,  # the loader yields the whole run as one sequence
             min_epochs=0,
-            limit_val_batches=0,  # validation is the module's own, at the ends of its epochs
+            limit_val_batches=0,  # the module validates at the end of its own epochs
             use_distributed_sampler=False,
             default_root_dir=job.folder.path,
             logger=False,
@@ -189,7 +189,7 @@ def _fit(job: _Job, state: dict[str, Any] | None, progress: Progress | None, mac
 
 
 def _run(trainer: Any, module: TrainingModule) -> None:
-    """Fit; an interruption is one, and of several processes only the first tells what went wrong."""
+    """Run the fit; converts interruptions and worker failures, and only the first process reports errors."""
     handler, is_main = signal.getsignal(signal.SIGINT), threading.current_thread() is threading.main_thread()
     try:
         trainer.fit(module)
@@ -204,17 +204,18 @@ def _run(trainer: Any, module: TrainingModule) -> None:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        remedy = "go on with --resume; with fewer train.n_workers if memory ran out"
-        raise DataError("training", expected="workers that live", got="one that was killed", remedy=remedy) from error
+        remedy = "continue with --resume, with fewer train.n_workers if memory ran out"
+        got = "a DataLoader worker that was killed"
+        raise DataError("training", expected="running workers", got=got, remedy=remedy) from error
     finally:
         if is_main:
-            signal.signal(signal.SIGINT, handler)  # Lightning ignores it from an interruption on
+            signal.signal(signal.SIGINT, handler)  # Lightning ignores it after an interruption
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 
 def _finish(run: RunConfig, folder: RunFolder, path: Path) -> None:
-    """The model that came out, and the plots."""
+    """Write the final model and the plots."""
     best, last = folder.model_path("best"), folder.model_path("last")
     with replacing(path) as part:
         shutil.copyfile(best if run.train.keep == "best" and best.is_file() else last, part)
@@ -222,29 +223,29 @@ def _finish(run: RunConfig, folder: RunFolder, path: Path) -> None:
 
 
 def _state_to_resume(folder: RunFolder, run: RunConfig, data: TrainingData, plan: Plan) -> dict[str, Any] | None:
-    """The last state, if it is one of this run. Raises ConfigError or UsageError where it cannot be gone on from."""
+    """The last state of this run. Raises ConfigError or UsageError if it cannot be resumed."""
     state = folder.load_state()
     if state is None:
         return None
     if state["total_batch"] != plan.total_batch:
-        got, expected = f"{plan.total_batch}", f"{state['total_batch']} clips a step, as before"
+        got, expected = f"{plan.total_batch}", f"{state['total_batch']} clips per step, as before"
         remedy = "keep batch_size x accumulate x devices as it was"
         raise ConfigError("the run to resume", expected=expected, got=got, remedy=remedy)
     if state["source"] != data.source:
-        remedy = "give the same --data, or begin anew with another --out"
+        remedy = "use the same --data, or start over with another --out"
         raise UsageError("--data", expected=f"{state['source']}, as before", got=data.source, remedy=remedy)
     return state
 
 
 def _is_over(state: dict[str, Any], run: RunConfig, plan: Plan) -> bool:
-    """Whether nothing is left to do; a run that was given other limits goes on."""
+    """Whether the run is finished; with higher limits it continues."""
     is_same = state["limits"] == to_mapping(run)["train"]
     counters: dict[str, Any] = state["counters"]
     return bool(counters["step"] >= plan.n_steps or (counters["is_over"] and is_same))
 
 
 def _check(run: RunConfig, data: TrainingData, device: str) -> None:
-    """What would otherwise fail late."""
+    """Check the requirements early."""
     for library in ("lightning", "tensorboard", "matplotlib"):
         if importlib.util.find_spec(library) is None:
             raise MissingExtraError(library, "train")
@@ -253,7 +254,7 @@ def _check(run: RunConfig, data: TrainingData, device: str) -> None:
             "train.schedule",
             expected="validation clips for the plateau schedule",
             got="none",
-            remedy="give the set a validation split, or choose another schedule",
+            remedy="use a data set with a validation split, or choose another schedule",
         )
     if run.train.precision == "16" and not _is_gpu(device):
         remedy = "use --precision bf16 or 32"
@@ -265,7 +266,7 @@ def _is_gpu(device: str) -> bool:
 
 
 def _machine(run: RunConfig, device: str, n_devices: int) -> dict[str, Any]:
-    """The trainer's arguments for these devices. Raises UsageError when the machine has fewer."""
+    """The trainer's arguments for these devices. Raises UsageError if fewer are available."""
     kind, _, number = device.partition(":")
     n_there = torch.cuda.device_count() if _is_gpu(device) else math.inf
     if kind not in ("auto", "cpu", "cuda") or (number and not number.isdigit()) or (number and n_devices > 1):
@@ -273,7 +274,7 @@ def _machine(run: RunConfig, device: str, n_devices: int) -> dict[str, Any]:
         raise UsageError("--device", expected=expected, got=repr(device), remedy="choose one of them")
     if max(n_devices, int(number or 0) + 1) > n_there:
         got, remedy = f"{n_there:.0f} GPUs", "use --device cpu or fewer --devices"
-        raise UsageError("--device", expected="devices that this machine has", got=got, remedy=remedy)
+        raise UsageError("--device", expected="available devices", got=got, remedy=remedy)
     return {
         "precision": PRECISIONS[run.train.precision],
         "accelerator": "gpu" if _is_gpu(device) else "cpu",
@@ -284,7 +285,7 @@ def _machine(run: RunConfig, device: str, n_devices: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's advice: what a user must know is said by this package."""
+    """Suppress the messages of Lightning; this package reports what users need to know."""
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
