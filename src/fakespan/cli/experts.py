@@ -93,7 +93,8 @@ def calibrate(
 ) -> None:
     """Make the scores of both experts comparable, and fit the threshold, by counts of `fakespan experts alarms`.
 
-    Several counts of one expert are added up: count with models that left out the people of the files they scan.
+    Several counts of one expert are added up: count with models that were not trained on the people in the scanned
+    files.
     """
     from fakespan.checkpoint import save_checkpoint
     from fakespan.localizer import load_model

@@ -1,7 +1,7 @@
-"""What the networks see: log-mel or phase-aware spectrum of the sound, 96x96 faces in 0..1.
+"""Input features of the networks: log-mel or phase-aware spectrum of the audio, 96x96 faces in 0..1.
 
-The log-mel numbers are those of the published BA-TFD (2204.06228, section 4): its features within 1e-3 relative.
-The published model pads clips with zeros to T frames before these transforms; here the caller does.
+The log-mel equals that of the published BA-TFD (2204.06228, section 4) within 1e-3 relative. The published model pads
+clips with zeros to T frames before these transforms; here the caller does.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ __all__ = [
 ]
 
 N_FFT = 321  # samples of a window, about 20 ms
-HOP = 160  # samples; 100 columns a second, four to a video frame
+HOP = 160  # samples; 100 columns per second, four per video frame
 N_MELS = 64
 MEL_FLOOR = 0.01
-SPECTRUM_FFT = 512  # samples of a window of `spectrum`, 32 ms: harmonics of a voice stand apart
+SPECTRUM_FFT = 512  # window of `spectrum` in samples, 32 ms: resolves the harmonics of a voice
 N_BINS = SPECTRUM_FFT // 2
 SPECTRUM_VIEWS = 5
 SPECTRUM_FLOOR = 1e-4
@@ -49,7 +49,7 @@ POWER_FLOOR = 1e-6
 COLUMNS_PER_FRAME = int(SAMPLE_RATE / FPS) // HOP
 FACE_SIZE = 96
 CROP_SIZE = 224
-MOUTH_BOX = (0.25, 0.32, 0.75, 0.82)  # x0, y0, x1, y1 as shares of a face crop
+MOUTH_BOX = (0.25, 0.32, 0.75, 0.82)  # x0, y0, x1, y1 relative to a face crop
 
 
 def log_mel(sound: Tensor | AnyArray) -> Tensor:
@@ -60,8 +60,8 @@ def log_mel(sound: Tensor | AnyArray) -> Tensor:
 
     Returns:
         (..., 64, n // 160) float32: windows of 321 samples centred on every 160th sample, ends reflected, log(power +
-        0.01). The centred window on the end itself is left out, so that n = 640 T samples give 4 T columns. Fewer than
-        162 samples are padded with silence, for there is nothing to reflect.
+        0.01). The window centred on the end is omitted, so that n = 640 T samples give 4 T columns. Fewer than 162
+        samples are padded with silence, because there is nothing to reflect.
     """
     wave = torch.as_tensor(sound, dtype=torch.float32)
     n_columns = wave.shape[-1] // HOP
@@ -75,11 +75,11 @@ def log_mel(sound: Tensor | AnyArray) -> Tensor:
 
 
 def spectrum(sound: Tensor | AnyArray) -> Tensor:
-    """Log power and phase of 256 linear bands, 31 to 8,000 Hz: what a mel spectrum hides of a vocoder's hand.
+    """Log power and phase of 256 linear bands, 31 to 8,000 Hz, which show vocoder artefacts that a log-mel hides.
 
-    Phases are told by what they do, from one column to the next (how far each band's frequency lies from its middle)
-    and from one band to the next (where in the window its energy lies), each as cosine and sine; neither depends on
-    when the window begins. For `small`; no published network sees this.
+    Phases are encoded by their differences between columns (the deviation of each band's frequency from its centre) and
+    between bands (the position of its energy in the window), each as cosine and sine; neither depends on the begin of
+    the window. For `small`; no published network uses this.
 
     Args:
         sound: (..., n) float at 16 kHz.
@@ -97,7 +97,7 @@ def spectrum(sound: Tensor | AnyArray) -> Tensor:
     expected = torch.arange(1, N_BINS + 1, device=wave.device) * (2 * torch.pi * HOP / SPECTRUM_FFT)
     turn = torch.polar(torch.ones_like(expected), -expected)[:, None]
     over_time = F.pad(above[..., 1:] * above[..., :-1].conj() * turn, (1, 0))[..., :n_columns]
-    over_frequency = -(above * below.conj())  # a pulse in the window's middle has phase 0
+    over_frequency = -(above * below.conj())  # a pulse in the middle of the window has phase 0
     views = [torch.log(above.abs().square() + SPECTRUM_FLOOR)]
     for product in (over_time, over_frequency):
         unit = product / product.abs().clamp_min(1e-12)
@@ -106,18 +106,18 @@ def spectrum(sound: Tensor | AnyArray) -> Tensor:
 
 
 def spectrum_of_mel(mel: Tensor) -> Tensor:
-    """What is left of `spectrum` where only a log-mel is at hand: levels between the bands' middles, and no phases.
+    """Approximate `spectrum` from a log-mel: levels interpolated between the band centres, without phases.
 
     Args:
         mel: (..., 64, n) of `log_mel`.
 
     Returns:
-        (..., 5, 256, n): log(power + 1e-4) as far as 64 bands tell it, in the scale of `spectrum`; the phases are 0,
-        which no sound has: a network that goes by them hears less.
+        (..., 5, 256, n): log(power + 1e-4) at the resolution of 64 bands, in the scale of `spectrum`; the phases are 0,
+        which no real audio has: a network that uses them has less information.
     """
     bands, between = _mel_to_bins()
     level = (mel.exp() - MEL_FLOOR).clamp_min(0) / torch.from_numpy(bands).to(mel.device)[:, None]
-    power = torch.log(level * (SPECTRUM_FFT / N_FFT) + SPECTRUM_FLOOR)  # of noise, a longer window gathers more
+    power = torch.log(level * (SPECTRUM_FFT / N_FFT) + SPECTRUM_FLOOR)  # a longer window collects more noise power
     bins = torch.from_numpy(between).to(mel.device) @ power  # (..., 256, n)
     return torch.stack([bins, *4 * [torch.zeros_like(bins)]], dim=-3)
 
@@ -146,7 +146,7 @@ def sound_input(encoder: str, sound: Tensor | AnyArray) -> Tensor:
 
 
 def input_of_mel(encoder: str, mel: Tensor) -> Tensor:
-    """`sound_input` as far as a log-mel (B, 64, 4T) tells it."""
+    """`sound_input` approximated from a log-mel (B, 64, 4T)."""
     if encoder not in ("spectrum", "texture"):
         return mel
     return spectrum_of_mel(mel)[:, :1] if encoder == "texture" else spectrum_of_mel(mel)
@@ -166,7 +166,7 @@ def mel_filters() -> Float32Array:
 
 @functools.cache
 def _mel_to_bins() -> tuple[Float32Array, Float32Array]:
-    """How many FFT bins each mel band gathers (64,), and the bands' shares in each bin of `spectrum` (256, 64)."""
+    """Number of FFT bins per mel band (64,), and the weights of the bands for each bin of `spectrum` (256, 64)."""
     edges_mel = np.linspace(0.0, _hz_to_mel(SAMPLE_RATE / 2), N_MELS + 2)
     middles_hz, bins_hz = _mel_to_hz(edges_mel[1:-1]), np.arange(1, N_BINS + 1) * (SAMPLE_RATE / SPECTRUM_FFT)
     between = np.stack([np.interp(bins_hz, middles_hz, band) for band in np.eye(N_MELS)], axis=1)
@@ -176,9 +176,9 @@ def _mel_to_bins() -> tuple[Float32Array, Float32Array]:
 def prepare_crop(crop: UInt8Array, size: int = FACE_SIZE, framing: Framing = "face") -> UInt8Array:
     """A face crop of any size (H, W, 3) -> (size, size, 3) uint8.
 
-    By area to 224x224 when it is larger (the size of the published data's crops), then bicubic to `size`, so that large
-    and small faces reach the network with the same sharpness as its training data. Crops are framed as in VoxCeleb2, so
-    a mouth lies within the fixed box that the framing "mouth" (ours) takes out before the last step.
+    Larger crops are area-averaged to 224x224 (the size of the published data's crops), then scaled bicubically to
+    `size`, so that faces of all sizes have the sharpness of the training data. Crops are framed as in VoxCeleb2, so the
+    mouth is within the fixed box that the framing "mouth" (ours) cuts out before the last step.
     """
     image: Any = crop
     if min(crop.shape[:2]) > CROP_SIZE:

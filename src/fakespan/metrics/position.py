@@ -1,7 +1,7 @@
-"""What position alone tells: forged words rarely begin a clip, so a guess that never looks at it finds some.
+"""Baselines by position alone: forged words rarely begin a clip, so even a guess without looking at it finds some.
 
-`position_floor` is the AP of such a guess, to stand beside a detector's AP. `position_auc` is the AUC of frames among
-those at the same relative position of their clips, which no such guess can raise above one half.
+`position_floor` is the AP of such a guess, for comparison with a detector's AP. `position_auc` is the AUC of frames
+among those at the same relative position of their clips, which no such guess can raise above one half.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from fakespan.metrics.ranking import auc
 
 __all__ = ["position_auc", "position_floor"]
 
-N_GUESSES = 40  # spans of other clips that are tried in each clip
-NEAR = 0.2  # IoU from which two guesses count as one
-FPS = 25.0  # frames that spans and proposals are spread over
+N_GUESSES = 40  # spans of other clips that are used as guesses for each clip
+NEAR = 0.2  # IoU from which two guesses count as the same
+FPS = 25.0  # frame rate of the frame-level scores
 
 
 def position_floor(
     spans: Mapping[str, ArrayLike], durations_s: Mapping[str, float], ious: Sequence[float] = (0.5,), seed: int = 0
 ) -> dict[float, float]:
-    """AP of a guess that knows where and how long forged spans are in the other clips, and nothing of the clip itself.
+    """AP of a guess based on position and length of the forged spans in other clips, without information on the clip.
 
-    In each clip it tries spans of up to 40 others, at their relative position and of their length. Each is scored by
-    its mean overlap with the rest; of those that overlap each other only the best is proposed.
+    The guesses are spans of up to 40 other clips, with their relative position and length. Each is scored by its mean
+    IoU with the others; of those that overlap each other only the best is proposed.
 
     Args:
         spans: name -> (k, 2) forged spans in seconds; k may be 0.
         durations_s: name -> length of the clip in seconds.
         ious: thresholds.
-        seed: of the draw.
+        seed: seed of the random choice.
 
     Returns:
-        IoU -> AP, all 0 where fewer than two clips have a span.
+        IoU -> AP, all 0 if fewer than two clips have a span.
     """
     middles, lengths, owners = _relative(spans, durations_s)
     if len(set(owners)) < 2:
@@ -66,10 +66,10 @@ def position_auc(
         proposals: name -> (n, 3) score, start, end in seconds.
         spans: name -> (k, 2) forged spans in seconds.
         durations_s: name -> length of the clip in seconds.
-        n_bins: relative positions that are told apart.
+        n_bins: number of relative positions.
 
     Returns:
-        0..1; NaN where no position has both forged and genuine frames.
+        0..1; NaN if no position has both forged and genuine frames.
     """
     scores, labels, bins = [], [], []
     for name, duration_s in durations_s.items():
@@ -99,7 +99,7 @@ def _mean_auc(scores: Float64Array, labels: BoolArray, bins: np.ndarray[tuple[in
 def _relative(
     spans: Mapping[str, ArrayLike], durations_s: Mapping[str, float]
 ) -> tuple[Float64Array, Float64Array, np.ndarray[tuple[int], np.dtype[np.str_]]]:
-    """Middle of each span as a share of its clip, its length in seconds, and whose it is."""
+    """Middle of each span relative to its clip, its length in seconds, and the index of its clip."""
     rows = [
         ((start + end) / 2 / durations_s[name], end - start, name)
         for name, own in spans.items()
@@ -111,7 +111,7 @@ def _relative(
 
 
 def _apart(guesses: Float64Array) -> Float64Array:
-    """The guesses that overlap the others best, (k, 3) with their mean IoU as score, none near a better one."""
+    """The guesses with the largest mean IoU with the others, (k, 3), after NMS."""
     overlaps = _overlaps(guesses)
     scores = overlaps.mean(axis=1)
     kept: list[int] = []

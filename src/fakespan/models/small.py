@@ -1,11 +1,11 @@
-"""`small`: a light network of BA-TFD's family, for laptops.
+"""`small`: a light network of the BA-TFD family, for laptops.
 
 Kept from BA-TFD (2204.06228, section 4): a frame classifier per modality, a boundary module per modality, the fusion.
-Different: in place of c3d a 2-D encoder looks at every frame by itself and exchanges an eighth of its channels with the
-frame before and one with the frame after (temporal shift, Lin et al. 1811.08383); it is also shown fine detail and what
-changed since the frame before. The sound is heard as log-mel ("mel") or with harmonics and phases ("spectrum"). Both
-encoders end in dilated 1-D convolutions over time, which see each frame beside the mean of the clip; sampling is `bmn`.
-A clip of any length runs as it is, without padding.
+Different: instead of c3d a 2-D encoder processes every frame separately and exchanges an eighth of its channels with
+the previous and with the next frame (temporal shift, Lin et al. 1811.08383); fine detail and frame differences are
+additional inputs. The audio input is a log-mel ("mel") or a spectrum with phases ("spectrum"). Both encoders end in
+dilated 1-D convolutions over time, which also get the mean of the clip; sampling is `bmn`. Clips of any length are
+processed without padding.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from fakespan.models.outputs import Output
 
 __all__ = ["FrameEncoder", "MelEncoder", "Small", "SpectrumEncoder", "build_small"]
 
-N_BINS, SPECTRUM_VIEWS = 256, 5  # what `media.features.spectrum` gives
+N_BINS, SPECTRUM_VIEWS = 256, 5  # shape of `media.features.spectrum`
 N_VIEWS = 7  # channels of `_views`
-GROUP_FRAMES = 16  # frames that the first stage takes at once
+GROUP_FRAMES = 16  # frames per pass of the first stage
 
 
 class ConvNorm(nn.Sequential):
-    """3x3 convolution, batch norm, ReLU; once trained the norm is part of the convolution."""
+    """3x3 convolution, batch norm, ReLU; the norm is folded into the convolution for inference."""
 
     def __init__(self, n_in: int, n_out: int, stride: int | tuple[int, int] = 1) -> None:
         conv = nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False)
@@ -68,7 +68,7 @@ class TemporalBlock(nn.Module):
 
 
 def temporal_stack(n_channels: int) -> nn.Sequential:
-    """Sees 15 frames to either side."""
+    """Dilated convolutions with a reach of 15 frames to either side."""
     return nn.Sequential(*(TemporalBlock(n_channels, d) for d in (1, 2, 4, 8)))
 
 
@@ -100,13 +100,13 @@ class FrameEncoder(nn.Module):
     def _look(self, faces: Tensor) -> Tensor:
         """The first stage, frame by frame: (B, T, 3, 96, 96) -> (B, T, C', 48, 48), channels last.
 
-        In use it takes a few frames at a time, which stay in the cache; in training the norm wants them all.
+        For inference a few frames are processed at a time, which fit the cache; in training the norm needs all frames.
         """
         n_clips, n_frames = faces.shape[:2]
         size = n_frames if self.training else GROUP_FRAMES
         parts = []
         for begin in range(0, n_frames, size):
-            before = max(0, begin - 1)  # what changed is seen against the frame before
+            before = max(0, begin - 1)  # differences need the previous frame
             views = _views(faces[:, before : begin + size])[:, begin - before :]
             x = self.stages[0](views.flatten(0, 1).contiguous(memory_format=torch.channels_last))
             parts.append(x.permute(0, 2, 3, 1).unflatten(0, (n_clips, -1)))
@@ -114,7 +114,7 @@ class FrameEncoder(nn.Module):
 
 
 class MelEncoder(nn.Module):
-    """Log-mel sound (B, 64, 4T) -> features (B, C, T)."""
+    """Log-mel (B, 64, 4T) -> features (B, C, T)."""
 
     def __init__(self, widths: tuple[int, ...], n_features: int) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class MelEncoder(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, 64, 4T) -> (B, C, T)."""
-        level = audio.mean(dim=(1, 2), keepdim=True)  # loudness of the recording says nothing
+        level = audio.mean(dim=(1, 2), keepdim=True)  # remove the loudness of the recording
         change = F.pad(audio[:, :, 1:] - audio[:, :, :-1], (1, 0))
         x = torch.stack([(audio - level) / 2, change], dim=1)  # (B, 2, 64, 4T)
         x = self.stages(x)  # (B, C', bands, T)
@@ -155,17 +155,17 @@ class SpectrumEncoder(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """(B, 5, 256, 4T) -> (B, C, T)."""
         power = audio[:, :1]
-        power = (power - power.mean(dim=(2, 3), keepdim=True)) / 3  # loudness of the recording says nothing
+        power = (power - power.mean(dim=(2, 3), keepdim=True)) / 3  # remove the loudness of the recording
         x = self.stages(torch.cat([power, audio[:, 1:]], dim=1))  # (B, C', bands, T)
         features: Tensor = self.over_time(self.project(x.flatten(1, 2)))
         return features
 
 
 class Small(TwoBranchNetwork):
-    """Maps (B, D, T) from faces (B, 3, T, 96, 96) and sound (B, 64, 4T) or (B, 5, 256, 4T), of any length T."""
+    """Maps (B, D, T) from faces (B, 3, T, 96, 96) and audio (B, 64, 4T) or (B, 5, 256, 4T), of any length T."""
 
     def forward(self, video: Tensor, audio: Tensor, n_frames: int | None = None) -> Output:
-        """As every network; after `n_frames` nothing is looked at, and the output is 0 there."""
+        """As every network; frames after `n_frames` are ignored, and the output is 0 there."""
         return pad_output(super().forward(video, audio, n_frames), video.shape[2])
 
     def encode(self, encoder: nn.Module, x: Tensor, n_frames: int | None, *, axis: int, columns: int) -> Tensor:
@@ -174,7 +174,7 @@ class Small(TwoBranchNetwork):
 
 
 def _views(x: Tensor) -> Tensor:
-    """What shows a generator's hand, beside the colours: fine detail, how much of it there is around, what changed.
+    """Additional inputs besides the colours: fine detail, its local level, and frame differences.
 
     (B, T, 3, 96, 96) -> (B, T, 7, 96, 96).
     """
@@ -186,12 +186,12 @@ def _views(x: Tensor) -> Tensor:
 
 
 def _change(x: Tensor) -> Tensor:
-    """From the frame before; none at the first."""
+    """Difference from the previous frame; zero for the first."""
     return torch.cat([torch.zeros_like(x[:, :1]), x[:, 1:] - x[:, :-1]], dim=1)
 
 
 def shift_in_time(x: Tensor, n_frames: int) -> Tensor:
-    """An eighth of the channels from the frame before, an eighth from the frame after; (BT, C, H, W)."""
+    """Temporal shift: an eighth of the channels from the previous frame, an eighth from the next; (BT, C, H, W)."""
     part = x.shape[1] // 8
     y = x.permute(0, 2, 3, 1).unflatten(0, (-1, n_frames))  # (B, T, H, W, C), as it lies in memory
     shifted = y.clone(memory_format=torch.contiguous_format)
@@ -204,7 +204,7 @@ def shift_in_time(x: Tensor, n_frames: int) -> Tensor:
 
 
 def build_small(config: ModelConfig) -> Small:
-    """The network of these sizes."""
+    """Build the network."""
     n_features = config.n_features
     audio_encoder = SpectrumEncoder if config.audio_encoder == "spectrum" else MelEncoder
     return Small(

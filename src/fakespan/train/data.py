@@ -87,7 +87,7 @@ def bank_data(source: str, run: RunConfig) -> TrainingData:
     """Practice clips of one modality, of genuine recordings and their twins (see `fakespan.practice`).
 
     Raises:
-        DataError: a folder is no bank, or has nothing to train on.
+        DataError: a folder is not a bank, or has no training clips.
     """
     kind, _, folders = source.partition(":")
     open_bank = _sound_examples if kind == "sound-bank" else _picture_examples

@@ -182,7 +182,7 @@ class MapWriter:
             sizes: dict[IO[bytes], int] = dict.fromkeys((self._index, *self._parts.values()), 0)
             for line in self._index.readlines():
                 try:
-                    self.entries.append(self._vouched(entry_of(line)))
+                    self.entries.append(self._verified(entry_of(line)))
                 except Damage:
                     break
                 sizes[self._index] += len(line)
@@ -194,7 +194,7 @@ class MapWriter:
             for file, size in too_long.items():
                 file.truncate(size)
 
-    def _vouched(self, entry: MapEntry) -> MapEntry:
+    def _verified(self, entry: MapEntry) -> MapEntry:
         """Verify the maps of an entry. Raises Damage."""
         if entry.offset != self.n_frames:
             raise Damage("a gap before it")
