@@ -25,6 +25,7 @@ from fakespan.media.probe import probe
 
 KINDS = {"copysyn": "twin", "tts": "voice", "enhanced": "benign", "processed": "benign", "real": "real"}
 MIN_SPEECH_S = 1.2
+FOR_CALIBRATION = {"tuxpaint-stamps-default", "flight-of-the-amazon-queen"}  # packages that no bank lists
 VALIDATION_SHARE = 1 / 14
 MEDIA = {".mp4", ".mpg", ".mov", ".webm", ".mkv", ".avi", ".wav", ".flac"}
 Row = dict[str, Any]
@@ -90,8 +91,10 @@ def people(folder: Path) -> Iterator[Row]:
 
 
 def speech(folder: Path) -> Iterator[Row]:
-    """Genuine speech of games and telephone systems, but for what has only a telephone's band."""
+    """Genuine speech of games and telephone systems, without telephone-band files and calibration packages."""
     for line in _lines(folder):
+        if line["package"] in FOR_CALIBRATION:
+            continue
         if not line["telephone"] and line["seconds"] >= MIN_SPEECH_S:
             yield row(folder / line["path"], "real", line["speaker"], "real", "real", line["seconds"])
 
