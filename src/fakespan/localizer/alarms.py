@@ -30,7 +30,7 @@ __all__ = ["Alarms", "Scale", "count_alarms", "fit_scales", "read_alarms", "save
 Expert = Literal["visual", "audio"]
 FORMAT = "fakespan.alarms/1"
 FLOOR = 0.02  # segments below this score are not counted
-ANCHORS = ((0.5, 0.5), (0.1, 0.8))  # alarms per minute of one expert, and the score assigned to them
+ANCHORS = ((1.0, 0.5), (0.3, 0.7))  # alarms per minute of one expert, and the score assigned to them
 SILENT = (1.0, -40.0)  # scale that disables an expert
 MIN_ALARMS = 3  # minimum number of alarms for fitting a scale
 
@@ -118,7 +118,7 @@ def count_alarms(
 
 
 def fit_scales(visual: Alarms, audio: Alarms) -> tuple[Scale, Scale]:
-    """Scales on which either expert reaches the score 0.5 once in two minutes and 0.8 once in ten (`ANCHORS`).
+    """Scales on which either expert reaches the score 0.5 once a minute and 0.7 three times in ten minutes (`ANCHORS`).
 
     Raises DataError if there is too little genuine video.
     """
