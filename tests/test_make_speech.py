@@ -229,6 +229,16 @@ def test_headless_gsm_is_read(sound_of: Any, tmp_path: Path) -> None:
     assert found.sound.std() > 0
 
 
+def test_tags_of_another_encoding_are_no_trouble(sound_of: Any, tmp_path: Path) -> None:
+    _encode(tmp_path / "a.wav", _noise(1, 0, 4000), "pcm_s16le")
+    body = (tmp_path / "a.wav").read_bytes()[8:]
+    body += b"LIST" + (16).to_bytes(4, "little") + b"INFOINAM" + (4).to_bytes(4, "little") + b"\xca\xe5\xf4\0"
+    (tmp_path / "b.wav").write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
+    with pytest.raises(UnicodeDecodeError):
+        av.open(str(tmp_path / "b.wav"))
+    assert sound_of.read(tmp_path / "b.wav").seconds == pytest.approx(1)
+
+
 def test_what_is_no_sound_is_refused(sound_of: Any, tmp_path: Path) -> None:
     (tmp_path / "a.ogg").write_bytes(b"nothing")
     with pytest.raises(MediaError, match="passed over"):

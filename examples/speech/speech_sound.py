@@ -65,7 +65,7 @@ def read(path: Path) -> Recording:
         MediaError: it is no sound file, or has no sound in it.
     """
     try:
-        with av.open(str(path), **_HEADLESS.get(path.suffix.lower(), {})) as container:
+        with av.open(str(path), metadata_errors="replace", **_HEADLESS.get(path.suffix.lower(), {})) as container:
             stream = container.streams.audio[0]
             mono = AudioResampler(format="flt", layout="mono")
             codec = stream.codec_context.name
