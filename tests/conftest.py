@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from fakespan import cli
 from fakespan.config import ModelConfig, PostConfig
+
+settings.register_profile("fakespan", deadline=None)  # a busy machine is no failure
+settings.load_profile("fakespan")
 
 TINY = ModelConfig(
     family="small",

@@ -15,7 +15,6 @@ import pytest
 EXCUSED = frozenset({"lightning", "mkdocs", "playwright", "silero_vad", "skimage", "tensorboard", "torch"})
 REQUIRED = frozenset(
     {
-        "test_binary_metrics.py",
         "test_boundary_map.py",
         "test_metrics.py",
         "test_proposals.py",
