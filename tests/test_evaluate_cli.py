@@ -1,4 +1,4 @@
-"""The command `fakespan evaluate`: what is printed, exit codes, and practice sets."""
+"""The command `fakespan evaluate`: what is printed, and exit codes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import pytest
 import typer
 
 from datasets import make_avdeepfake1m, make_lavdf
-from fakespan import cli, train
-from fakespan.checkpoint import load_checkpoint, save_checkpoint
-from fakespan.config import from_mapping
+from fakespan import cli
 from fakespan.evaluate import run as run_module
 
 
@@ -101,10 +99,6 @@ def test_without_labels_there_is_no_table(evaluate, tmp_path):
         (["--data", "lavdf:{set}", "--limit", "0"], 2, "--limit"),
         (["--data", "lavdf:{set}", "--model", "nothing"], 2, "expected"),
         (["--data", "lavdf:{set}", "--out", "{set}/metadata.json"], 2, "expected a folder to write to"),
-        (["--data", "practice:nowhere"], 2, "expected practice:FOLDER of genuine clips"),
-        (["--data", "practice:{set}"], 2, "--config: expected a training config, got none in tiny"),
-        (["--data", "practice:{set}", "--config", "none.toml"], 2, "expected a TOML file"),
-        (["--data", "practice:{set}", "--split", "train"], 2, "--split: expected validation or test"),
     ],
 )
 def test_bad_input_is_told_in_one_line(evaluate, lavdf, tmp_path, monkeypatch, *, arguments, code, said):
@@ -122,40 +116,3 @@ def test_every_command_of_the_document_is_understood():
     assert len(lines) > 4
     for line in lines:
         assert command.make_context("evaluate", shlex.split(line, comments=True)[2:]).params["data"]
-
-
-def test_practice_takes_the_config_that_the_model_was_trained_with(evaluate, lavdf, tmp_path, tiny_path, monkeypatch):
-    plain = load_checkpoint(tiny_path)
-    run = train.RunConfig(name="trained", model=plain.model, clips=train.ClipsConfig(test=("test/*.mp4",)))
-    notes = {"config": {"name": "trained", "clips": {"train": ["none"], "test": ["test/*.mp4"]}}}
-    path = tmp_path / "trained.safetensors"
-    save_checkpoint(path, plain.network, name="trained", model=plain.model, notes=notes)
-    seen = []
-
-    def look(config, root, cache, splits, progress):
-        seen.append((config, root, splits))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(train, "load_clips", look)
-    assert evaluate("--data", f"practice:{lavdf}", "--model", path)[0] == 130
-    (tmp_path / "own.toml").write_text('name = "own"\n[clips]\ntest = ["test/*.mp4"]\n')
-    assert evaluate("--data", f"practice:{lavdf}", "--model", path, "--config", tmp_path / "own.toml")[0] == 130
-    assert [config.name for config, _, _ in seen] == ["trained", "own"]
-    assert seen[0][0] == from_mapping(train.RunConfig, notes["config"])
-    assert seen[0][0].clips.test == run.clips.test
-    assert seen[0][1:] == (lavdf, ("test",))
-
-
-def test_practice_shows_faces_as_the_model_is_used_to(evaluate, lavdf, tmp_path, monkeypatch):
-    """Whatever --config says of them: it names the clips."""
-    framings = []
-
-    def look(clips, practice, seed, count, framing):
-        framings.append(framing)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(train, "load_clips", lambda *arguments: {"test": ()})
-    monkeypatch.setattr(train, "PracticeSet", look)
-    (tmp_path / "own.toml").write_text('name = "own"\n[model]\nframing = "mouth"\n[clips]\ntest = ["test/*.mp4"]\n')
-    assert evaluate("--data", f"practice:{lavdf}", "--config", tmp_path / "own.toml")[0] == 130
-    assert framings == ["face"]

@@ -48,7 +48,7 @@ def test_the_published_way_draws_with_replacement():
     assert counts.mean() == 10
 
 
-def test_practice_forgeries_come_one_after_the_other():
+def test_clips_made_on_the_fly_come_one_after_the_other():
     assert [Order(5, 1, "endless").clip(k) for k in (0, 3, 17)] == [0, 3, 17]
 
 

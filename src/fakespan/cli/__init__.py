@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from fakespan.cli import evaluate, experts, forge, info, maps, prepare, scan, score, train, verdict
+from fakespan.cli import alarms, evaluate, experts, forge, info, maps, prepare, scan, score, train, verdict
 from fakespan.cli.shared import ANYWHERE, complain, wants_debug
 from fakespan.errors import FakespanError
 from fakespan.version import __version__
@@ -44,6 +44,7 @@ for command in (
     info.info,
     train.train,
     evaluate.evaluate,
+    alarms.alarms,
     score.score,
     prepare.prepare,
     forge.forge,

@@ -71,7 +71,7 @@ def scan(
     """Find and show the forged segments of media files."""
     from fakespan.localizer import load_model
 
-    media, failures = _expand(files)
+    media, failures = media_files(files)
     output = _Output(output_folder(out), [str(path) for path in media], formats, embed) if out else None
     if not media:
         raise typer.Exit(1)
@@ -117,7 +117,7 @@ def report(
         raise typer.Exit(1)
 
 
-def _expand(paths: Iterable[Path]) -> tuple[list[Path], list[FakespanError]]:
+def media_files(paths: Iterable[Path]) -> tuple[list[Path], list[FakespanError]]:
     """Replace folders by the media files in them; folders without any are reported on stderr and returned."""
     media: list[Path] = []
     failures: list[FakespanError] = []

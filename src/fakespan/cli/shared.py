@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -43,7 +43,6 @@ __all__ = [
     "printable",
     "reported",
     "show",
-    "tracked",
     "wants_debug",
     "wants_quiet",
 ]
@@ -55,7 +54,6 @@ Split = Literal["train", "validation", "test", "dev", "val"]
 Faces = Literal["auto", "whole"]
 
 R = TypeVar("R")
-T = TypeVar("T")
 
 Model = Annotated[
     str, typer.Option(help="Name of a shipped model, a .safetensors file of fakespan, or a published .ckpt file.")
@@ -153,15 +151,6 @@ def bar(title: str) -> Iterator[Progress]:
             progress.update(task, completed=done, total=max(total, 1e-6), description=text)
 
         yield show
-
-
-def tracked(items: Iterable[T], title: str) -> Iterator[T]:
-    """Yield the items with a progress bar."""
-    everything = list(items)
-    with bar(title) as show:
-        for k, item in enumerate(everything):
-            show(k, len(everything))
-            yield item
 
 
 def wants_debug() -> bool:

@@ -13,7 +13,9 @@ from fakespan.types import Progress
 
 Data = Annotated[
     str,
-    typer.Option(help="lavdf:, avdeepfake1m:, dfdc: or forgerynet:FOLDER, store:FOLDER, or practice:FOLDER of clips."),
+    typer.Option(
+        help="lavdf:, avdeepfake1m:, dfdc: or forgerynet:FOLDER, store:FOLDER, sound-bank: or picture-bank:FOLDER."
+    ),
 ]
 Changes = Annotated[
     list[str], typer.Option("--set", help="Override a key of the config: table.key=value; may be repeated.")
@@ -36,15 +38,13 @@ def train(
     faces: FaceChoice = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network on a data set or on practice forgeries, then fit its threshold on validation clips."""
+    """Train a network on a data set or on banks, then fit its threshold on validation clips."""
     from fakespan import train as training
 
     is_first = training.is_first_process()
     run = training.load_run_config(config, [*changes, *([f'train.precision="{precision}"'] if precision else [])])
     folder = out or Path("runs") / run.name
-    with _bar("reading the clips", is_first) as progress:
-        cache = folder.parent / "practice-cache"
-        clips = training.open_data(data, run, cache, subset=subset, limit=limit, faces=faces, progress=progress)
+    clips = training.open_data(data, run, subset=subset, limit=limit, faces=faces)
     with _bar("training", is_first) as progress:
         path = training.train(
             run, clips, folder, progress, device=device, n_devices=devices, resume=resume, overwrite=overwrite

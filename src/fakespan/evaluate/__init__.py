@@ -1,20 +1,8 @@
-"""Evaluation of a localizer on published data sets, and on practice forgeries of held-out clips.
+"""Evaluation of a localizer on published data sets and prepared stores.
 
 Proposals are scored by `fakespan.scoring`, which needs no torch.
 """
 
-from fakespan.evaluate.practice import FalseAlarms, Rating, evaluate_split, false_alarms, propose, rate, rate_by_kind
 from fakespan.evaluate.run import Evaluation, SetOptions, evaluate_set
 
-__all__ = [
-    "Evaluation",
-    "FalseAlarms",
-    "Rating",
-    "SetOptions",
-    "evaluate_set",
-    "evaluate_split",
-    "false_alarms",
-    "propose",
-    "rate",
-    "rate_by_kind",
-]
+__all__ = ["Evaluation", "SetOptions", "evaluate_set"]

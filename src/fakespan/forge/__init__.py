@@ -1,1 +1,1 @@
-"""Forging: practice examples for training, and whole data sets (`forge.studio`)."""
+"""Forging: new words, sound and mouths for genuine clips, and data sets made of them (`forge.studio`)."""

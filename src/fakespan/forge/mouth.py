@@ -2,7 +2,7 @@
 
 Faces are square crops (n, S, S, 3) uint8 framed as in LAV-DF. The donor has the same number of frames as the original
 (see `retime`). Only the region (mouth, lower face or whole face) changes; the artefacts of a generator (lost detail,
-noise, colour) come from a `LipsLook` of `forge.lips`.
+noise, colour) come from a `Look`.
 """
 
 from __future__ import annotations

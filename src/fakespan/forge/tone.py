@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fakespan.arrays import Float32Array, Float64Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.forge.pitch import PitchTrack, track_pitch
-from fakespan.forge.voice import from_spectrum, to_spectrum
+from fakespan.forge.spectrum import from_spectrum, to_spectrum
 
 __all__ = ["Recording", "active_level_db", "limit_band", "match_timbre", "settle"]
 

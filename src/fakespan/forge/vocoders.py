@@ -17,7 +17,7 @@ from fakespan.arrays import Float32Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.forge.pitch import HOP as PITCH_HOP
 from fakespan.forge.pitch import PitchTrack, track_pitch
-from fakespan.forge.voice import from_spectrum, stretch, through_mel, to_spectrum
+from fakespan.forge.spectrum import from_spectrum, stretch, through_mel, to_spectrum
 
 __all__ = ["FINGERPRINTS"]
 

@@ -1,8 +1,9 @@
 """False alarms in genuine video, and what is derived from them: comparable scores and a threshold.
 
-A raw score has no meaning of its own; relevant is how rare it is in genuine video. `count_alarms` scans genuine files
-with each expert alone; `fit_scales` maps the scores of both to a common scale on which they are equally rare;
-`threshold_for` returns the score with a given rate per minute.
+A raw score has no meaning of its own; relevant is how rare it is in genuine video. `count_alarms` scans genuine files;
+`Alarms.rate` is the number of segments per minute that reach a threshold. With the counts of each expert alone
+`fit_scales` maps the scores of both to a common scale on which they are equally rare; `threshold_for` returns the score
+with a given rate per minute.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +22,23 @@ import numpy as np
 
 from fakespan.errors import DataError, FakespanError, UsageError
 from fakespan.files import write_text
-from fakespan.types import Progress, no_progress
+from fakespan.metrics.poisson import poisson_interval
+from fakespan.types import Progress, Scan, no_progress
 
 if TYPE_CHECKING:
     from fakespan.localizer import Localizer
 
-__all__ = ["Alarms", "Scale", "count_alarms", "fit_scales", "read_alarms", "save_alarms", "set_scales", "threshold_for"]
+__all__ = [
+    "Alarms",
+    "Rate",
+    "Scale",
+    "count_alarms",
+    "fit_scales",
+    "read_alarms",
+    "save_alarms",
+    "set_scales",
+    "threshold_for",
+]
 
 Expert = Literal["visual", "audio"]
 FORMAT = "fakespan.alarms/1"
@@ -48,6 +61,30 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """How often segments are found in genuine files."""
+
+    n_segments: int
+    minutes: float
+
+    @property
+    def per_minute(self) -> float:
+        """Segments a minute."""
+        return self.n_segments / self.minutes
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The exact 95 % Poisson interval of `per_minute`. Segments of one file are counted as if independent."""
+        low, high = poisson_interval(self.n_segments)
+        return low / self.minutes, high / self.minutes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, rounded."""
+        interval = [round(end, 4) for end in self.interval]
+        return {"segments": self.n_segments, "per_minute": round(self.per_minute, 4), "per_minute_95": interval}
+
+
+@dataclass(frozen=True)
 class Alarms:
     """Segments found in genuine files."""
 
@@ -55,14 +92,43 @@ class Alarms:
     scores: tuple[float, ...]  # of the segments, largest first
     files: tuple[str, ...]  # the file of each
     failed: tuple[str, ...] = ()  # files that could not be scanned, and why
+    n_files: int = 0  # that were scanned
+
+    @classmethod
+    def of(cls, scans: Sequence[Scan], failed: Sequence[str] = ()) -> Alarms:
+        """The segments of scans of genuine files.
+
+        Args:
+            scans: made with a threshold at or below all that will be asked for.
+            failed: files that could not be scanned, and why.
+
+        Raises:
+            DataError: the scans are of no length.
+        """
+        minutes = sum(scan.duration_s for scan in scans) / 60
+        if not minutes:
+            expected, got = "genuine files that can be scanned", failed[0] if failed else "none"
+            raise DataError("false alarms", expected=expected, got=got, remedy="check the files")
+        found = sorted(((s.score, scan.file) for scan in scans for s in scan.segments), reverse=True)
+        scores, files = tuple(score for score, _ in found), tuple(file for _, file in found)
+        return cls(minutes, scores, files, tuple(failed), len(scans))
+
+    def rate(self, threshold: float) -> Rate:
+        """Segments that reach a threshold, by the minute."""
+        return Rate(sum(score >= threshold for score in self.scores), self.minutes)
+
+    def by_file(self, threshold: float) -> dict[str, int]:
+        """How many segments reach a threshold in each file that has any, most first."""
+        hits = (file for score, file in zip(self.scores, self.files, strict=True) if score >= threshold)
+        return dict(Counter(hits).most_common())
 
     @classmethod
     def merged(cls, parts: Sequence[Alarms]) -> Alarms:
         """Merge several counts, for instance of models with different held-out people."""
         rows = sorted((row for part in parts for row in zip(part.scores, part.files, strict=True)), reverse=True)
         failed = tuple(message for part in parts for message in part.failed)
-        minutes = sum(part.minutes for part in parts)
-        return cls(minutes, tuple(score for score, _ in rows), tuple(name for _, name in rows), failed)
+        minutes, n_files = sum(part.minutes for part in parts), sum(part.n_files for part in parts)
+        return cls(minutes, tuple(score for score, _ in rows), tuple(name for _, name in rows), failed, n_files)
 
     def scaled(self, scale: Scale) -> Alarms:
         """The same with scores on another scale."""
@@ -70,7 +136,7 @@ class Alarms:
 
     def per_minute(self, threshold: float) -> float:
         """Segments per minute that reach a threshold."""
-        return sum(score >= threshold for score in self.scores) / self.minutes
+        return self.rate(threshold).per_minute
 
     def score_at(self, per_minute: float) -> float:
         """The score that is reached at this rate per minute.
@@ -98,23 +164,16 @@ def count_alarms(
         UsageError: a single expert was requested, but the model has none.
         DataError: no file could be scanned.
     """
-    found: list[tuple[float, str]] = []
-    failed, minutes = [], 0.0
+    scans, failed = [], []
     with _asked(localizer, only):
         for k, path in enumerate(files):
             progress(k, len(files), path.name)
             try:
                 scan = localizer.scan(path, threshold=FLOOR, faces="none" if only == "audio" else "auto")
+                scans.append(dataclasses.replace(scan, file=path.name))
             except FakespanError as error:
                 failed.append(str(error))
-                continue
-            minutes += scan.duration_s / 60
-            found += [(segment.score, path.name) for segment in scan.segments]
-    if not minutes:
-        got = failed[0] if failed else "none"
-        raise DataError("calibration", expected="genuine files that can be scanned", got=got, remedy="check the folder")
-    found.sort(reverse=True)
-    return Alarms(minutes, tuple(s for s, _ in found), tuple(name for _, name in found), tuple(failed))
+    return Alarms.of(scans, failed)
 
 
 def fit_scales(visual: Alarms, audio: Alarms) -> tuple[Scale, Scale]:
@@ -158,9 +217,8 @@ def read_alarms(path: Path) -> Alarms:
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']!r}")
         scores = tuple(sorted((float(score) for score in record["scores"]), reverse=True))
-        return Alarms(
-            float(record["minutes"]), scores, tuple(map(str, record["files"])), tuple(map(str, record["failed"]))
-        )
+        files, failed = (tuple(map(str, record[key])) for key in ("files", "failed"))
+        return Alarms(float(record["minutes"]), scores, files, failed, int(record.get("n_files", 0)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             path, expected="a count of `fakespan experts alarms`", got=f"{error}", remedy="count again"

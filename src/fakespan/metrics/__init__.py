@@ -13,6 +13,7 @@ Definitions: LAV-DF (arXiv 2204.06228, section 5.1), as the published evaluator 
     binary        video-level scores: ROC, EER, AP, decisions, calibration
     places        rank of a score among all
     hit_counts    fast AP of resampled videos                bootstrap  intervals over videos
+    poisson       exact intervals of counts
 """
 
 from fakespan.metrics.bootstrap import bootstrap_interval

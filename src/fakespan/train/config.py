@@ -16,12 +16,11 @@ from typing import Any, Literal
 from fakespan.config import ModelConfig, PostConfig, from_mapping, load_toml, to_mapping
 from fakespan.data.augment import AugmentConfig
 from fakespan.errors import ConfigError, UsageError
-from fakespan.forge.practice import PracticeConfig
 from fakespan.losses import LossWeights
 from fakespan.practice.picture import PicturePractice
 from fakespan.practice.sound import SoundRecipe
 
-__all__ = ["ClipsConfig", "RunConfig", "TrainConfig", "config_text", "load_run_config"]
+__all__ = ["RunConfig", "TrainConfig", "config_text", "load_run_config"]
 
 Precision = Literal["32", "bf16", "16"]
 
@@ -37,8 +36,8 @@ class TrainConfig:
     batch_size: int = 8  # clips per device and batch
     accumulate: int = 1  # batches whose gradients are accumulated per step
     sampling: Literal["epoch", "published"] = "epoch"  # "published": with replacement
-    clips_per_epoch: int = 0  # 0: the size of the set (practice forgeries: 1600)
-    validation_clips: int = 0  # drawn once from the validation split; 0: all of it (practice forgeries: 64)
+    clips_per_epoch: int = 0  # 0: the size of the set (banks: 1600)
+    validation_clips: int = 0  # drawn once from the validation split; 0: all of it (banks: 192)
     optimizer: Literal["adam", "adamw"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 1e-2
@@ -85,28 +84,17 @@ _LEAST = {
 
 
 @dataclass(frozen=True)
-class ClipsConfig:
-    """Splits of the genuine clips, as patterns below their folder (practice forgeries only; table [clips])."""
-
-    train: tuple[str, ...] = ("**/*.mp4",)
-    validation: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class RunConfig:
     """A config file."""
 
     name: str = "small"
     model: ModelConfig = field(default_factory=lambda: ModelConfig(family="small"))
     post: PostConfig = field(default_factory=PostConfig)
-    practice: PracticeConfig = field(default_factory=PracticeConfig)
     sound: SoundRecipe = field(default_factory=SoundRecipe)  # of sound banks
     picture: PicturePractice = field(default_factory=PicturePractice)  # of picture banks
     augment: AugmentConfig = field(default_factory=AugmentConfig)  # of sets and stores
     train: TrainConfig = field(default_factory=TrainConfig)
     loss: LossWeights = field(default_factory=LossWeights)
-    clips: ClipsConfig = field(default_factory=ClipsConfig)
 
     def __post_init__(self) -> None:
         if self.name in ("", "..", "last", "best") or self.name != Path(self.name).name:

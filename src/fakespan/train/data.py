@@ -1,4 +1,4 @@
-"""The clips of a run: a published data set, a prepared store, or practice forgeries of genuine clips."""
+"""The clips of a run: a published data set, a prepared store, or practice clips of banks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from fakespan.data.clip import Faces
 from fakespan.data.example import Example
 from fakespan.data.sets import ClipSet, kinds, open_set
 from fakespan.errors import DataError, UsageError
-from fakespan.forge.bank import Clip
 from fakespan.practice.examples import PictureExamples, SoundExamples
 from fakespan.practice.picture_bank import PictureBank
 from fakespan.practice.sound import SoundPractice
@@ -23,14 +22,12 @@ from fakespan.practice.sound_bank import SoundBank, load_sound_bank
 from fakespan.train.config import RunConfig
 from fakespan.train.feed import Examples, IntactClips
 from fakespan.train.order import Order
-from fakespan.train.practice import PracticeSet, load_clips
-from fakespan.types import Progress, Subset
+from fakespan.types import Subset
 
-__all__ = ["TrainingData", "bank_data", "open_data", "practice_data", "set_data"]
+__all__ = ["TrainingData", "bank_data", "open_data", "set_data"]
 
 N_THRESHOLD = 320  # maximum number of clips for fitting the threshold
-PRACTICE_EPOCH, PRACTICE_VALIDATION = 1600, 64  # practice forgeries of an epoch, of a validation
-BANK_VALIDATION = 192  # the same, of a bank
+BANK_EPOCH, BANK_VALIDATION = 1600, 192  # practice clips of an epoch, of a validation
 
 
 @dataclass(frozen=True)
@@ -41,46 +38,37 @@ class TrainingData:
     train: Examples
     validation: Examples | None  # None: no validation
     threshold: Sequence[Example]  # the threshold is fitted on the real clips among these
-    is_endless: bool = False  # practice forgeries: unlimited
+    is_endless: bool = False  # generated on the fly: unlimited
 
 
 def open_data(
     source: str,
     run: RunConfig,
-    cache: Path,
     *,
     subset: Subset = "full",
     limit: int | None = None,
     faces: Faces | None = None,
-    progress: Progress | None = None,
 ) -> TrainingData:
-    """Open the source of --data: a published data set, store:, practice:, sound-bank: or picture-bank:FOLDER.
+    """Open the source of --data: a published data set, store:, sound-bank: or picture-bank:FOLDER.
 
     Args:
         source: KIND:FOLDER.
         run: the config.
-        cache: folder for decoded clips (practice forgeries).
         subset: "visual" excludes audio-only fakes, "audio" visual-only fakes; data sets only.
         limit: the first so many clips of each split; data sets only.
         faces: face mode; default: what the data set needs; data sets only.
-        progress: of decoding, called with the number of clips done and their total.
 
     Raises:
         UsageError: an unknown kind.
         DataError: the folder does not hold such a data set, or has no clips to train on.
     """
-    kind, _, folder = source.partition(":")
+    kind = source.partition(":")[0]
     if kind in ("sound-bank", "picture-bank"):
         return bank_data(source, run)
-    if kind != "practice":
-        if kind not in kinds():
-            expected = " or ".join(f"{known}:FOLDER" for known in (*kinds(), "practice", "sound-bank", "picture-bank"))
-            raise UsageError("--data", expected=expected, got=repr(source), remedy="name the kind before the folder")
-        return set_data(source, run, subset=subset, limit=limit, faces=faces)
-    if not Path(folder).is_dir():
-        raise UsageError("--data", expected="a folder of genuine clips", got=repr(folder), remedy="check the path")
-    clips = load_clips(run, Path(folder), cache, ("train", "validation"), progress)
-    return practice_data(run, clips["train"], clips["validation"], source)
+    if kind not in kinds():
+        expected = " or ".join(f"{known}:FOLDER" for known in (*kinds(), "sound-bank", "picture-bank"))
+        raise UsageError("--data", expected=expected, got=repr(source), remedy="name the kind before the folder")
+    return set_data(source, run, subset=subset, limit=limit, faces=faces)
 
 
 def bank_data(source: str, run: RunConfig) -> TrainingData:
@@ -105,7 +93,7 @@ def _sound_examples(folders: Sequence[Path], run: RunConfig) -> tuple[Examples, 
         SoundExamples(SoundPractice(bank, run.sound), run.train.seed + k, n, run.train.batch_size)
         if bank.reals
         else None
-        for k, (bank, n) in enumerate(zip(banks, (PRACTICE_EPOCH, BANK_VALIDATION), strict=True))
+        for k, (bank, n) in enumerate(zip(banks, (BANK_EPOCH, BANK_VALIDATION), strict=True))
     )
     assert train is not None
     return train, validation
@@ -120,7 +108,7 @@ def _picture_examples(folders: Sequence[Path], run: RunConfig) -> tuple[Examples
         raise DataError(folders[0], expected="genuine clips to train on", got="none", remedy="build the bank again")
     train, validation = (
         PictureExamples(bank, part, run.picture, run.train.seed + k, n) if part else None
-        for k, (part, n) in enumerate(zip(parts, (PRACTICE_EPOCH, BANK_VALIDATION), strict=True))
+        for k, (part, n) in enumerate(zip(parts, (BANK_EPOCH, BANK_VALIDATION), strict=True))
     )
     assert train is not None
     return train, validation
@@ -129,21 +117,6 @@ def _picture_examples(folders: Sequence[Path], run: RunConfig) -> tuple[Examples
 def _is_held_out(person: str) -> bool:
     """One person in twelve, by name."""
     return int.from_bytes(hashlib.sha256(person.encode()).digest()[:4]) % 12 == 0
-
-
-def practice_data(
-    run: RunConfig, train: Sequence[Clip], validation: Sequence[Clip] = (), source: str = "practice"
-) -> TrainingData:
-    """Forgeries of decoded genuine clips."""
-    seed = run.train.seed
-    validated = PracticeSet(validation, run.practice, seed + 1, N_THRESHOLD, run.model.framing) if validation else None
-    return TrainingData(
-        source,
-        PracticeSet(train, run.practice, seed, PRACTICE_EPOCH, run.model.framing),
-        PracticeSet(validation, run.practice, seed + 1, PRACTICE_VALIDATION, run.model.framing) if validation else None,
-        IntactClips(validated, range(N_THRESHOLD)) if validated else (),
-        is_endless=True,
-    )
 
 
 def set_data(

@@ -27,7 +27,7 @@ MAX_TRIES = 8  # maximum number of consecutive unreadable clips
 
 
 class Examples(Sized, Protocol):
-    """A map-style set of clips: practice forgeries, or the result of `fakespan.data.sets.open_set`."""
+    """A map-style set of clips: those of banks, or the result of `fakespan.data.sets.open_set`."""
 
     def __getitem__(self, k: int, /) -> Example: ...
 

@@ -27,7 +27,7 @@ class Order:
         n_clips: of the set.
         seed: of the run.
         sampling: "epoch": all clips in a new order, again and again; "published": drawn with replacement; "endless":
-            clip k comes k-th (practice forgeries, of which there is any number).
+            clip k comes k-th (clips of banks, of which there is any number).
     """
 
     n_clips: int

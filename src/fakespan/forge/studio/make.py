@@ -16,7 +16,6 @@ import numpy as np
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from fakespan.errors import DataError, FakespanError
-from fakespan.forge.bank import Track
 from fakespan.forge.labels import Word
 from fakespan.forge.mouth import draw_look, swap_mouth
 from fakespan.forge.retime import retime
@@ -25,6 +24,7 @@ from fakespan.forge.studio.config import ForgeConfig
 from fakespan.forge.studio.methods import UNHEARD, family_of, go_together, source_of
 from fakespan.forge.studio.plan import Kind
 from fakespan.forge.studio.tools import Tools
+from fakespan.forge.studio.track import Track
 from fakespan.forge.visemes import choose_mouths
 from fakespan.forge.words import Swap, choose_swap
 

@@ -23,13 +23,13 @@ import numpy as np
 from fakespan.config import FPS, SAMPLES_PER_FRAME, to_mapping
 from fakespan.errors import DataError, FakespanError, MediaError
 from fakespan.files import differences, replacing
-from fakespan.forge.bank import Track, read_track
 from fakespan.forge.labels import Word
 from fakespan.forge.studio.config import ForgeConfig
 from fakespan.forge.studio.make import Forged, Stage, make_clip
 from fakespan.forge.studio.plan import Entry, Plan, Scene, plan
 from fakespan.forge.studio.survey import Take, run_jobs, survey
 from fakespan.forge.studio.tools import Tools
+from fakespan.forge.studio.track import Track, read_track
 from fakespan.media.encode import write_video
 from fakespan.types import Progress
 

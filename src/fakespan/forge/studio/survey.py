@@ -22,10 +22,10 @@ import torch
 
 from fakespan.config import FPS
 from fakespan.errors import DataError, FakespanError, MissingExtraError
-from fakespan.forge.bank import read_track
 from fakespan.forge.labels import Word, read_labels
 from fakespan.forge.listening import Listener
 from fakespan.forge.studio.config import ForgeConfig
+from fakespan.forge.studio.track import read_track
 from fakespan.media.decode import read_sound
 from fakespan.types import Progress
 
