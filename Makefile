@@ -4,7 +4,7 @@ BIN := .venv/bin
 CLIPS ?= ../shared/clips
 .DEFAULT_GOAL := help
 .PHONY: help setup system hooks demo test test-fast test-programs test-pythons coverage lint types docs no-cuda dist \
-        release bench small verdict evaluate sample speech zoo voices clean
+        release bench small sample speech zoo voices clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -68,35 +68,31 @@ no-cuda: setup  ## fail when a CUDA package got installed
 bench: setup  ## run all benchmarks
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
-# Two single-core processes train a third faster than one process on two cores; use TRAIN_ON=--device=cuda with a GPU.
-# glibc is set to keep freed memory for the next step. RUN needs 10 GB and can be elsewhere.
+# Everything in RUN, ZOO, SPEECH and VOICES is kept and resumed from; about five hours of two cores from nothing.
 RUN ?= runs/small
-TRAIN_ON ?= --device cpu --devices 2
-SCORE = $(BIN)/fakespan evaluate --split test --bootstrap 1000 --overwrite --model $(RUN)/train/small.safetensors
+FOLDS = 0 1 2
+PICTURES = $(BIN)/python examples/pairs/train_picture.py $(RUN)/picture-pool
+HELD_0 = Wav2Lip Wav2Lip-HQ "Wav2Lip-GAN (partial)" "Wav2Lip (partial, name insertion)"
+HELD_1 = Diff2Lip
+HELD_2 = PC-AVS
 small: export OMP_NUM_THREADS = 1
-small: export MALLOC_MMAP_MAX_ = 0
-small: export MALLOC_TRIM_THRESHOLD_ = 17179869184
-small: setup system  ## rebuild the shipped model from the genuine clips in CLIPS: forge, train, evaluate, install
-	$(BIN)/fakespan forge $(CLIPS) $(RUN)/seen --config configs/forge/small_seen.toml --count 4000 --seed 1
-	$(BIN)/fakespan forge $(CLIPS) $(RUN)/unseen --config configs/forge/small_unseen.toml --count 160 --seed 2
-	$(BIN)/fakespan prepare --data lavdf:$(RUN)/seen --out $(RUN)/store --framing mouth
-	$(BIN)/fakespan train configs/small.toml --data store:$(RUN)/store --out $(RUN)/train --overwrite $(TRAIN_ON)
-	$(SCORE) --data lavdf:$(RUN)/seen --out $(RUN)/test-seen
-	$(SCORE) --data lavdf:$(RUN)/unseen --out $(RUN)/test-unseen
-	$(MAKE) verdict RUN=$(RUN)
-	mkdir -p src/fakespan/weights && cp $(RUN)/small.safetensors src/fakespan/weights/small.safetensors
-	$(MAKE) evaluate CLIPS=$(CLIPS)
-
-verdict: setup  ## fit the verdict head of the shipped model on the set in RUN and join them
-	rm -rf $(RUN)/maps-train $(RUN)/maps-validation $(RUN)/maps-test
-	for split in train validation test; do \
-	  $(BIN)/fakespan maps --data store:$(RUN)/store --split $$split --model $(RUN)/train/small.safetensors --out $(RUN)/maps-$$split || exit 1; done
-	$(BIN)/fakespan verdict fit --train $(RUN)/maps-train --val $(RUN)/maps-validation --out $(RUN)/head.safetensors --overwrite
-	$(BIN)/fakespan verdict test --maps $(RUN)/maps-test --head $(RUN)/head.safetensors --plots $(RUN)/verdict
-	$(BIN)/fakespan verdict join $(RUN)/head.safetensors --model $(RUN)/train/small.safetensors --out $(RUN)/small.safetensors --overwrite
-
-evaluate: setup  ## count the false alarms of the shipped model in the genuine files of CLIPS
-	$(BIN)/fakespan alarms $(CLIPS)
+small: setup speech zoo voices  ## rebuild the shipped model from the clips in CLIPS: banks, two trainings, calibration
+	$(BIN)/python examples/pairs/sounds.py --out $(RUN)/sound-bank --clips $(CLIPS) --speech $(SPEECH) --zoo $(ZOO)/twins --voices $(VOICES)
+	for part in neural_lips talking talking_more grid_s1; do \
+	  $(BIN)/python examples/pairs/pictures.py $(CLIPS)/$$part $(RUN)/picture-bank || exit 1; done
+	$(BIN)/python examples/pairs/picture_pool.py $(RUN)/picture-bank $(RUN)/picture-pool --seed 1 --shards 140
+	$(BIN)/fakespan train configs/experts.toml --data sound-bank:$(RUN)/sound-bank --out $(RUN)/sound --overwrite
+	$(PICTURES) --out $(RUN)/picture --steps 9500
+	$(PICTURES) --out $(RUN)/fold0 --steps 1700 --fold 0 --without $(HELD_0)
+	$(PICTURES) --out $(RUN)/fold1 --steps 1300 --fold 1 --without $(HELD_1)
+	$(PICTURES) --out $(RUN)/fold2 --steps 1300 --fold 2 --without $(HELD_2)
+	$(BIN)/fakespan experts join $(RUN)/picture/picture.safetensors $(RUN)/sound/experts.safetensors --out $(RUN)/joined.safetensors --overwrite
+	for fold in $(FOLDS); do \
+	  $(BIN)/python examples/pairs/fold_files.py $(RUN)/picture-bank $(CLIPS) --fold $$fold --out $(RUN)/genuine$$fold || exit 1; \
+	  $(BIN)/fakespan experts alarms $(RUN)/fold$$fold/picture.safetensors --only visual --genuine $(RUN)/genuine$$fold --out $(RUN)/visual$$fold.json --overwrite || exit 1; done
+	$(BIN)/fakespan experts alarms $(RUN)/joined.safetensors --only audio --genuine $(SPEECH)/tuxpaint-stamps-default --out $(RUN)/audio.json --overwrite
+	$(BIN)/fakespan experts calibrate $(RUN)/joined.safetensors $(foreach fold,$(FOLDS),--visual $(RUN)/visual$(fold).json) --audio $(RUN)/audio.json --out $(RUN)/small.safetensors --overwrite
+	cp $(RUN)/small.safetensors src/fakespan/weights/small.safetensors
 
 sample: setup system  ## rebuild the bundled sample clip
 	$(BIN)/python examples/make_sample.py --kind visual --out src/fakespan/samples
