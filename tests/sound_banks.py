@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -37,18 +38,22 @@ def twins(n_speakers: int = 3, seconds: float = 5.0) -> list[Recording]:
     return made
 
 
+def write_wav(path: Path, sound: Float32Array) -> None:
+    """16 kHz mono, whatever the file is called; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(np.round(sound * 32767).astype(np.int16).tobytes())
+
+
 def write_bank(folder: Path, recordings: list[Recording]) -> Path:
     """The recordings as a bank folder: WAV files and an index."""
-    import wave
-
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for one in recordings:
-        with wave.open(str(folder / f"{one.name}.wav"), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(SAMPLE_RATE)
-            file.writeframes(one.samples.tobytes())
+        write_wav(folder / f"{one.name}.wav", one.sound)
         line = {
             "path": f"{one.name}.wav",
             "kind": one.kind,
