@@ -1,4 +1,4 @@
-"""Sound banks whose twins a test can tell from the genuine sound, sample by sample."""
+"""Sound banks whose twins a test can tell from the genuine sound, sample by sample; a tiny network of experts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from fakespan.arrays import Float32Array
-from fakespan.config import SAMPLE_RATE
+from fakespan.config import SAMPLE_RATE, ModelConfig
 from fakespan.practice.sound_bank import Recording
+
+TINY_EXPERTS = ModelConfig(
+    family="experts",
+    video_encoder="mouth",
+    audio_encoder="texture",
+    framing="mouth",
+    n_frames=32,
+    max_duration=8,
+    n_samples=4,
+    n_features=8,
+    video_widths=(8, 8, 8),
+    audio_widths=(4, 4, 8),
+    boundary_widths=(8, 4),
+)
 
 
 def speech_like(n: int, seed: int) -> Float32Array:

@@ -29,31 +29,17 @@ from fakespan.models import build_model
 from fakespan.models.expert import agreement, seam_confidence
 from fakespan.models.experts import Experts
 from fakespan.models.sound import sound_views
-from sound_banks import twins, write_bank
-
-TINY = ModelConfig(
-    family="experts",
-    video_encoder="mouth",
-    audio_encoder="texture",
-    framing="mouth",
-    n_frames=64,
-    max_duration=8,
-    n_samples=4,
-    n_features=8,
-    video_widths=(8, 8, 8),
-    audio_widths=(4, 4, 8),
-    boundary_widths=(8, 4),
-)
+from sound_banks import TINY_EXPERTS, twins, write_bank
 
 
 def network(seed: int = 0) -> Experts:
     torch.manual_seed(seed)
-    built = build_model(TINY).eval()
+    built = build_model(TINY_EXPERTS).eval()
     assert isinstance(built, Experts)
     return built
 
 
-def saved(path: Path, seed: int = 0, model: ModelConfig = TINY) -> Path:
+def saved(path: Path, seed: int = 0, model: ModelConfig = TINY_EXPERTS) -> Path:
     torch.manual_seed(seed)
     save_checkpoint(path, build_model(model).eval(), name=path.stem, model=model)
     return path
@@ -188,7 +174,7 @@ def test_join_takes_each_expert_from_its_file(tmp_path: Path) -> None:
 
 def test_join_refuses_experts_of_other_sizes(tmp_path: Path) -> None:
     picture = saved(tmp_path / "p.safetensors", 1)
-    sound = saved(tmp_path / "s.safetensors", 2, dataclasses.replace(TINY, n_features=12))
+    sound = saved(tmp_path / "s.safetensors", 2, dataclasses.replace(TINY_EXPERTS, n_features=12))
     call = CliRunner().invoke(
         app, ["experts", "join", str(picture), str(sound), "--out", str(tmp_path / "o.safetensors")]
     )

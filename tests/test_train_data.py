@@ -8,29 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakespan.config import ModelConfig
 from fakespan.errors import ConfigError, DataError, UsageError
 from fakespan.practice.sound import SoundRecipe
 from fakespan.train import RunConfig, load_run_config, open_data, train
-from sound_banks import twins, write_bank
+from sound_banks import TINY_EXPERTS, twins, write_bank
 from tiny_training import changed, losses, tiny_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-EXPERTS = ModelConfig(
-    family="experts",
-    video_encoder="mouth",
-    audio_encoder="texture",
-    framing="mouth",
-    n_frames=32,
-    max_duration=8,
-    n_samples=4,
-    n_features=8,
-    video_widths=(8, 8, 8),
-    audio_widths=(4, 4, 8),
-    boundary_widths=(8, 4),
-)
-RUN: RunConfig = dataclasses.replace(tiny_run(EXPERTS, n_steps=2), sound=SoundRecipe(min_frames=16, max_frames=30))
+RUN: RunConfig = dataclasses.replace(tiny_run(TINY_EXPERTS, n_steps=2), sound=SoundRecipe(min_frames=16, max_frames=30))
 
 
 @pytest.fixture(scope="module")
