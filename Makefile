@@ -83,9 +83,9 @@ small: setup speech zoo voices  ## rebuild the shipped model from the clips in C
 	$(BIN)/python examples/pairs/picture_pool.py $(RUN)/picture-bank $(RUN)/picture-pool --seed 1 --shards 140
 	$(BIN)/fakespan train configs/experts.toml --data sound-bank:$(RUN)/sound-bank --out $(RUN)/sound --overwrite
 	$(PICTURES) --out $(RUN)/picture --steps 9500
-	$(PICTURES) --out $(RUN)/fold0 --steps 1700 --fold 0 --without $(HELD_0)
-	$(PICTURES) --out $(RUN)/fold1 --steps 1300 --fold 1 --without $(HELD_1)
-	$(PICTURES) --out $(RUN)/fold2 --steps 1300 --fold 2 --without $(HELD_2)
+	$(PICTURES) --out $(RUN)/fold0 --steps 1650 --fold 0 --without $(HELD_0)
+	$(PICTURES) --out $(RUN)/fold1 --steps 1200 --fold 1 --without $(HELD_1)
+	$(PICTURES) --out $(RUN)/fold2 --steps 1200 --fold 2 --without $(HELD_2)
 	$(BIN)/fakespan experts join $(RUN)/picture/picture.safetensors $(RUN)/sound/experts.safetensors --out $(RUN)/joined.safetensors --overwrite
 	for fold in $(FOLDS); do \
 	  $(BIN)/python examples/pairs/fold_files.py $(RUN)/picture-bank $(CLIPS) --fold $$fold --out $(RUN)/genuine$$fold || exit 1; \

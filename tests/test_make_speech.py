@@ -188,7 +188,7 @@ def test_a_package_that_cannot_be_had_is_said_and_passed_over(
     assert _load("fetch").main(["--out", str(tmp_path / "out"), "--only", "klettres-data", "gcin-voice"]) == 1
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[1].strip() for line in said] == ["klettres-data", "gcin-voice"] or len(said) == 2
-    assert all("passed over" in line for line in said)
+    assert all("skipped" in line for line in said)
     assert not list(tmp_path.rglob("*.flac"))
 
 
@@ -241,7 +241,7 @@ def test_tags_of_another_encoding_are_no_trouble(sound_of: Any, tmp_path: Path) 
 
 def test_what_is_no_sound_is_refused(sound_of: Any, tmp_path: Path) -> None:
     (tmp_path / "a.ogg").write_bytes(b"nothing")
-    with pytest.raises(MediaError, match="passed over"):
+    with pytest.raises(MediaError, match="skipped"):
         sound_of.read(tmp_path / "a.ogg")
 
 
@@ -379,5 +379,5 @@ def test_an_archive_cannot_write_elsewhere(tmp_path: Path) -> None:
 
 def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     (tmp_path / "base.wz").write_bytes(b"no zip")
-    with pytest.raises(DataError, match=r"base\.wz.*passed over"):
+    with pytest.raises(DataError, match=r"base\.wz.*skipped"):
         _load("speech_archives").take_out(tmp_path)

@@ -78,4 +78,4 @@ def test_missing_parts_are_said(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     build(monkeypatch, tmp_path / "bank", "--clips", str(clips), "--zoo", str(tmp_path / "none"))
-    assert "zoo: no folder, passed over" in capsys.readouterr().out
+    assert "zoo: no such folder, skipped" in capsys.readouterr().out

@@ -50,7 +50,7 @@ def main() -> None:
         (voices, options.voices),
     ):
         if folder is None or not folder.is_dir():
-            print(f"{read.__name__}: no folder, passed over")
+            print(f"{read.__name__}: no such folder, skipped")
             continue
         rows += read(folder)
     rows = [row for row in rows if not {row["family"], row["system"]} & set(options.leave_out)]

@@ -89,7 +89,7 @@ def _say(part: Part) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; see the module's docstring."""
     parser = argparse.ArgumentParser(description="Make a corpus of genuine speech from Debian packages.")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the corpus; a part of it is gone on with")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the corpus; an incomplete one is resumed")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these packages")
     parser.add_argument("--limit", type=int, help="files of each package, for a trial")
     given = parser.parse_args(arguments)

@@ -69,4 +69,4 @@ def _talkie_entries(content: bytes) -> Iterator[tuple[str, int, int]]:
 
 
 def _damaged(path: Path, got: str) -> DataError:
-    return DataError(path.name, expected="an archive of sounds", got=got, remedy="this package is passed over")
+    return DataError(path.name, expected="an archive of sounds", got=got, remedy="the package is skipped")

@@ -11,7 +11,7 @@ from fakespan.errors import DataError
 
 __all__ = ["fetch", "unpack"]
 
-_REMEDY = "install apt and dpkg, or run `apt-get update`; this package is passed over"
+_REMEDY = "install apt and dpkg, or run `apt-get update`; the package is skipped"
 
 
 def fetch(name: str, cache: Path) -> Path:

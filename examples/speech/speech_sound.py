@@ -148,4 +148,4 @@ def _resampled(sound: Sound, rate: int) -> Sound:
 
 
 def _unreadable(path: Path, why: object) -> MediaError:
-    return MediaError(path, expected="a sound file", got=str(why), remedy="it is passed over")
+    return MediaError(path, expected="a sound file", got=str(why), remedy="it is skipped")
