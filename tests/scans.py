@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from fakespan.types import Curve, FaceTrack, MediaInfo, Scan, Segment
+from fakespan.types import Curve, FaceTrack, MediaInfo, Scan, Segment, Unjudged
 
 HOSTILE_NAME = "a\"b'<script>alert(1)</script>[red]x[/red]\x1b[31m\u202e\n--> =1+1 &amp; {{ 7*7 }}.mp4"
 SPLICES = (Segment(1.2, 1.9, 0.93, "audio"), Segment(4.0, 4.8, 0.81, "visual", 0), Segment(6.4, 7.0, 0.72, "both", 1))
@@ -43,6 +43,11 @@ def clean(**changes: Any) -> Scan:
     """The same recording, untouched."""
     curves = (curve("audio", None, 8.6, ()), curve("visual", 0, 8.6, ()))
     return forged(**{"segments": (), "curves": curves, "score": 0.12, "notes": (), **changes})
+
+
+def patchy(**changes: Any) -> Scan:
+    """A clean recording with a hole and a damaged stretch."""
+    return clean(**{"not_judged": (Unjudged(2.0, 3.5, "gap"), Unjudged(5.0, 5.2, "damaged")), **changes})
 
 
 def audio_only(**changes: Any) -> Scan:

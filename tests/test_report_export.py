@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fakespan.errors import DataError, UsageError
 from fakespan.report import export, words
 from fakespan.types import FORMAT, Scan, Segment
-from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long
+from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, patchy
 
 
 def read_csv(text: str) -> list[dict[str, str]]:
@@ -25,7 +25,7 @@ def read_csv(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "scan", [forged(), clean(), audio_only(), forged(file=HOSTILE_NAME), forged(file="\udcff.mp4")]
+    "scan", [forged(), clean(), patchy(), audio_only(), forged(file=HOSTILE_NAME), forged(file="\udcff.mp4")]
 )
 def test_json_gives_back_the_same_scan(scan: Scan, tmp_path: Path) -> None:
     export.write_json(scan, tmp_path / "result.json")
@@ -35,6 +35,13 @@ def test_json_gives_back_the_same_scan(scan: Scan, tmp_path: Path) -> None:
 def test_json_is_versioned_and_states_the_verdict() -> None:
     record = json.loads(export.json_text(forged()))
     assert (record["format"], record["is_fake"]) == (FORMAT, True)
+
+
+def test_results_of_older_versions_are_read() -> None:
+    record = clean().to_dict()
+    for newer in ("verdict", "not_judged"):
+        del record[newer]
+    assert Scan.from_dict(record) == clean()
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,9 @@ def test_other_files_are_refused_with_a_reason(content: str | bytes, word: str, 
         ("tracks", [{"id": 0, "start_s": 0, "end_s": 1, "box": [0, 0, 1]}]),
         ("media", None),
         ("notes", [1]),
+        ("not_judged", [{"start_s": 2, "end_s": 1, "reason": "gap"}]),
+        ("not_judged", [{"start_s": 1, "end_s": 2, "reason": "<b>"}]),
+        ("not_judged", None),
     ],
 )
 def test_a_record_with_wrong_values_is_refused(key: str, value: object, tmp_path: Path) -> None:

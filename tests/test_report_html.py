@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fakespan.errors import UsageError
 from fakespan.report import html, timeline
 from fakespan.types import Curve, Scan
-from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long
+from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, patchy
 
 VOID = {"meta", "link", "input", "br", "img", "rect", "line", "path"}
 
@@ -215,6 +215,16 @@ def test_segments_lie_in_the_row_of_their_modality_at_their_time() -> None:
     assert len({mark.get("y") for mark in marks}) == 3
     assert float(marks[1].get("x", "").rstrip("%")) == pytest.approx(100 * 4.0 / 8.6, abs=0.001)
     assert float(marks[1].get("width", "").rstrip("%")) == pytest.approx(100 * 0.8 / 8.6, abs=0.001)
+
+
+def test_what_was_not_judged_is_marked_at_its_time_and_said() -> None:
+    root = ET.fromstring(timeline.plot(patchy()))
+    first, second = [rect for rect in root.iter("rect") if rect.get("class") == "unjudged"]
+    assert float(first.get("x", "").rstrip("%")) == pytest.approx(100 * 2.0 / 8.6, abs=0.001)
+    assert float(first.get("width", "").rstrip("%")) == pytest.approx(100 * 1.5 / 8.6, abs=0.001)
+    assert "damaged" in (second.findtext("title") or "")
+    assert "Not judged: 0:02.00 to 0:03.50 (nothing recorded)" in html.render_html(patchy())
+    assert "ot judged" not in html.render_html(clean())
 
 
 def test_a_file_of_no_length_has_a_timeline() -> None:

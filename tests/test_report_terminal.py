@@ -7,7 +7,7 @@ from rich.console import Console
 
 from fakespan.report.terminal import render
 from fakespan.types import Scan, Segment
-from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long
+from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, patchy
 
 
 def shown(scan: Scan, width: int = 80, encoding: str = "utf-8", **options: object) -> str:
@@ -58,6 +58,15 @@ def test_the_shortest_segment_of_an_hour_is_seen() -> None:
 def test_segments_beyond_the_stated_end_stay_inside_the_bar() -> None:
     bar = row(shown(forged(duration_s=1.0, tracks=(), segments=(Segment(0, 9, 0.9, "audio"),))), "sound")
     assert bar[10:] == "\u2588" * 70
+
+
+def test_what_was_not_judged_is_marked_and_said() -> None:
+    text = shown(patchy(), 96)
+    bar = row(text, "sound")[10:]
+    assert [k for k, c in enumerate(bar) if c == "\u2591"] == [*range(20, 35), *range(50, 52)]
+    assert "not judged: 0:02.00 to 0:03.50 (nothing recorded)" in text
+    assert "not judged: 0:05.00 to 0:05.20 (damaged)" in text
+    assert "?" in row(shown(patchy(), encoding="ascii"), "picture")
 
 
 def test_what_the_file_does_not_have_is_said() -> None:

@@ -16,16 +16,20 @@ __all__ = [
     "MediaInfo",
     "Modality",
     "Progress",
+    "Reason",
     "Sample",
     "Scan",
     "Segment",
     "Subset",
+    "Unjudged",
     "Verdict",
     "no_progress",
 ]
 
 Modality = Literal["audio", "visual", "both"]
 Subset = Literal["full", "visual", "audio"]
+Reason = Literal["gap", "damaged"]
+"""Why a stretch was not judged: the file has nothing there (its clock jumps ahead), or what it has does not decode."""
 
 SUBSETS: Mapping[Subset, Modality | None] = {"full": None, "visual": "audio", "audio": "visual"}
 """Subset of a data set -> the fakes that it leaves out: those in which only this was forged. Real clips are in all."""
@@ -111,6 +115,24 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A stretch of the file that was not judged. No segment and no curve says anything about it."""
+
+    start_s: float
+    end_s: float
+    reason: Reason
+
+    def __post_init__(self) -> None:
+        if not self.start_s <= self.end_s:
+            raise ValueError(f"a stretch must not end ({self.end_s} s) before it starts ({self.start_s} s)")
+
+    @property
+    def length_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Video-level label of a file. It is independent of the segments and may differ from them.
 
@@ -146,6 +168,7 @@ class Scan:
     notes: tuple[str, ...] = ()  # caveats: no audio, no face, a skipped track ...
     fakespan_version: str = ""
     verdict: Verdict | None = None  # None: written by an older version
+    not_judged: tuple[Unjudged, ...] = ()  # in order of time, without overlap
 
     @property
     def is_fake(self) -> bool:
@@ -167,8 +190,8 @@ class Scan:
         """
         if record.get("format") != FORMAT:
             raise ValueError(f"expected a record of format {FORMAT}, got {record.get('format')!r}")
-        values = {f.name: record[f.name] for f in dataclasses.fields(cls) if f.name != "verdict"}
-        verdict = record.get("verdict")  # older records have none
+        values = _known(cls, record)
+        verdict = values.get("verdict")
         return cls(
             **{
                 **values,
@@ -179,6 +202,7 @@ class Scan:
                 ),
                 "curves": tuple(Curve(**{**_known(Curve, c), "values": tuple(c["values"])}) for c in values["curves"]),
                 "notes": tuple(values["notes"]),
+                "not_judged": tuple(Unjudged(**_known(Unjudged, u)) for u in values.get("not_judged", ())),
                 "verdict": None if verdict is None else Verdict(**_known(Verdict, verdict)),
             }
         )

@@ -50,6 +50,7 @@ def render_html(scan: Scan, media_url: str | None = None) -> str:
             whole=words.whole(scan),
             facts=words.media_facts(scan.media),
             rows=[_table_row(scan, segment) for segment in words.in_order(scan)],
+            unjudged=[words.unjudged(part) for part in scan.not_judged],
             faces=[_face(track) for track in scan.tracks],
             zooms=timeline.zooms(words.span_s(scan)),
             curve_kinds=[k for k in ("audio", "visual", "fused") if any(c.modality == k for c in scan.curves)],

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType
@@ -15,12 +16,16 @@ from rich.table import Table
 from rich.text import Text
 
 from fakespan.report import words
-from fakespan.types import Scan, Segment
+from fakespan.types import Scan, Segment, Unjudged
 
 __all__ = ["render"]
 
 _COLOURS = {"audio": "cyan", "visual": "yellow", "both": "magenta"}
 _GUTTER = 10  # columns of the row names
+_MOST_UNJUDGED = 10  # lines; the JSON has all
+_Cell = Literal["empty", "unjudged", "segment"]
+_BLOCKS: dict[_Cell, str] = {"empty": "\u2500", "unjudged": "\u2591", "segment": "\u2588"}
+_ASCII: dict[_Cell, str] = {"empty": "-", "unjudged": "?", "segment": "#"}
 
 
 def render(scan: Scan) -> RenderableType:
@@ -30,8 +35,8 @@ def render(scan: Scan) -> RenderableType:
     parts += [_facts(scan), "", _Timeline(scan)]
     if scan.segments:
         parts += ["", _table(scan)]
-    if scan.notes:
-        parts += ["", *map(_note, scan.notes)]
+    if scan.notes or scan.not_judged:
+        parts += ["", *map(_note, [*map(words.unjudged, scan.not_judged[:_MOST_UNJUDGED]), *scan.notes])]
     if scan.is_fake or scan.segments:
         parts += ["", Text("A suspected segment is a hint, not a proof: check it by eye and ear.", style="dim")]
     return Group(*parts)
@@ -103,7 +108,10 @@ class _Foreign:
 
 @dataclass(frozen=True)
 class _Timeline:
-    """One bar per modality over the full width, ticks below. A cell is filled if any part of a segment is in it."""
+    """One bar per modality over the full width, ticks below.
+
+    A cell is filled if any part of a segment is in it, hatched if any part of it was not judged.
+    """
 
     scan: Scan
 
@@ -117,22 +125,23 @@ class _Timeline:
         absent = words.absent(self.scan.media, modality)
         if absent:
             return Text(f"({absent})"[:width], style="dim")
-        full, empty = ("#", "-") if ascii_only else ("\u2588", "\u2500")
+        looks = _ASCII if ascii_only else _BLOCKS
         bar = Text(no_wrap=True)
-        for is_full, cells in groupby(self._cells(modality, width)):
-            n_cells = len(list(cells))
-            bar.append((full if is_full else empty) * n_cells, _COLOURS[modality] if is_full else "dim")
+        for kind, cells in groupby(self._cells(modality, width)):
+            bar.append(looks[kind] * len(list(cells)), _COLOURS[modality] if kind == "segment" else "dim")
         return bar
 
-    def _cells(self, modality: str, width: int) -> list[bool]:
+    def _cells(self, modality: str, width: int) -> list[_Cell]:
         cells_per_s = width / words.span_s(self.scan)
-        filled = [False] * width
-        for segment in self.scan.segments:
-            if segment.modality == modality:
-                first = min(max(int(segment.start_s * cells_per_s), 0), width - 1)
-                last = min(max(int(segment.end_s * cells_per_s - 1e-9), first), width - 1)
-                filled[first : last + 1] = [True] * (last + 1 - first)
-        return filled
+        cells: list[_Cell] = ["empty"] * width
+        parts: list[Segment | Unjudged] = [*self.scan.not_judged]
+        parts += [s for s in self.scan.segments if s.modality == modality]
+        for part in parts:
+            first = min(max(int(part.start_s * cells_per_s), 0), width - 1)
+            last = min(max(int(part.end_s * cells_per_s - 1e-9), first), width - 1)
+            kind: _Cell = "segment" if isinstance(part, Segment) else "unjudged"
+            cells[first : last + 1] = [kind] * (last + 1 - first)
+        return cells
 
     def _ticks(self, width: int) -> str:
         span_s = words.span_s(self.scan)

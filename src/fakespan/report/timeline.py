@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fakespan.files import write_text
 from fakespan.report import words
-from fakespan.types import Curve, FaceTrack, Scan, Segment
+from fakespan.types import Curve, FaceTrack, Scan, Segment, Unjudged
 
 __all__ = ["MAX_POINTS", "ZOOMS", "gutter", "plot", "pool", "svg", "write_svg", "zooms"]
 
@@ -30,12 +30,17 @@ text{font:12px system-ui,sans-serif;fill:#44505c}.title{font-weight:600;font-siz
 .segment.audio{fill:#0b67b2;stroke:#0b67b2}.segment.visual{fill:#c2540a;stroke:#c2540a}
 .segment.both{fill:#7d3c98;stroke:#7d3c98}.face{fill:#8895a1}.curve{fill:none;stroke-width:1.25}
 .curve.audio{stroke:#0b67b2}.curve.visual{stroke:#c2540a}.curve.fused{stroke:#7d3c98;stroke-opacity:.7;fill:#7d3c98;fill-opacity:.18}
-.threshold{stroke:#44505c;stroke-dasharray:5 4}
+.threshold{stroke:#44505c;stroke-dasharray:5 4}.hatch{stroke:#44505c}
 @media (prefers-color-scheme:dark){text{fill:#b4bec8}.title{fill:#eef1f4}.paper{fill:#14191e}.lane,.chart{fill:#222a31}
 .tick line{stroke:#46525d}.segment.audio{fill:#5cb0f2;stroke:#5cb0f2}.segment.visual{fill:#f2984f;stroke:#f2984f}
 .segment.both{fill:#c79be0;stroke:#c79be0}.curve.audio{stroke:#5cb0f2}.curve.visual{stroke:#f2984f}
-.curve.fused{stroke:#c79be0;fill:#c79be0}.threshold{stroke:#b4bec8}}
+.curve.fused{stroke:#c79be0;fill:#c79be0}.threshold,.hatch{stroke:#b4bec8}}
 """
+
+_HATCH = (
+    '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<line class="hatch" y2="6" stroke-width="3"/></pattern>'
+)
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,10 @@ def _plot_marks(scan: Scan) -> str:
     span_s = words.span_s(scan)
     rows = _rows(scan)
     marks = [_row_ground(scan, row) for row in rows]
-    marks.append(_ticks(span_s, rows[-1].top + rows[-1].height))
+    bottom = rows[-1].top + rows[-1].height
+    marks.append(_ticks(span_s, bottom))
+    marks += [_HATCH] if scan.not_judged else []
+    marks += [_unjudged(part, bottom, span_s) for part in scan.not_judged]
     for row in rows:
         if row.key == "scores":
             marks.append(_chart(scan, row, span_s))
@@ -159,6 +167,13 @@ def _segment(segment: Segment, number: int, row: _Row, span_s: float) -> str:
         f'<rect class="segment {row.key}" data-segment="{number}" x="{_share(segment.start_s, span_s)}" '
         f'y="{row.top + 1}" width="{_share(segment.length_s, span_s)}" height="{row.height - 2}" rx="2" '
         f'stroke-width="2" paint-order="stroke"><title>{escape(title)}</title></rect>'
+    )
+
+
+def _unjudged(part: Unjudged, height: int, span_s: float) -> str:
+    return (
+        f'<rect class="unjudged" x="{_share(part.start_s, span_s)}" width="{_share(part.length_s, span_s)}" '
+        f'height="{height}" fill="url(#hatch)"><title>{escape(words.unjudged(part).capitalize())}</title></rect>'
     )
 
 

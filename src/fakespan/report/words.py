@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 
-from fakespan.types import FaceTrack, MediaInfo, Scan, Segment
+from fakespan.types import FaceTrack, MediaInfo, Reason, Scan, Segment, Unjudged
 
 __all__ = [
     "LIMITS",
     "MODALITIES",
+    "REASONS",
     "WHOLE_LIMIT",
     "absent",
     "found",
@@ -23,6 +24,7 @@ __all__ = [
     "tick_label",
     "tick_step",
     "timecode",
+    "unjudged",
     "verdict",
     "where",
     "whole",
@@ -30,6 +32,9 @@ __all__ = [
 
 MODALITIES = {"audio": "sound", "visual": "picture", "both": "both"}
 """Display name of each modality, in the order of the timeline's rows."""
+
+REASONS: dict[Reason, str] = {"gap": "nothing recorded", "damaged": "damaged"}
+"""Why a stretch was not judged, in a word or two."""
 
 LIMITS = (
     "A finding is a hint, not a proof: listen to and look at each suspected segment, and weigh it with other evidence.",
@@ -83,12 +88,22 @@ def tick_label(time_s: float, step_s: float) -> str:
 def span_s(scan: Scan) -> float:
     """Length of the time axis in seconds, above 0: the file's, or that of the findings if the file states none."""
     ends = [scan.duration_s, *(s.end_s for s in scan.segments), *(t.end_s for t in scan.tracks)]
+    ends += [u.end_s for u in scan.not_judged]
     return max([end for end in ends if math.isfinite(end)] + [0.1])
 
 
 def in_order(scan: Scan) -> list[Segment]:
     """The segments by start time; all reports number them in this order."""
     return sorted(scan.segments, key=lambda s: (s.start_s, s.end_s))
+
+
+def unjudged(part: Unjudged) -> str:
+    """A stretch that was not judged, and why.
+
+    >>> unjudged(Unjudged(2.0, 3.5, "gap"))
+    'not judged: 0:02.00 to 0:03.50 (nothing recorded)'
+    """
+    return f"not judged: {timecode(part.start_s)} to {timecode(part.end_s)} ({REASONS[part.reason]})"
 
 
 def verdict(scan: Scan) -> str:
