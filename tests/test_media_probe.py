@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -27,6 +28,42 @@ def test_facts_of_a_clip(tmp_path):
     assert (info.video_codec, info.audio_codec) == ("h264", "aac")
     assert (info.sample_rate, info.n_channels) == (48_000, 2)
     assert "mp4" in info.container
+
+
+@pytest.mark.parametrize("ending", [".mov", ".mp4", ".mkv", ".mxf"])
+@pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(25), Fraction(30000, 1001)])
+def test_the_frame_rate_is_exact(tmp_path, ending, rate):
+    codec = "mpeg2video" if ending == ".mxf" else "h264"
+    path = timecoded(tmp_path / f"clip{ending}", rate, codec, {})
+    assert Fraction(probe(path).frame_rate) == rate
+    assert probe(path).start_timecode in ("", "00:00:00:00")  # MXF always has one
+
+
+@pytest.mark.parametrize("ending", [".mov", ".mp4", ".mkv", ".mxf"])
+@pytest.mark.parametrize("timecode", ["01:00:00;02", "10:20:30:04"])
+def test_the_timecode_of_the_first_frame_is_read(tmp_path, ending, timecode):
+    codec = "mpeg2video" if ending == ".mxf" else "h264"
+    path = timecoded(tmp_path / f"clip{ending}", Fraction(30000, 1001), codec, {"timecode": timecode})
+    assert probe(path).start_timecode == timecode
+
+
+def test_a_timecode_that_is_none_is_ignored(tmp_path):
+    path = timecoded(tmp_path / "clip.mkv", Fraction(25), "h264", {"timecode": "=1+1\n01:00:00:00"})
+    assert probe(path).start_timecode == ""
+
+
+def timecoded(path, rate, codec, metadata):
+    with av.open(str(path), "w") as output:
+        output.metadata.update(metadata)
+        stream = output.add_stream(codec, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.metadata.update(metadata)
+        for number in range(30):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number, np.uint8))
+            picture.pts, picture.time_base = number, 1 / rate
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+    return path
 
 
 @pytest.mark.parametrize("turn_deg", [90, 180, 270])

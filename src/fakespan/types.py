@@ -89,6 +89,8 @@ class MediaInfo:
     audio_codec: str = ""
     sample_rate: int = 0
     n_channels: int = 0
+    frame_rate: str = ""  # the average as an exact ratio, "30000/1001" or "25"; empty if unknown
+    start_timecode: str = ""  # of the first frame, as HH:MM:SS:FF; with a semicolon before FF: drop-frame
 
 
 @dataclass(frozen=True, slots=True)

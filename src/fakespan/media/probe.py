@@ -6,6 +6,8 @@ the rest of the file can be decoded is not checked.
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -48,12 +50,14 @@ def probe(path: str | Path) -> MediaInfo:
             container=container.format.name,
             width=width,
             height=height,
-            fps=_rate(video),
+            fps=float(_rate(video)),
             rotation_deg=rotation_deg,
             video_codec=video.codec_context.name if video is not None else "",
             audio_codec=audio.codec_context.name if audio is not None else "",
             sample_rate=audio.codec_context.sample_rate if audio is not None else 0,
             n_channels=audio.codec_context.channels if audio is not None else 0,
+            frame_rate=str(_rate(video) or ""),
+            start_timecode=_start_timecode(container),
         )
 
 
@@ -85,10 +89,19 @@ def _read_duration_s(path: str | Path) -> float:
         except av.FFmpegError:
             pass  # use what was read before the damage
         rate = _rate(video)
-    return end_s - start_s or (n_pictures / rate if rate else 0.0)
+    return end_s - start_s or (n_pictures / float(rate) if rate else 0.0)
 
 
-def _rate(stream: VideoStream | None) -> float:
+def _rate(stream: VideoStream | None) -> Fraction:
     """Average frame rate; 0 if unknown."""
     rate = stream.average_rate or stream.guessed_rate if stream is not None else None
-    return float(rate) if rate else 0.0
+    return rate or Fraction(0)
+
+
+def _start_timecode(container: InputContainer) -> str:
+    """The timecode that the file or one of its streams states; if it is drop-frame, the frame follows a semicolon."""
+    for metadata in (container.metadata, *(stream.metadata for stream in container.streams)):
+        text = next((value for key, value in metadata.items() if key.lower() == "timecode"), "")
+        if match := re.fullmatch(r"(\d\d:\d\d:\d\d)([:;.])(\d\d)", text, flags=re.ASCII):
+            return match[1] + (":" if match[2] == ":" else ";") + match[3]
+    return ""
