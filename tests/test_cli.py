@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import subprocess
@@ -58,6 +59,9 @@ def test_json_is_one_record_a_line_and_nothing_else(scan, voice, tmp_path):
     assert [record["file"] for record in records] == [str(voice), str(other)]
     assert all(record["format"] == FORMAT for record in records)
     assert Scan.from_dict(records[0]).model == "tiny"
+    content = voice.read_bytes()
+    expected = {"name": "voice.wav", "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    assert records[0]["source"] == expected
 
 
 def test_out_writes_every_format(scan, voice, tmp_path):

@@ -4,15 +4,18 @@ import csv
 import dataclasses
 import io
 import json
+import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakespan.errors import DataError, UsageError
-from fakespan.report import export, words
+from fakespan.report import export, html, timeline, words
 from fakespan.types import FORMAT, Scan, Segment
 from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, patchy
 
@@ -78,13 +81,71 @@ def test_other_files_are_refused_with_a_reason(content: str | bytes, word: str, 
         ("not_judged", [{"start_s": 2, "end_s": 1, "reason": "gap"}]),
         ("not_judged", [{"start_s": 1, "end_s": 2, "reason": "<b>"}]),
         ("not_judged", None),
+        ("notes", "text"),
+        ("file", "a\0b"),
+        ("file", "\ud800.mp4"),
+        ("file", ""),
+        ("duration_s", -1),
+        ("duration_s", 10**400),
+        ("threshold", 1.5),
+        ("curves", [{"modality": "audio", "track": None, "start_s": 0, "fps": 0, "values": [0.5]}]),
+        ("curves", {"modality": "audio"}),
+        ("source", {"name": "x", "size_bytes": -1, "sha256": "0" * 64}),
+        ("source", {"name": "x", "size_bytes": 1, "sha256": "../../etc/passwd"}),
+        ("verdict", []),
     ],
 )
 def test_a_record_with_wrong_values_is_refused(key: str, value: object, tmp_path: Path) -> None:
     record = {**forged().to_dict(), key: value}
     (tmp_path / "x.json").write_text(json.dumps(record))
-    with pytest.raises(DataError):
+    with pytest.raises(DataError) as told:
         export.read_json(tmp_path / "x.json")
+    assert "\n" not in str(told.value)
+    assert key in str(told.value) or "NaN" in str(told.value) or "must not end" in str(told.value)
+
+
+def test_a_wrong_value_is_told_with_its_place(tmp_path: Path) -> None:
+    record = forged().to_dict()
+    record["curves"][2]["fps"] = 0
+    (tmp_path / "x.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match=re.escape("got 0 in curves[2].fps, which is from 0.001 to 100000;")):
+        export.read_json(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_result_is_read_in_any_unicode_encoding(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(export.json_text(forged()), encoding=encoding)
+    assert export.read_json(tmp_path / "x.json") == forged()
+
+
+def test_damaged_results_are_refused_or_rendered_but_never_crash(tmp_path: Path) -> None:
+    """Seeded damage of every field: another type, an extreme number, or the field removed."""
+    rng = random.Random(12)
+    extremes = [0, -1, 1e300, -1e300, 10**400, 1e-300, True, None, "", "\ud800", "a\0", [], {}, [[]], "x" * 5000]
+    path, n_rendered = tmp_path / "x.json", 0
+    for _ in range(600):
+        record = forged().to_dict()
+        holder, key = rng.choice(list(places(record)))
+        if rng.random() < 0.15 and isinstance(holder, dict):
+            del holder[key]
+        else:
+            holder[key] = rng.choice(extremes)
+        path.write_text(json.dumps(record))
+        try:
+            scan = export.read_json(path)
+        except DataError:
+            continue
+        n_rendered += 1
+        assert all(render(scan) for render in (timeline.svg, export.csv_text, export.vtt_text, html.render_html))
+    assert 20 < n_rendered < 400  # the rest is refused
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container inside a JSON value with each of its keys; of long lists only the first item."""
+    items = value.items() if isinstance(value, dict) else list(enumerate(value))[:1] if isinstance(value, list) else ()
+    for key, inner in items:
+        yield value, key
+        yield from places(inner)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from fakespan.errors import UsageError
 from fakespan.report import html, timeline
-from fakespan.types import Curve, Scan
+from fakespan.types import Curve, Scan, Source
 from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, patchy
 
 VOID = {"meta", "link", "input", "br", "img", "rect", "line", "path"}
@@ -164,12 +165,40 @@ def test_the_video_is_embedded_on_request(tmp_path: Path) -> None:
     assert video["src"] == "data:video/webm;base64," + base64.b64encode(b"frames").decode()
 
 
+def recorded(path: Path) -> Scan:
+    """A scan of this file."""
+    content = path.read_bytes()
+    return forged(file=str(path), source=Source(path.name, len(content), hashlib.sha256(content).hexdigest()))
+
+
 def test_what_cannot_be_embedded_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with (tmp_path / "large.mp4").open("wb") as file:
         file.truncate((html.EMBED_LIMIT_MB + 1) * 1_000_000)
-    for name, word in (("large.mp4", "expected at most 64 MB"), ("gone.mp4", "no such file")):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    source = Source("x.mp4", 0, "0" * 64)
+    words = {"large.mp4": "expected at most 64 MB", "gone.mp4": "no such file", "pipe.mp4": "expected a regular file"}
+    for name, word in words.items():
+        scan = forged(file=str(tmp_path / name), source=source)
         with pytest.raises(UsageError, match=word):
-            html.write_html(forged(file=str(tmp_path / name)), tmp_path / "report.html", embed=True)
+            html.write_html(scan, tmp_path / "report.html", embed=True)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_only_the_scanned_content_is_embedded(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"frames")
+    scan = recorded(tmp_path / "clip.mp4")
+    html.write_html(scan, tmp_path / "report.html", embed=True)
+    assert base64.b64encode(b"frames").decode() in (tmp_path / "report.html").read_text()
+    (tmp_path / "clip.mp4").write_bytes(b"Frames")
+    with pytest.raises(UsageError, match="other content than the result records"):
+        html.write_html(scan, tmp_path / "second.html", embed=True)
+    assert not (tmp_path / "second.html").exists()
+
+
+def test_a_record_of_somebody_else_embeds_no_file_of_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    with pytest.raises(UsageError, match="scan the file again"):
+        html.write_html(forged(file=str(tmp_path / "secret.txt")), tmp_path / "report.html", embed=True)
     assert not (tmp_path / "report.html").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import IO, Any
 
 from fakespan.errors import UsageError
 
-__all__ = ["differences", "replacing", "try_lock", "write_text"]
+__all__ = ["differences", "fingerprint", "replacing", "try_lock", "write_text"]
 
 
 @contextlib.contextmanager
@@ -58,6 +59,13 @@ def write_text(path: Path, text: str, sources: Iterable[str] = ()) -> None:
             got=(error.strerror or str(error)).lower(),
             remedy="choose a folder that exists and may be written to",
         ) from error
+
+
+def fingerprint(path: Path) -> tuple[int, str]:
+    """Size in bytes and SHA-256 (hexadecimal) of a file's content. OSError is propagated."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
 
 
 def try_lock(file: IO[bytes]) -> bool:

@@ -20,6 +20,7 @@ __all__ = [
     "Sample",
     "Scan",
     "Segment",
+    "Source",
     "Subset",
     "Unjudged",
     "Verdict",
@@ -91,6 +92,15 @@ class MediaInfo:
     n_channels: int = 0
     frame_rate: str = ""  # the average as an exact ratio, "30000/1001" or "25"; empty if unknown
     start_timecode: str = ""  # of the first frame, as HH:MM:SS:FF; with a semicolon before FF: drop-frame
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Identity of the scanned file, by content."""
+
+    name: str  # without its folder
+    size_bytes: int
+    sha256: str  # 64 hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +181,7 @@ class Scan:
     fakespan_version: str = ""
     verdict: Verdict | None = None  # None: written by an older version
     not_judged: tuple[Unjudged, ...] = ()  # in order of time, without overlap
+    source: Source | None = None  # None: written by an older version
 
     @property
     def is_fake(self) -> bool:
@@ -193,7 +204,7 @@ class Scan:
         if record.get("format") != FORMAT:
             raise ValueError(f"expected a record of format {FORMAT}, got {record.get('format')!r}")
         values = _known(cls, record)
-        verdict = values.get("verdict")
+        verdict, source = values.get("verdict"), values.get("source")
         return cls(
             **{
                 **values,
@@ -206,6 +217,7 @@ class Scan:
                 "notes": tuple(values["notes"]),
                 "not_judged": tuple(Unjudged(**_known(Unjudged, u)) for u in values.get("not_judged", ())),
                 "verdict": None if verdict is None else Verdict(**_known(Verdict, verdict)),
+                "source": None if source is None else Source(**_known(Source, source)),
             }
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 from fakespan.arrays import BoolArray, Float32Array
 from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, ModelConfig, PostConfig
 from fakespan.errors import MediaError
+from fakespan.files import fingerprint
 from fakespan.localizer.findings import find_curves, find_segments, stretch_score
 from fakespan.localizer.maps import ClipMaps
 from fakespan.localizer.stretch import JudgeClip, Stretch, listen
@@ -20,7 +21,7 @@ from fakespan.media.faces import FaceConfig, FaceMode, TrackEnd, follow_faces
 from fakespan.media.probe import probe
 from fakespan.models.verdict_head import Head
 from fakespan.segments import merge
-from fakespan.types import FaceTrack, MediaInfo, Progress, Scan, Verdict, no_progress
+from fakespan.types import FaceTrack, MediaInfo, Progress, Scan, Source, Verdict, no_progress
 from fakespan.version import __version__
 
 __all__ = ["FileScan"]
@@ -177,6 +178,7 @@ class FileScan:
             notes=tuple(self.notes),
             fakespan_version=__version__,
             verdict=self._verdict(score),
+            source=Source(self.path.name, *fingerprint(self.path)),
         )
 
     def _verdict(self, score: float) -> Verdict:

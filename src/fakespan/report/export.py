@@ -1,4 +1,4 @@
-"""Export scans to JSON, CSV and WebVTT, and read them back from JSON.
+"""Export scans to JSON, CSV and WebVTT.
 
 JSON, WebVTT and the page hold one scan each; CSV may hold several. Every field is described in docs/results.md.
 """
@@ -6,22 +6,18 @@ JSON, WebVTT and the page hold one scan each; CSV may hold several. Every field 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import html
 import io
 import json
-import math
-import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from fakespan.errors import DataError
 from fakespan.files import write_text
 from fakespan.report.html import write_html
+from fakespan.report.reading import read_json
 from fakespan.report.timeline import write_svg
 from fakespan.report.words import in_order, printable
-from fakespan.types import FORMAT, Scan, Segment, Verdict
+from fakespan.types import Scan, Segment, Verdict
 
 __all__ = [
     "CSV_COLUMNS",
@@ -55,6 +51,7 @@ CSV_COLUMNS = (
     "verdict_score",
     "verdict_probability",
     "verdict_threshold",
+    "sha256",
 )
 
 _FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width forms start formulas in East Asian Excel
@@ -80,6 +77,7 @@ def csv_text(scans: Scan | Sequence[Scan]) -> str:
             "model": _cell(scan.model),
             "fakespan_version": _cell(scan.fakespan_version),
             **_csv_verdict(scan.verdict),
+            "sha256": "" if scan.source is None else scan.source.sha256,
         }
         rows = [_csv_segment(number, segment) for number, segment in enumerate(in_order(scan), 1)]
         writer.writerows({**about, **row} for row in rows or [{}])
@@ -142,24 +140,6 @@ def output_paths(files: Sequence[str], folder: Path, suffix: str) -> list[Path]:
     return paths
 
 
-def read_json(path: Path) -> Scan:
-    """Read a scan written by `write_json`. Raises DataError if the file cannot be read or is not a scan."""
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-        if not isinstance(record, dict):
-            raise ValueError("JSON whose top level is not an object")
-        scan = Scan.from_dict(record)
-        _check(scan, Scan, "scan")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(
-            path,
-            expected=f"a fakespan result ({FORMAT})",
-            got=_reason(error),
-            remedy="create one with: fakespan scan FILE --out DIR",
-        ) from error
-    return scan
-
-
 def _as_list(scans: Scan | Sequence[Scan]) -> Sequence[Scan]:
     return [scans] if isinstance(scans, Scan) else scans
 
@@ -200,45 +180,3 @@ def _vtt(text: str) -> str:
 def _vtt_time(time_ms: int) -> str:
     seconds, rest = divmod(time_ms, 1000)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"JSON with the number {name}")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return (error.strerror or "an unreadable file").lower()
-    if isinstance(error, KeyError):
-        return f"a record without the field {error}"
-    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-        return "a file that is not JSON"
-    return "JSON nested too deeply" if isinstance(error, RecursionError) else printable(str(error))
-
-
-def _check(value: Any, hint: Any, where: str) -> None:
-    """Raise ValueError if a record read from disk does not match the types that its class declares."""
-    origin, args = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType) and dataclasses.is_dataclass(args[0]):
-        hint = args[0] if value is not None else args[1]
-    if dataclasses.is_dataclass(hint):
-        for name, field_hint in get_type_hints(hint).items():
-            _check(getattr(value, name), field_hint, f"{where}.{name}")
-    elif origin is tuple:
-        hints = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
-        if len(hints) != len(value):
-            raise ValueError(f"{len(value)} values in {where}, which has {len(hints)}")
-        for item, item_hint in zip(value, hints, strict=True):
-            _check(item, item_hint, where)
-    elif not _fits(value, hint, origin, args):
-        raise ValueError(f"{value!r:.60} in {where}")
-
-
-def _fits(value: Any, hint: Any, origin: Any, args: tuple[Any, ...]) -> bool:
-    if origin in (Union, types.UnionType):
-        return any(_fits(value, a, get_origin(a), get_args(a)) for a in args)
-    if origin is Literal:
-        return value in args
-    if isinstance(value, bool) or hint is bool:
-        return isinstance(value, bool) and hint is bool
-    return isinstance(value, int | float) and math.isfinite(value) if hint is float else isinstance(value, hint)

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import mimetypes
 import os
+import stat
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -20,7 +21,7 @@ from markupsafe import Markup
 from fakespan.errors import UsageError
 from fakespan.files import write_text
 from fakespan.report import timeline, words
-from fakespan.types import FORMAT, FaceTrack, Scan, Segment
+from fakespan.types import FORMAT, FaceTrack, Scan, Segment, Source
 
 __all__ = ["EMBED_LIMIT_MB", "render_html", "write_html"]
 
@@ -76,13 +77,22 @@ def write_html(scan: Scan, path: Path, *, media: Path | None = None, embed: bool
         scan: the scan to show.
         path: the page to write.
         media: the scanned file; None: `scan.file`, relative to the current folder.
-        embed: embed the file in the page instead of linking it, so that the page can be sent by itself.
+        embed: embed the file in the page instead of linking it, so that the page can be sent by itself. Its size and
+            SHA-256 must be those of `scan.source`; a scan without a source embeds only a `media` named by the caller.
 
     Raises:
-        UsageError: the page cannot be written, or the file is too large to embed or cannot be read.
+        UsageError: the page cannot be written, or the file to embed is too large, not a regular file, not the scanned
+            one or not readable.
     """
+    if embed and media is None and scan.source is None:
+        raise UsageError(
+            scan.file,
+            expected="a result that records the content of its file",
+            got="one of an older version, without it",
+            remedy="scan the file again, or link it (no embed)",
+        )
     media = Path(scan.file) if media is None else Path(media)
-    url = _data_uri(media) if embed else _link(media, Path(path))
+    url = _data_uri(media, scan.source) if embed else _link(media, Path(path))
     write_text(path, render_html(scan, url), [scan.file, str(media)])
 
 
@@ -116,10 +126,28 @@ def _link(media: Path, page: Path) -> str:
     return "./" + quote(os.fsencode(relative.replace(os.sep, "/")))  # "./": a name like "data:x" is not a scheme
 
 
-def _data_uri(media: Path) -> str:
+def _data_uri(media: Path, source: Source | None) -> str:
+    """The file as a data URI; with a source only if it has that content, so that a record cannot ask for any file."""
+    content = _content(media)
+    if source is not None and (len(content), hashlib.sha256(content).hexdigest()) != (source.size_bytes, source.sha256):
+        raise UsageError(
+            media,
+            expected="the scanned file to embed",
+            got="a file with other content than the result records",
+            remedy="scan the file again, or link it (no embed)",
+        )
+    mime = mimetypes.guess_type(media.name)[0] or ""
+    mime = mime if mime.startswith(("video/", "audio/")) else "video/mp4"
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
+
+
+def _content(media: Path) -> bytes:
+    """The content of a regular file that is small enough to embed. Raises UsageError."""
+    limit = EMBED_LIMIT_MB * 1_000_000
     try:
-        size_mb = media.stat().st_size / 1e6
-        content = media.read_bytes() if size_mb <= EMBED_LIMIT_MB else b""
+        facts = media.stat()
+        is_regular = stat.S_ISREG(facts.st_mode)
+        content = media.read_bytes() if is_regular and facts.st_size <= limit else b""
     except OSError as error:
         raise UsageError(
             media,
@@ -127,15 +155,17 @@ def _data_uri(media: Path) -> str:
             got=(error.strerror or str(error)).lower(),
             remedy="run this in the folder of the file, or link it (no embed)",
         ) from error
-    if size_mb > EMBED_LIMIT_MB:
+    if not is_regular:
+        remedy = "link it (no embed)"
+        raise UsageError(media, expected="a regular file to embed", got="a folder, device or pipe", remedy=remedy)
+    if facts.st_size > limit:
         raise UsageError(
             media,
             expected=f"at most {EMBED_LIMIT_MB} MB to embed",
-            got=f"{size_mb:.0f} MB",
+            got=f"{facts.st_size / 1e6:.0f} MB",
             remedy="link it (no embed), and keep page and file together",
         )
-    mime = mimetypes.guess_type(media.name)[0] or "video/mp4"
-    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
+    return content
 
 
 def _table_row(scan: Scan, segment: Segment) -> dict[str, Any]:
