@@ -20,9 +20,9 @@ from pathlib import Path
 import av
 import numpy as np
 
+from fakespan.media.crop import prepare_crop
 from fakespan.media.decode import read_pictures
 from fakespan.media.encode import write_video
-from fakespan.media.features import prepare_crop
 
 
 def main() -> None:

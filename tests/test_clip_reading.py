@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from clips import load_pictures, numbered_picture, read_number, tone, write_clip
 from fakespan.data.clip import fit_spans, read_example
 from fakespan.errors import DataError, MediaError
+from fakespan.media.crop import prepare_crop
 from fakespan.media.decode import read_sound
-from fakespan.media.features import prepare_crop
 from fakespan.types import Sample, Segment
 
 SIZE = 224

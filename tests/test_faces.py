@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from skimage import data
 
 from fakespan.errors import ConfigError
+from fakespan.media.crop import CROP_SIZE, MOUTH_BOX
 from fakespan.media.cuts import mark_cuts
 from fakespan.media.detect import FaceDetector, iou
 from fakespan.media.faces import FaceConfig, TrackEnd, TrackFrame, follow_faces
-from fakespan.media.features import CROP_SIZE, MOUTH_BOX
 from fakespan.media.tracking import REACH, SIZE_SLACK, SLACK, SteadyPath, crop_box, drag, link, places_between
 from fakespan.types import FaceTrack
 

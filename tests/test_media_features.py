@@ -10,15 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakespan.media.features import (
-    MOUTH_BOX,
-    log_mel,
-    mel_filters,
-    prepare_crop,
-    sound_input,
-    spectrum,
-    spectrum_of_mel,
-)
+from fakespan.media.crop import MOUTH_BOX, prepare_crop
+from fakespan.media.features import log_mel, mel_filters, sound_input, spectrum, spectrum_of_mel
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "features.npz")
 

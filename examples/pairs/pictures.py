@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from fakespan.config import FPS
 from fakespan.errors import FakespanError
+from fakespan.media.crop import CROP_SIZE, prepare_crop
 from fakespan.media.decode import Picture, read_pictures
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
-from fakespan.media.features import CROP_SIZE, prepare_crop
 from fakespan.practice.picture_bank import BANK_BOX, BankWriter, Entry
 
 MEDIA = (".mp4", ".mov", ".mpg", ".avi", ".mkv", ".webm")

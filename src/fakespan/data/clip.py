@@ -27,9 +27,9 @@ from fakespan.arrays import UInt8Array
 from fakespan.config import FPS, SAMPLES_PER_FRAME, Framing
 from fakespan.data.example import Example, Span
 from fakespan.errors import DataError
+from fakespan.media.crop import CROP_SIZE, FACE_SIZE, prepare_crop
 from fakespan.media.decode import Picture, read_both
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
-from fakespan.media.features import CROP_SIZE, FACE_SIZE, prepare_crop
 from fakespan.media.picture import Source
 from fakespan.types import Sample
 
@@ -46,7 +46,7 @@ def read_example(sample: Sample, faces: Faces = "whole", framing: Framing = "fac
     Args:
         sample: read_faces `fakespan.types.Sample`.
         faces: face mode, read_faces above.
-        framing: part of the face crop, read_faces `features.prepare_crop`.
+        framing: part of the face crop, read_faces `crop.prepare_crop`.
 
     Raises:
         MediaError: the file is missing or cannot be read.

@@ -21,7 +21,7 @@ import numpy as np
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.errors import MissingExtraError
-from fakespan.media.features import FACE_SIZE
+from fakespan.media.crop import FACE_SIZE
 
 __all__ = [
     "MAX_ERROR",

@@ -25,7 +25,7 @@ from fakespan.data.shard_index import Row, damaged, read_index, shard_name, shar
 from fakespan.data.shards import read_part
 from fakespan.errors import DataError, UsageError
 from fakespan.files import replacing
-from fakespan.media.features import FACE_SIZE
+from fakespan.media.crop import FACE_SIZE
 from fakespan.types import Sample, Subset
 
 __all__ = ["FORMAT", "Header", "Store", "StoreOptions", "check_store", "read_header", "read_problems", "write_json"]

@@ -19,9 +19,9 @@ import numpy as np
 from fakespan.arrays import BoolArray, Float32Array, UInt8Array
 from fakespan.config import FPS, Framing
 from fakespan.errors import ConfigError
+from fakespan.media.crop import CROP_SIZE, FACE_SIZE, prepare_crop
 from fakespan.media.cuts import mark_cuts
 from fakespan.media.detect import FaceDetector, Found, iou
-from fakespan.media.features import CROP_SIZE, FACE_SIZE, prepare_crop
 from fakespan.media.track import LiveTrack, Picture, TrackEnd, TrackFrame
 from fakespan.media.tracking import link, to_place
 from fakespan.types import FaceTrack
@@ -53,7 +53,7 @@ class FaceConfig:
     max_faces: int = 6  # at a time; the largest
     whole_max_side: int = 320  # pixels; larger pictures are never treated as face crops
     face_size: int = FACE_SIZE  # pixels; side of the crops
-    framing: Framing = "face"  # part of the crop, see `features.prepare_crop`
+    framing: Framing = "face"  # part of the crop, see `crop.prepare_crop`
 
     def __post_init__(self) -> None:
         if self.look_every < 1 or self.detect_every % self.look_every or self.detect_every < 1:

@@ -1,4 +1,4 @@
-"""Input features of the networks: log-mel or phase-aware spectrum of the audio, 96x96 faces in 0..1.
+"""Audio features of the networks: log-mel, log power or phase-aware spectrum.
 
 The log-mel equals that of the published BA-TFD (2204.06228, section 4) within 1e-3 relative. The published model pads
 clips with zeros to T frames before these transforms; here the caller does.
@@ -7,22 +7,17 @@ clips with zeros to T frames before these transforms; here the caller does.
 from __future__ import annotations
 
 import functools
-from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fakespan.arrays import AnyArray, Float32Array, UInt8Array
-from fakespan.config import FPS, SAMPLE_RATE, Framing
+from fakespan.arrays import AnyArray, Float32Array
+from fakespan.config import FPS, SAMPLE_RATE
 
 __all__ = [
-    "CROP_SIZE",
-    "FACE_SIZE",
     "HOP",
-    "MOUTH_BOX",
     "N_BINS",
     "N_FFT",
     "N_MELS",
@@ -31,7 +26,6 @@ __all__ = [
     "log_mel",
     "log_power",
     "mel_filters",
-    "prepare_crop",
     "sound_input",
     "spectrum",
     "spectrum_of_mel",
@@ -47,9 +41,6 @@ SPECTRUM_VIEWS = 5
 SPECTRUM_FLOOR = 1e-4
 POWER_FLOOR = 1e-6
 COLUMNS_PER_FRAME = int(SAMPLE_RATE / FPS) // HOP
-FACE_SIZE = 96
-CROP_SIZE = 224
-MOUTH_BOX = (0.25, 0.32, 0.75, 0.82)  # x0, y0, x1, y1 relative to a face crop
 
 
 def log_mel(sound: Tensor | AnyArray) -> Tensor:
@@ -171,25 +162,6 @@ def _mel_to_bins() -> tuple[Float32Array, Float32Array]:
     middles_hz, bins_hz = _mel_to_hz(edges_mel[1:-1]), np.arange(1, N_BINS + 1) * (SAMPLE_RATE / SPECTRUM_FFT)
     between = np.stack([np.interp(bins_hz, middles_hz, band) for band in np.eye(N_MELS)], axis=1)
     return mel_filters().sum(axis=1).clip(1e-3), between.astype(np.float32)
-
-
-def prepare_crop(crop: UInt8Array, size: int = FACE_SIZE, framing: Framing = "face") -> UInt8Array:
-    """A face crop of any size (H, W, 3) -> (size, size, 3) uint8.
-
-    Larger crops are area-averaged to 224x224 (the size of the published data's crops), then scaled bicubically to
-    `size`, so that faces of all sizes have the sharpness of the training data. Crops are framed as in VoxCeleb2, so the
-    mouth is within the fixed box that the framing "mouth" (ours) cuts out before the last step.
-    """
-    image: Any = crop
-    if min(crop.shape[:2]) > CROP_SIZE:
-        image = cv2.resize(image, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
-    if framing == "mouth":
-        height, width = image.shape[:2]
-        x0, y0, x1, y1 = (round(part * side) for part, side in zip(MOUTH_BOX, (width, height) * 2, strict=True))
-        image = image[min(y0, height - 1) : max(y1, y0 + 1), min(x0, width - 1) : max(x1, x0 + 1)]
-    if image.shape[:2] == (size, size):
-        return np.ascontiguousarray(image)
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)  # type: ignore[no-any-return]
 
 
 def _hz_to_mel(hz: float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import FPS, Framing
-from fakespan.media.features import CROP_SIZE, prepare_crop
+from fakespan.media.crop import CROP_SIZE, prepare_crop
 from fakespan.media.tracking import Place, SteadyPath, crop_box, places_between, to_place
 from fakespan.types import FaceTrack
 

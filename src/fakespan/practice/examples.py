@@ -8,7 +8,7 @@ import numpy as np
 
 from fakespan.config import FPS, SAMPLES_PER_FRAME
 from fakespan.data.example import Example
-from fakespan.media.features import FACE_SIZE
+from fakespan.media.crop import FACE_SIZE
 from fakespan.practice.picture import PicturePractice, draw_twins, make_picture_example
 from fakespan.practice.picture_bank import PictureBank, Twins
 from fakespan.practice.sound import SoundPractice

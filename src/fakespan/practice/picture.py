@@ -19,8 +19,8 @@ import numpy as np
 from fakespan.arrays import Float32Array, Int64Array, UInt8Array
 from fakespan.config import FPS
 from fakespan.errors import ConfigError
+from fakespan.media.crop import FACE_SIZE
 from fakespan.media.encode import roundtrip_video
-from fakespan.media.features import FACE_SIZE
 from fakespan.practice.looks import Look, draw_look, mouth_mask, null_event, render
 from fakespan.practice.picture_bank import MOUTH_IN_BANK, Entry, PictureBank, Twins
 

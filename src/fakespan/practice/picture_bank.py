@@ -19,7 +19,7 @@ import numpy as np
 from fakespan.arrays import UInt8Array
 from fakespan.errors import DataError
 from fakespan.files import replacing
-from fakespan.media.features import CROP_SIZE, MOUTH_BOX
+from fakespan.media.crop import CROP_SIZE, MOUTH_BOX
 
 __all__ = ["BANK_BOX", "BANK_SIZE", "MOUTH_IN_BANK", "BankWriter", "Entry", "PictureBank", "Twins"]
 
@@ -27,7 +27,7 @@ BANK_SIZE = 160  # pixels
 BANK_BOX = (32, 49, 192, 209)  # x0, y0, x1, y1 of it in a face crop of 224 pixels
 MOUTH_IN_BANK = tuple(
     float(part * CROP_SIZE - start) for part, start in zip(MOUTH_BOX, (BANK_BOX[:2]) * 2, strict=True)
-)  # x0, y0, x1, y1 of `features.MOUTH_BOX`, in pixels of the bank
+)  # x0, y0, x1, y1 of `crop.MOUTH_BOX`, in pixels of the bank
 INDEX = "index.jsonl"
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import SAMPLES_PER_FRAME
+from fakespan.media.crop import CROP_SIZE
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
-from fakespan.media.features import CROP_SIZE
 
 __all__ = ["Track", "read_track"]
 
