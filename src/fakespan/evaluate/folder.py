@@ -17,7 +17,6 @@ from fakespan.config import PostConfig, to_mapping
 from fakespan.errors import UsageError
 from fakespan.files import differences, write_text
 from fakespan.localizer import Localizer
-from fakespan.models.digest import weights_digest
 from fakespan.types import Sample
 
 __all__ = ["MAPS", "RunFolder", "describe"]
@@ -106,7 +105,7 @@ def describe(
     return {
         "format": FORMAT,
         "model": localizer.name,
-        "weights": weights_digest(localizer.network.state_dict()),
+        "weights": localizer.digest,
         "data": data,
         **options,
         "clips": len(samples),

@@ -24,8 +24,8 @@ from fakespan.errors import UsageError
 from fakespan.localizer.file import FileScan
 from fakespan.localizer.judge import Clip, Judge
 from fakespan.localizer.maps import ClipMaps
+from fakespan.localizer.torch_runner import TorchRunner
 from fakespan.media.faces import FaceMode
-from fakespan.media.features import input_of_mel, sound_input
 from fakespan.models.outputs import Output
 from fakespan.models.verdict_head import Head
 from fakespan.types import Progress, Scan
@@ -42,15 +42,28 @@ class Localizer:
         self.post: PostConfig = checkpoint.post
         self.notes: Mapping[str, Any] = checkpoint.notes
         self.head: Head | None = checkpoint.head  # for the video-level label
-        self.device = _device(device)
-        self.network: nn.Module = checkpoint.network.to(self.device).eval()
+        self.runner = TorchRunner(checkpoint.network, checkpoint.model, device)
 
-    @torch.inference_mode()
+    @property
+    def network(self) -> nn.Module:
+        """The network itself."""
+        return self.runner.network
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self.runner.device
+
+    @property
+    def digest(self) -> str:
+        """Identifies the network's weights, see `models.digest`."""
+        return self.runner.digest
+
     def predict(self, video: torch.Tensor, audio: torch.Tensor) -> Output:
         """Maps of a batch of clips.
 
         Args:
-            video: (B, 3, T, 96, 96) faces in 0..1, framed as `model.framing` says (see `media.features.prepare_crop`).
+            video: (B, 3, T, 96, 96) faces in 0..1, framed as `model.framing` says (see `media.crop.prepare_crop`).
             audio: a waveform (B, 640 T) at 16 kHz; or log-mel (B, 64, 4T); or the output of
                 `media.features.sound_input` for the model's audio encoder. `small` uses phases, which a log-mel lacks:
                 it accepts one, with less information.
@@ -58,13 +71,7 @@ class Localizer:
         Returns:
             `.fused`, `.visual`, `.audio`, each (B, D, T) in 0..1, and `.start`, `.end` (B, T) or None.
         """
-        features = audio.to(self.device)
-        if audio.ndim == 2:
-            features = sound_input(self.model.audio_encoder, features)
-        elif audio.ndim == 3:
-            features = input_of_mel(self.model.audio_encoder, features)
-        output: Output = self.network(video.to(self.device), features)
-        return output
+        return self.runner.predict(video, audio)
 
     def judge(self, clips: Sequence[Clip], batch_size: int = 8) -> list[ClipMaps | None]:
         """The maps of each clip of any length, at the network's clock; None for a clip without a face and audio.
@@ -77,7 +84,7 @@ class Localizer:
             clips: video and audio of each clip.
             batch_size: number of clips per batch.
         """
-        return Judge(self.network, self.model, self.device)(clips, batch_size)
+        return Judge(self.runner, self.model)(clips, batch_size)
 
     def judge_clip(self, faces: UInt8Array | None, sound: Float32Array | None) -> ClipMaps:
         """The maps of one clip.
@@ -149,14 +156,3 @@ def _model_path(model: str | Path) -> Path:
         got=repr(str(model)),
         remedy="give the path of a .safetensors or .ckpt file",
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            "--device", expected="an available device", got=repr(name), remedy="use --device cpu or auto"
-        ) from error

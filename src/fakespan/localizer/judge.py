@@ -13,15 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import FPS, SAMPLES_PER_FRAME, ModelConfig
 from fakespan.localizer.maps import ClipMaps, MapsStitcher
+from fakespan.localizer.runner import Runner
 from fakespan.media.clock import stretch_faces, stretch_sound
-from fakespan.media.features import sound_input
-from fakespan.models.outputs import Branch
 from fakespan.windows import Window, overlap_frames, windows
 
 __all__ = ["Clip", "Judge"]
@@ -71,11 +68,10 @@ class _Part:
 
 @dataclass(frozen=True)
 class Judge:
-    """A network with its config and device."""
+    """A network with its config."""
 
-    network: nn.Module
+    runner: Runner
     model: ModelConfig
-    device: torch.device
 
     def __call__(self, clips: Sequence[Clip], batch_size: int = 8) -> list[ClipMaps | None]:
         """The maps of each clip, at the network's clock; None for an empty clip.
@@ -93,29 +89,19 @@ class Judge:
                 answers.setdefault(part.number, []).append((part.window, maps))
         return [_stitched(answers[k]) if k in answers else None for k in range(len(clips))]
 
-    @torch.inference_mode()
     def _maps(self, parts: Sequence[_Part]) -> list[ClipMaps]:
         """Run one batch of parts with the same modalities."""
         clips = [part.clip for part in parts]
         n_frames = max(clip.n_frames for clip in clips)
         n_padded = self.model.n_frames if self.model.is_fixed_length else n_frames
-        network: Any = self.network
-        visual: Branch | None = None
-        audio: Branch | None = None
-        if clips[0].faces is not None:
-            visual = network.encode_video(_video(clips, n_padded, self.device), n_frames)
-        if clips[0].sound is not None:
-            sounds = _sounds(clips, n_padded).to(self.device)
-            audio = network.encode_audio(sound_input(self.model.audio_encoder, sounds), n_frames)
-        fused = network.fuse(visual, audio) if visual is not None and audio is not None else visual or audio
-        maps = [None if output is None else output.score_map for output in (fused, visual, audio)]
-        curves = [None if branch is None else branch.logits.sigmoid()[:, 0] for branch in (visual, audio)]
-        answers = [None if answer is None else answer.float().cpu() for answer in (*maps, *curves)]
+        faces = None if clips[0].faces is None else _faces(clips, n_padded)
+        sounds = None if clips[0].sound is None else _sounds(clips, n_padded)
+        answers = self.runner(faces, sounds, n_frames)
 
-        def own(k: int) -> list[Any]:
-            return [None if answer is None else answer[k, ..., : clips[k].n_frames].numpy() for answer in answers]
+        def own(k: int) -> dict[str, Any]:
+            return {name: answer[k, ..., : clips[k].n_frames] for name, answer in answers.items()}
 
-        return [ClipMaps(part.fps, *own(k)) for k, part in enumerate(parts)]
+        return [ClipMaps(part.fps, **own(k)) for k, part in enumerate(parts)]
 
 
 def _parts(number: int, clip: Clip, model: ModelConfig) -> Iterator[_Part]:
@@ -151,20 +137,19 @@ def _stitched(answers: Sequence[tuple[Window, ClipMaps]]) -> ClipMaps:
     return stitcher.result()
 
 
-def _video(clips: Sequence[Clip], n_padded: int, device: torch.device) -> torch.Tensor:
-    """(B, 3, T, 96, 96) in 0..1, zero-padded."""
+def _faces(clips: Sequence[Clip], n_padded: int) -> UInt8Array:
+    """(B, T, 96, 96, 3), padded with zeros."""
     first: Any = clips[0].faces
-    video = torch.zeros(len(clips), 3, n_padded, *first.shape[1:3], device=device)
-    for row, clip in zip(video, clips, strict=True):
-        faces = torch.from_numpy(np.ascontiguousarray(clip.faces)).to(device)  # transfer bytes, not floats
-        row[:, : clip.n_frames] = faces.permute(3, 0, 1, 2).float().div_(255)
-    return video
+    batch = np.zeros((len(clips), n_padded, *first.shape[1:]), np.uint8)
+    for row, clip in zip(batch, clips, strict=True):
+        row[: clip.n_frames] = clip.faces
+    return batch
 
 
-def _sounds(clips: Sequence[Clip], n_padded: int) -> torch.Tensor:
+def _sounds(clips: Sequence[Clip], n_padded: int) -> Float32Array:
     """(B, 640 T): the audio, padded with silence."""
     sounds = np.zeros((len(clips), n_padded * SAMPLES_PER_FRAME), np.float32)
     for row, clip in zip(sounds, clips, strict=True):
         sound: Any = clip.sound
         row[: len(sound)] = sound
-    return torch.from_numpy(sounds)
+    return sounds

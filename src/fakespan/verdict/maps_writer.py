@@ -25,7 +25,6 @@ from fakespan.data.sets import named
 from fakespan.errors import DataError
 from fakespan.files import differences, try_lock
 from fakespan.localizer import ClipMaps, Localizer
-from fakespan.models.digest import weights_digest
 from fakespan.types import Sample
 from fakespan.verdict.maps_format import (
     PARTS,
@@ -55,7 +54,7 @@ def header_for(localizer: Localizer, source: str, samples: Sequence[Sample], abo
     return MapsHeader(
         MapsModel(
             name=localizer.name,
-            digest=weights_digest(localizer.network.state_dict()),
+            digest=localizer.digest,
             family=sizes.family,
             max_duration=sizes.max_duration,
             n_frames=sizes.n_frames,
