@@ -53,16 +53,18 @@ def write_clip(
     turn_deg: int = 0,
     full_range: bool = False,
     b_frames: bool = True,
+    pixel_aspect: Fraction = Fraction(1),
 ) -> Path:
     """Writes a clip whose format follows from the name's ending.
 
-    `times_s` are the pictures' presentation times, `sound` is (channels, n) float32, `turn_deg` clockwise.
+    `times_s` are the pictures' presentation times, `sound` is (channels, n) float32, `turn_deg` clockwise,
+    `pixel_aspect` the width of a stored pixel over its height.
     """
     with av.open(str(path), "w") as container:
         video = None
         if len(pictures):
             video = _add_video(container, pictures[0].shape, video_codec, _rate(times_s))
-            video.pix_fmt = pix_fmt
+            video.pix_fmt, video.codec_context.sample_aspect_ratio = pix_fmt, pixel_aspect
             if video_codec == "libx264":
                 video.options = {"preset": "ultrafast", "crf": "12", **({"bf": "2"} if b_frames else {})}
                 video.codec_context.color_range = 2 if full_range else 1

@@ -16,6 +16,7 @@ __all__ = [
     "Int32Array",
     "Int64Array",
     "UInt8Array",
+    "UInt16Array",
 ]
 
 AnyArray: TypeAlias = NDArray[Any]
@@ -26,3 +27,4 @@ Float64Array: TypeAlias = NDArray[np.float64]
 Int32Array: TypeAlias = NDArray[np.int32]
 Int64Array: TypeAlias = NDArray[np.int64]
 UInt8Array: TypeAlias = NDArray[np.uint8]
+UInt16Array: TypeAlias = NDArray[np.uint16]

@@ -76,7 +76,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """Properties of a media file as stated by its container. Width and height are after rotation."""
+    """Properties of a media file as stated by its container. Width and height are in square pixels, after rotation."""
 
     duration_s: float
     has_video: bool
@@ -90,6 +90,7 @@ class MediaInfo:
     audio_codec: str = ""
     sample_rate: int = 0
     n_channels: int = 0
+    hdr: str = ""  # "PQ" or "HLG"; empty for SDR
     frame_rate: str = ""  # the average as an exact ratio, "30000/1001" or "25"; empty if unknown
     start_timecode: str = ""  # of the first frame, as HH:MM:SS:FF; with a semicolon before FF: drop-frame
 

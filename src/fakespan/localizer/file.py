@@ -151,6 +151,8 @@ class FileScan:
         elif any(track is None for _, track in self.stretches):
             unseen_s = sum(maps.score.shape[1] for maps, track in self.stretches if track is None) / FPS
             self.notes.append(f"{unseen_s:.1f} s without a face: scored by the sound alone")
+        if self.info.hdr:
+            self.notes.append(f"the picture is HDR ({self.info.hdr}): converted to SDR before it was judged")
         if self.has_sound and not np.any(self.sound):
             self.notes.append("the sound is digital silence")
         n_short = sum(not track.is_scanned for track in self.tracks)

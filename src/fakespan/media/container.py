@@ -21,12 +21,23 @@ from av.video.stream import VideoStream
 
 from fakespan.errors import MediaError
 
-__all__ = ["MAX_PIXELS", "MAX_SIDE", "duration_s", "open_media", "picture_stream", "sound_stream", "zero_s"]
+__all__ = [
+    "MAX_PIXELS",
+    "MAX_SIDE",
+    "duration_s",
+    "open_media",
+    "picture_stream",
+    "pixel_aspect",
+    "sound_stream",
+    "zero_s",
+]
 
 MAX_SIDE = 16_384
 """Longest side of a picture that is decoded, in pixels."""
 MAX_PIXELS = 1 << 26
 """Largest area of a picture that is decoded; FFmpeg itself refuses to allocate more."""
+
+_LARGEST_ASPECT = 4.0  # of a pixel; anamorphic film has 2
 
 # Formats that refer to other files or devices, or that render any text as pictures.
 _REFUSED_FORMATS = {"applehttp", "avisynth", "bluray", "concat", "concatf", "dash", "dvdvideo", "hls", "image2", "imf"}
@@ -69,6 +80,15 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
         if isinstance(stream, VideoStream) and not is_cover and stream.codec_context is not None:
             return stream
     return None
+
+
+def pixel_aspect(stream: VideoStream) -> float:
+    """Width of a stored pixel over its height; 1 if the stream states none, or none that can be."""
+    stated = stream.sample_aspect_ratio
+    aspect = float(stated) if stated else 1.0
+    is_possible = 1 / _LARGEST_ASPECT <= aspect <= _LARGEST_ASPECT
+    width, height = stream.codec_context.width * aspect, stream.codec_context.height
+    return aspect if is_possible and width <= MAX_SIDE and width * height <= MAX_PIXELS else 1.0
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:

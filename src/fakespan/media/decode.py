@@ -27,7 +27,7 @@ from fakespan.arrays import Float32Array
 from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.errors import MediaError
 from fakespan.media.ahead import run_ahead
-from fakespan.media.container import duration_s, open_media, picture_stream, sound_stream, zero_s
+from fakespan.media.container import duration_s, open_media, picture_stream, pixel_aspect, sound_stream, zero_s
 from fakespan.media.picture import Picture, Source
 from fakespan.media.sound import SoundClock
 from fakespan.media.timeline import Timeline, at_clock
@@ -151,6 +151,7 @@ def _placed_pictures(
     rate = stream.average_rate or stream.guessed_rate
     length_s = 1 / float(rate) if rate else 1 / FPS
     tick_s = float(stream.time_base) if stream.time_base else 0.0  # float: fractions are slow
+    aspect = pixel_aspect(stream)
     last_s = due_s = 0.0
     for frame in frames:
         if not isinstance(frame, VideoFrame):
@@ -160,7 +161,7 @@ def _placed_pictures(
             length_s = min(frame.duration * tick_s, _LONGEST_LAST_S)
         last_s = time_s if due_s == 0 else max(last_s, time_s)
         due_s = last_s + length_s
-        yield last_s, length_s, Source(frame, reformatter)
+        yield last_s, length_s, Source(frame, reformatter, aspect)
 
 
 def _decoded(container: InputContainer, *streams: Stream) -> Iterator[Any]:

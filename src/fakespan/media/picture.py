@@ -1,9 +1,9 @@
 """A decoded picture of which only the requested regions are converted to RGB.
 
-Contract: boxes and sizes are in pixels of the displayed picture (rotation applied, non-square pixels not stretched);
-arrays are uint8 RGB, (H, W, 3). `crop` equals the same slice of `rgb()`. Cost for 1080p on one core: rgb about 1 ms, a
-448-pixel crop 0.2 ms, a thumbnail about 1 ms. Colours follow the tags of the stream; an untagged stream is BT.709 from
-720 lines on, else BT.601. High dynamic range is not tone-mapped.
+Contract: boxes and sizes are in pixels of the displayed picture (rotation applied, non-square pixels stretched to
+square ones); arrays are uint8 RGB, (H, W, 3). `crop` equals the same slice of `rgb()`. Cost for 1080p on one core:
+rgb about 1 ms, a 448-pixel crop 0.2 ms, a thumbnail about 1 ms. Colours follow the tags of the stream; an untagged
+stream is BT.709 from 720 lines on, else BT.601. High dynamic range and BT.2020 become SDR as `colour` says.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from fakespan.arrays import UInt8Array
+from fakespan.arrays import AnyArray, UInt8Array
+from fakespan.media.colour import hdr_kind, is_wide, to_sdr
 from fakespan.media.probe import clockwise_deg
 
 __all__ = ["Picture", "Source"]
 
 
 _PLANAR_FORMATS = ("yuv420p", "yuvj420p")
+_WIDE_FORMATS = ("yuv420p10le",)  # eight bits of PQ or HLG would show as bands
 # AVColorSpace -> swscale's coefficients
 _MATRICES = {
     1: Colorspace.ITU709,
@@ -43,21 +45,30 @@ class Source:
         frame: as it was decoded.
         reformatter: shared converter, so that conversion tables are built once per stream instead of per frame; only
             for frames handled by one thread. None: a converter of its own.
+        pixel_aspect: width of a stored pixel over its height.
     """
 
-    def __init__(self, frame: VideoFrame, reformatter: VideoReformatter | None = None) -> None:
+    def __init__(
+        self, frame: VideoFrame, reformatter: VideoReformatter | None = None, pixel_aspect: float = 1.0
+    ) -> None:
         self.frame = frame
         self._reformatter = reformatter
         self.turn_deg = clockwise_deg(frame)
+        self.width, self.height = max(1, round(frame.width * pixel_aspect)), frame.height  # of `planes`
+        self._is_wide = is_wide(frame)
 
     @functools.cached_property
     def planes(self) -> VideoFrame:
-        """The frame as 8-bit yuv420p; itself if it already has that format."""
-        if self.frame.format.name in _PLANAR_FORMATS:
+        """The frame with square pixels as yuv420p of 8 bits, of 10 if its colours are wide; itself if it is that."""
+        is_square = self.width == self.frame.width
+        formats = _WIDE_FORMATS if self._is_wide else _PLANAR_FORMATS
+        if self.frame.format.name in formats and is_square:
             return self.frame
-        if self._is_yuv:  # keep matrix and range, only subsample and round
-            return _reformat(self.frame, format="yuv420p", **self._colours(self._matrix, self._range))
-        return _reformat(self.frame, format="yuv420p", **self._colours(Colorspace.ITU601, ColorRange.MPEG))
+        # YUV keeps its matrix and range: it is only stretched, subsampled and rounded
+        matrix, range_ = (self._matrix, self._range) if self._is_yuv else (Colorspace.ITU601, ColorRange.MPEG)
+        size = {} if is_square else {"width": self.width, "height": self.height, "interpolation": Interpolation.AREA}
+        options: dict[str, Any] = {"dst_colorspace": matrix, "dst_color_range": range_, **size}
+        return self.frame.reformat(format=formats[0], threads=1, **options)
 
     def to_rgb(self, planes: VideoFrame, **size: Any) -> UInt8Array:
         """RGB of planes cut from this frame, as stored (not rotated)."""
@@ -65,10 +76,10 @@ class Source:
             "src_colorspace": self._matrix if self._is_yuv else Colorspace.ITU601,
             "src_color_range": self._range if self._is_yuv else ColorRange.MPEG,
         }
-        options = {"format": "rgb24", "threads": 1, **colours, **size}
+        options = {"format": "rgb48le" if self._is_wide else "rgb24", "threads": 1, **colours, **size}
         shared = self._reformatter
-        rgb = planes.reformat(**options) if shared is None else shared.reformat(planes, **options)
-        return rgb.to_ndarray()  # type: ignore[return-value]
+        rgb = (planes.reformat(**options) if shared is None else shared.reformat(planes, **options)).to_ndarray()
+        return to_sdr(rgb, hdr_kind(self.frame)) if self._is_wide else rgb  # type: ignore[return-value, arg-type]
 
     @property
     def _is_yuv(self) -> bool:
@@ -85,10 +96,6 @@ class Source:
     def _range(self) -> ColorRange:
         is_full = self.frame.color_range == _FULL_RANGE or self.frame.format.name.startswith("yuvj")
         return ColorRange.JPEG if is_full else ColorRange.MPEG
-
-    @staticmethod
-    def _colours(matrix: Colorspace, range_: ColorRange) -> dict[str, Any]:
-        return {"dst_colorspace": matrix, "dst_color_range": range_}
 
 
 @dataclass(frozen=True)
@@ -108,14 +115,12 @@ class Picture:
     @property
     def width(self) -> int:
         """Width in pixels, as shown."""
-        frame = self.source.frame
-        return frame.height if self.source.turn_deg in (90, 270) else frame.width
+        return self.source.height if self.source.turn_deg in (90, 270) else self.source.width
 
     @property
     def height(self) -> int:
         """Height in pixels, as shown."""
-        frame = self.source.frame
-        return frame.width if self.source.turn_deg in (90, 270) else frame.height
+        return self.source.width if self.source.turn_deg in (90, 270) else self.source.height
 
     def rgb(self) -> UInt8Array:
         """The whole picture, (H, W, 3) uint8."""
@@ -159,8 +164,7 @@ class Picture:
         Never enlarged. Uses area averaging, which avoids flicker. Gray is luma, stretched to 0..255.
         """
         scale = min(1.0, max_side / max(self.width, self.height))
-        frame = self.source.frame
-        width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+        width, height = max(1, round(self.source.width * scale)), max(1, round(self.source.height * scale))
         rgb = self.source.to_rgb(self.source.planes, width=width, height=height, interpolation=Interpolation.AREA)
         upright = _turned(rgb, self.source.turn_deg)
         return cv2.cvtColor(upright, cv2.COLOR_RGB2GRAY) if gray else upright  # type: ignore[return-value]
@@ -183,7 +187,7 @@ class Picture:
 
     def _as_stored(self, x0: int, y0: int, x1: int, y1: int) -> tuple[int, int, int, int]:
         """The box in the stored frame, before rotation."""
-        width, height = self.source.frame.width, self.source.frame.height
+        width, height = self.source.width, self.source.height
         match self.source.turn_deg:
             case 90:
                 return y0, height - x1, y1, height - x0
@@ -207,9 +211,9 @@ def _overhang(start: int, inner: int, pad: int) -> int:
 
 
 def _cut(planes: VideoFrame, x0: int, y0: int, x1: int, y1: int) -> VideoFrame:
-    """A copy of a box of a yuv420p frame; x0 and y0 are even."""
+    """A copy of a box of a yuv420p frame of 8 or 10 bits; x0 and y0 are even."""
     even_width, even_height = (x1 - x0 + 1) // 2 * 2, (y1 - y0 + 1) // 2 * 2
-    cut = VideoFrame(even_width, even_height, "yuv420p")
+    cut = VideoFrame(even_width, even_height, planes.format.name)
     for plane, half in zip(range(3), (1, 2, 2), strict=True):
         source, target = _view(planes, plane), _view(cut, plane)
         part = source[y0 // half : (y0 + even_height) // half, x0 // half : (x0 + even_width) // half]
@@ -217,15 +221,13 @@ def _cut(planes: VideoFrame, x0: int, y0: int, x1: int, y1: int) -> VideoFrame:
     return cut
 
 
-def _view(frame: VideoFrame, plane: int) -> UInt8Array:
+def _view(frame: VideoFrame, plane: int) -> AnyArray:
     """A plane of a frame as (rows, columns), without a copy."""
     data = frame.planes[plane]
-    return np.frombuffer(data, np.uint8).reshape(-1, data.line_size)[: data.height, : data.width]  # type: ignore[call-overload,no-any-return]
+    dtype = np.dtype("<u2" if frame.format.name in _WIDE_FORMATS else np.uint8)
+    samples: AnyArray = np.frombuffer(data, dtype)  # type: ignore[call-overload]
+    return samples.reshape(-1, data.line_size // dtype.itemsize)[: data.height, : data.width]
 
 
 def _turned(image: UInt8Array, turn_deg: int) -> UInt8Array:
     return cv2.rotate(image, _TURNS[turn_deg]) if turn_deg else image  # type: ignore[return-value]
-
-
-def _reformat(frame: VideoFrame, **options: Any) -> VideoFrame:
-    return frame.reformat(threads=1, **options)

@@ -1,7 +1,7 @@
 """Properties of a media file as stated by its container.
 
-Contract: reads the header and at most a few packets (one picture is decoded, because it carries the rotation). Whether
-the rest of the file can be decoded is not checked.
+Contract: reads the header and at most a few packets (one picture is decoded, because it carries rotation and colour
+tags). Whether the rest of the file can be decoded is not checked.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from fakespan.errors import MediaError
-from fakespan.media.container import duration_s, open_media, picture_stream, sound_stream, zero_s
+from fakespan.media.colour import hdr_kind
+from fakespan.media.container import duration_s, open_media, picture_stream, pixel_aspect, sound_stream, zero_s
 from fakespan.types import MediaInfo
 
 __all__ = ["clockwise_deg", "probe"]
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """Duration in seconds, picture size in pixels after rotation, rates and codecs of a file.
+    """Duration in seconds, size of the shown picture in pixels, rates and codecs of a file.
 
     If the file states no duration, all packets are read (but not decoded) to find it.
 
@@ -39,8 +40,9 @@ def probe(path: str | Path) -> MediaInfo:
                 got="neither",
                 remedy="give a file with video or audio",
             )
-        rotation_deg = _rotation_deg(container, video) if video is not None else 0
-        width, height = (video.codec_context.width, video.codec_context.height) if video is not None else (0, 0)
+        first = _first_picture(container, video) if video is not None else None
+        rotation_deg = clockwise_deg(first) if first is not None else 0
+        width, height = _shown_size(video) if video is not None else (0, 0)
         if rotation_deg in (90, 270):
             width, height = height, width
         return MediaInfo(
@@ -52,6 +54,7 @@ def probe(path: str | Path) -> MediaInfo:
             height=height,
             fps=float(_rate(video)),
             rotation_deg=rotation_deg,
+            hdr=hdr_kind(first) if first is not None else "",
             video_codec=video.codec_context.name if video is not None else "",
             audio_codec=audio.codec_context.name if audio is not None else "",
             sample_rate=audio.codec_context.sample_rate if audio is not None else 0,
@@ -66,12 +69,18 @@ def clockwise_deg(frame: VideoFrame) -> int:
     return round(-frame.rotation / 90) * 90 % 360
 
 
-def _rotation_deg(container: InputContainer, stream: VideoStream) -> int:
-    """Rotation of the first picture that decodes; 0 if none does."""
+def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+    """The first picture that decodes; None if none does."""
     try:
-        return clockwise_deg(next(container.decode(stream)))
+        return next(container.decode(stream))
     except (av.FFmpegError, StopIteration):
-        return 0
+        return None
+
+
+def _shown_size(stream: VideoStream) -> tuple[int, int]:
+    """Width and height in square pixels, before rotation."""
+    context = stream.codec_context
+    return max(1, round(context.width * pixel_aspect(stream))), context.height
 
 
 def _read_duration_s(path: str | Path) -> float:
