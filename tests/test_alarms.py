@@ -75,7 +75,8 @@ def test_it_counts_what_a_scan_at_each_threshold_finds(call, genuine, tiny_path)
     code, out, err = call(
         "alarms", genuine, "--model", tiny_path, "--threshold", threshold, "--json", "--device", "cpu"
     )
-    assert (code, err) == (0, "")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "left out 1 that are not media by their suffix (1 .txt)" in err
     facts = json.loads(out)
     assert (facts["model"], facts["files"], facts["failed"]) == ("tiny", 2, [])
     assert facts["minutes"] == pytest.approx(5 / 60, abs=0.01)
@@ -105,7 +106,7 @@ def test_a_file_that_fails_is_told_and_the_others_are_counted(call, genuine, tin
     broken = genuine / "broken.wav"
     broken.write_bytes(b"nothing")
     code, out, err = call("alarms", genuine, "--model", tiny_path, "--json", "--device", "cpu")
-    (line,) = err.splitlines()
+    line = err.splitlines()[-1]
     assert line.startswith(f"fakespan: {broken}: expected ")
     facts = json.loads(out)
     assert (code, facts["files"], len(facts["failed"]), facts["threshold"]) == (1, 2, 1, 0.5)

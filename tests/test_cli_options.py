@@ -15,6 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from datasets import make_lavdf
 from fakespan.cli import EXIT_CODES, app
 from fakespan.report.export import json_text
 from scans import clean, forged
@@ -143,3 +144,11 @@ def test_the_shell_completes_commands(line: str, expected: set[str]) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, env={**os.environ, **words}
     )
     assert set(run.stdout.split()) == expected
+
+
+def test_names_are_printed_as_they_are(call: Call, tmp_path: Path) -> None:
+    """rich would replace `:lips:` by a picture."""
+    folder = tmp_path / "a:lips:b"
+    make_lavdf(folder, 1, 0, 0, seconds=0.4)
+    _, out, _ = call("info", "--data", f"lavdf:{folder}", "--quick")
+    assert "a:lips:b" in out.replace("\n", "")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import random
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 from fakespan.errors import DataError, UsageError
 from fakespan.report import export, html, timeline, words
-from fakespan.types import FORMAT, Scan, Segment
+from fakespan.report.names import result_name
+from fakespan.types import FORMAT, Scan, Segment, Source
 from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, patchy
 
 
@@ -239,7 +241,7 @@ def test_every_format_has_a_writer_that_leaves_one_file(tmp_path: Path) -> None:
 
 
 def test_the_command_line_offers_every_format() -> None:
-    from fakespan.cli.scan import Format
+    from fakespan.cli.output import Format
 
     assert {format_.value for format_ in Format} == set(export.WRITERS)
 
@@ -277,11 +279,56 @@ def test_the_scanned_file_is_never_replaced(suffix: str, tmp_path: Path) -> None
     assert video.read_bytes() == b"precious"
 
 
-def test_reports_of_files_with_one_name_are_told_apart(tmp_path: Path) -> None:
-    files = ["a/clip.mp4", "b/Clip.mov", "c/clip-2.mp4", "d/clip.mp4"]
-    paths = export.output_paths(files, tmp_path, "json")
-    assert [p.name for p in paths] == ["clip.json", "Clip-2.json", "clip-2-2.json", "clip-3.json"]
-    assert {p.parent for p in paths} == {tmp_path}
+def of_content(content: bytes, file: str = "clip.mp4") -> Scan:
+    """A scan of a file with this content."""
+    return forged(file=file, source=Source(Path(file).name, len(content), hashlib.sha256(content).hexdigest()))
+
+
+def test_results_of_different_files_never_collide(tmp_path: Path) -> None:
+    suffixes = ("json", "html")
+    first, second = of_content(b"1"), of_content(b"2", "other/clip.mov")
+    assert result_name(first, tmp_path, suffixes) == "clip"
+    export.write_json(first, tmp_path / "clip.json")
+    assert result_name(first, tmp_path, suffixes) == "clip"  # scanned again: replaced
+    name = result_name(second, tmp_path, suffixes)
+    assert name == f"clip-{second.source.sha256[:12] if second.source else ''}"
+    export.write_json(second, tmp_path / f"{name}.json")
+    assert result_name(second, tmp_path, suffixes) == name
+    assert result_name(of_content(b"1", "copy/CLIP.mp4"), tmp_path, suffixes, {"clip"}).startswith("CLIP-")
+
+
+@pytest.mark.parametrize("suffix", ["json", "html", "vtt", "svg"])
+def test_every_format_names_the_content_so_that_its_results_are_known(suffix: str, tmp_path: Path) -> None:
+    export.WRITERS[suffix](of_content(b"1"), tmp_path / f"clip.{suffix}")
+    assert result_name(of_content(b"1"), tmp_path, [suffix]) == "clip"
+    assert result_name(of_content(b"2"), tmp_path, [suffix]) != "clip"
+
+
+def test_results_of_files_whose_content_is_unknown_are_numbered() -> None:
+    assert result_name(forged(file="a/clip.mp4"), Path("none"), ["json"], {"clip", "clip-2"}) == "clip-3"
+
+
+def test_a_long_name_leaves_room_for_a_suffix(tmp_path: Path) -> None:
+    name = result_name(of_content(b"1", "\u00e9" * 125 + ".mp4"), tmp_path, ["json"])
+    export.write_json(of_content(b"1"), tmp_path / f"{name}.json")
+
+
+def test_a_table_takes_in_scans_of_several_runs(tmp_path: Path) -> None:
+    table = tmp_path / "results.csv"
+    export.write_csv(clean(file="first.mp4"), table)  # by a version that knew no SHA-256
+    export.merge_csv(of_content(b"1", "first.mp4"), table)
+    export.merge_csv(of_content(b"2", "second.mp4"), table)
+    export.merge_csv(dataclasses.replace(of_content(b"2", "second.mp4"), segments=()), table)  # again, less found
+    rows = read_csv(table.read_text(encoding="utf-8"))
+    assert [row["file"] for row in rows] == ["first.mp4"] * 3 + ["second.mp4"]
+
+
+@pytest.mark.parametrize("content", [b"name,price\nx,1\n", b"\xff\xfe", b'file,score\na,"b\n', b"file,score\na\n"])
+def test_another_table_is_never_replaced(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_bytes(content)
+    with pytest.raises(UsageError, match="expected a table of fakespan"):
+        export.merge_csv(forged(), tmp_path / "results.csv")
+    assert (tmp_path / "results.csv").read_bytes() == content
 
 
 # -- words

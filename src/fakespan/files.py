@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import IO, Any
 
 from fakespan.errors import UsageError
 
-__all__ = ["differences", "fingerprint", "replacing", "try_lock", "write_text"]
+__all__ = ["differences", "fingerprint", "locked", "replacing", "try_lock", "write_text"]
 
 
 @contextlib.contextmanager
@@ -66,6 +67,26 @@ def fingerprint(path: Path) -> tuple[int, str]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return file.tell(), digest
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock during the block; waits while another process holds it.
+
+    Without effect where folders cannot be locked (Windows, some network file systems). OSError is propagated.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def try_lock(file: IO[bytes]) -> bool:

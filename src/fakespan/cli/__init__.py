@@ -5,13 +5,14 @@ One module per command; `shared` holds the common parts.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from fakespan.cli import alarms, evaluate, experts, forge, info, maps, prepare, scan, score, train, verdict
-from fakespan.cli.shared import ANYWHERE, complain, wants_debug
+from fakespan.cli.shared import ANYWHERE, complain, unforeseen, wants_debug
 from fakespan.errors import FakespanError
 from fakespan.version import __version__
 
@@ -32,10 +33,26 @@ EXIT_CODES = "Exit codes: 0 done; 1 an input failed (the others were done); 2 wr
 def main() -> None:
     """The `fakespan` command."""
     try:
-        app(args=[a for a in sys.argv[1:] if a not in ANYWHERE], prog_name="fakespan")
-    except FakespanError as error:
-        complain(error, wants_debug())
-        sys.exit(error.exit_code)
+        try:
+            app(args=[a for a in sys.argv[1:] if a not in ANYWHERE], prog_name="fakespan")
+        finally:
+            sys.stdout.flush()  # here, where a full disk can be told
+    except BrokenPipeError:  # the reader left
+        _discard_output()
+        sys.exit(1)
+    except Exception as error:
+        failure = error if isinstance(error, FakespanError) else unforeseen("output", error)
+        complain(failure, wants_debug())
+        _discard_output()
+        sys.exit(failure.exit_code)
+
+
+def _discard_output() -> None:
+    """What is still buffered cannot be written: the interpreter must not try again when it ends."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 for command in (

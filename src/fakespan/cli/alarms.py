@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fakespan.cli.scan import media_files
+from fakespan.cli.folders import media_files
 from fakespan.cli.shared import AsJson, Device, Model, each, printable, show
 from fakespan.types import Progress
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fakespan.cli.folders import media_files
 from fakespan.cli.shared import AsJson, Device, Overwrite, bar, check_output, printable, show
-from fakespan.errors import DataError, UsageError
+from fakespan.errors import UsageError
 
 if TYPE_CHECKING:
     from fakespan.localizer.alarms import Alarms
@@ -133,10 +134,7 @@ def _facts(threshold: float, seen: Alarms, heard: Alarms) -> dict[str, float]:
 
 def _media(paths: list[Path]) -> list[Path]:
     """The files, with folders expanded."""
-    from fakespan.cli.scan import MEDIA_SUFFIXES
-
-    found = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    files = [file for file in found if file in paths or (file.is_file() and file.suffix.lower() in MEDIA_SUFFIXES)]
-    if not files:
-        raise DataError(paths[0], expected="genuine media files", got="none", remedy="check --genuine")
+    files, failures = media_files(paths)
+    if failures:  # they were told
+        raise typer.Exit(1)
     return files

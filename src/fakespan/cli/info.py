@@ -47,6 +47,8 @@ def info(
     if (target is None) == (data is None):
         got = "neither" if target is None else "both"
         raise UsageError("info", expected="a FILE or --data KIND:ROOT", got=got, remedy="give one of them")
+    if data is None:
+        _refuse_without_data(split=split, limit=limit, quick=quick or None, workers=workers)
     if data is not None:
         report = _inspected(data, split, limit, quick, max(1, count_workers(workers)))
         if as_json:
@@ -57,6 +59,12 @@ def info(
     assert target is not None
     facts = _of_model(target) if target.suffix in MODEL_SUFFIXES else _of_media(target)
     show(json.dumps(facts, indent=2), facts, as_json=as_json)
+
+
+def _refuse_without_data(**options: object) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(f"--{name}", expected="--data with it", got="a file", remedy=f"leave --{name} out")
 
 
 def _of_model(path: Path) -> dict[str, Any]:
@@ -91,7 +99,7 @@ def _inspected(data: str, split: str | None, limit: int | None, quick: bool, n_w
 def _show(report: Report) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     opened = f"{report.n_opened:,} files opened" if report.n_opened else "no files opened"
     console.print(f"{printable(report.source)}: {report.n_clips:,} clips, {opened}", markup=False)
     console.print(_counts(report.counts))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,8 +42,10 @@ __all__ = [
     "note",
     "output_folder",
     "printable",
+    "remark",
     "reported",
     "show",
+    "unforeseen",
     "wants_debug",
     "wants_quiet",
 ]
@@ -98,14 +101,21 @@ def reported(path: Path, failures: list[FakespanError]) -> Iterator[None]:
     except BrokenPipeError:
         raise  # the reader closed the pipe
     except Exception as error:
-        if isinstance(error, FakespanError):
-            failure = error
-        else:
-            remedy = "please report this with the output of --debug"
-            failure = InputError(path, expected="a usable file", got=f"{type(error).__name__}: {error}", remedy=remedy)
-            failure.__cause__ = error
+        failure = error if isinstance(error, FakespanError) else unforeseen(path, error)
         failures.append(failure)
         complain(failure, wants_debug())
+
+
+def unforeseen(subject: object, error: Exception) -> FakespanError:
+    """The error to tell for one that no part of fakespan foresaw. Errors of the system are no faults of fakespan."""
+    if isinstance(error, OSError):
+        got, remedy = (error.strerror or str(error)).lower(), "check the path, its permissions and the disk"
+        failure = InputError(error.filename or subject, expected="a usable file", got=got, remedy=remedy)
+    else:
+        got, remedy = f"{type(error).__name__}: {error}", "please report this with the output of --debug"
+        failure = InputError(subject, expected="a usable file", got=got, remedy=remedy)
+    failure.__cause__ = error
+    return failure
 
 
 def check_output(out: Path, overwrite: bool) -> None:
@@ -119,14 +129,17 @@ def check_output(out: Path, overwrite: bool) -> None:
         raise UsageError(
             out, expected="a file in an existing folder", got=got, remedy="create the folder, or change --out"
         )
+    output_folder(out.parent)
 
 
 def output_folder(folder: Path) -> Path:
-    """The output folder, created if missing."""
+    """The output folder, created if missing. Raises UsageError unless a file can be made in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell: read-only or full disks
+            pass
     except OSError as error:
-        got = str(error.strerror).lower()
+        got = (error.strerror or str(error)).lower()
         raise UsageError(folder, expected="a folder to write to", got=got, remedy="change --out") from error
     return folder
 
@@ -143,7 +156,7 @@ def bar(title: str) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True, emoji=False), transient=True) as progress:
         task = progress.add_task(escape(printable(title)), total=None)
 
         def show(done: float, total: float, note: str = "") -> None:
@@ -182,13 +195,19 @@ def show(result: object, record: Any = None, *, as_json: bool = False, indent: i
         return
     from rich.console import Console
 
-    Console().print(result)
+    Console(emoji=False).print(result)
 
 
 def note(text: str) -> None:
     """Print a remark about the work, unless --quiet."""
     if not wants_quiet():
         print(printable(text))
+
+
+def remark(text: str) -> None:
+    """Print a remark on stderr, unless --quiet: about something left out or done otherwise, also with --json."""
+    if not wants_quiet():
+        print(f"fakespan: note: {printable(text)}", file=sys.stderr)
 
 
 def printable(text: object) -> str:

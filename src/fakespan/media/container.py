@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import av
 from av.audio.stream import AudioStream
@@ -54,7 +54,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         MediaError: the path is missing, not a regular file, empty, of unknown format, or the picture is too large.
     """
     local = _regular_file(Path(path))
-    with local.open("rb") as file:
+    with _opened(path, local) as file:
         try:
             container = av.open(
                 file,
@@ -123,20 +123,29 @@ def duration_s(container: InputContainer) -> float:
 
 def _regular_file(path: Path) -> Path:
     """The absolute path; raises MediaError unless it is a non-empty regular file."""
-    if path.is_dir():
-        raise MediaError(path, expected="a media file", got="a folder", remedy="name the files in it")
     try:
-        is_file, size = path.is_file(), path.stat().st_size
+        is_folder, is_file, size = path.is_dir(), path.is_file(), path.stat().st_size
     except (OSError, ValueError) as error:
-        got = "no such file" if isinstance(error, FileNotFoundError) else f"an unreadable path ({error})"
+        why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+        got = "no such file" if isinstance(error, FileNotFoundError) else f"an unreadable path ({why})"
         raise MediaError(
             path, expected="a media file", got=got, remedy="check the path; only local files are read"
         ) from error
+    if is_folder:
+        raise MediaError(path, expected="a media file", got="a folder", remedy="name the files in it")
     if not is_file:
         raise MediaError(path, expected="a media file", got="a device or pipe", remedy="save it to a file first")
     if size == 0:
         raise MediaError(path, expected="a media file", got="an empty file", remedy="copy or download it again")
     return path.resolve()
+
+
+def _opened(path: str | Path, local: Path) -> IO[bytes]:
+    try:
+        return local.open("rb")
+    except OSError as error:
+        got = (error.strerror or str(error)).lower()
+        raise MediaError(path, expected="a media file", got=got, remedy="check its permissions") from error
 
 
 def _format_whitelist() -> str:
@@ -150,10 +159,6 @@ def _refuse_second_file(url: str, flags: int, options: dict[str, str]) -> NoRetu
 
 def _unreadable(path: str | Path, local: Path, error: Exception) -> MediaError:
     """The error for a file that FFmpeg could not open, diagnosed from its first bytes."""
-    if isinstance(error, PermissionError):
-        return MediaError(
-            path, expected="a media file", got="a file without read permission", remedy="check its permissions"
-        )
     with local.open("rb") as file:
         head = file.read(4096)
     if isinstance(error, av.EOFError):

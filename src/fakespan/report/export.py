@@ -5,26 +5,25 @@ JSON, WebVTT and the page hold one scan each; CSV may hold several. Every field 
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from fakespan.files import write_text
+from fakespan.report.csv_table import CSV_COLUMNS, csv_text, merge_csv, write_csv
 from fakespan.report.html import write_html
 from fakespan.report.reading import read_json
 from fakespan.report.timeline import write_svg
 from fakespan.report.words import in_order, printable
-from fakespan.types import Scan, Segment, Verdict
+from fakespan.types import Scan
 
 __all__ = [
     "CSV_COLUMNS",
     "WRITERS",
     "csv_text",
     "json_text",
-    "output_paths",
+    "merge_csv",
     "read_json",
     "vtt_text",
     "write_csv",
@@ -32,61 +31,16 @@ __all__ = [
     "write_vtt",
 ]
 
-CSV_COLUMNS = (
-    "file",
-    "duration_s",
-    "is_fake",
-    "file_score",
-    "threshold",
-    "segment",
-    "start_s",
-    "end_s",
-    "length_s",
-    "score",
-    "modality",
-    "track",
-    "model",
-    "fakespan_version",
-    "verdict_way",
-    "verdict_score",
-    "verdict_probability",
-    "verdict_threshold",
-    "sha256",
-)
-
-_FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width forms start formulas in East Asian Excel
-
 
 def json_text(scan: Scan) -> str:
     """One scan as a JSON object of format `types.FORMAT`, in ASCII so that undecodable file names are preserved."""
     return json.dumps(scan.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def csv_text(scans: Scan | Sequence[Scan]) -> str:
-    """One row per segment with `CSV_COLUMNS`; a file without segments has one row with empty segment columns."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for scan in _as_list(scans):
-        about = {
-            "file": _cell(scan.file),
-            "duration_s": f"{scan.duration_s:.3f}",
-            "is_fake": str(scan.is_fake).lower(),
-            "file_score": f"{scan.score:.4f}",
-            "threshold": f"{scan.threshold:g}",
-            "model": _cell(scan.model),
-            "fakespan_version": _cell(scan.fakespan_version),
-            **_csv_verdict(scan.verdict),
-            "sha256": "" if scan.source is None else scan.source.sha256,
-        }
-        rows = [_csv_segment(number, segment) for number, segment in enumerate(in_order(scan), 1)]
-        writer.writerows({**about, **row} for row in rows or [{}])
-    return buffer.getvalue()
-
-
 def vtt_text(scan: Scan) -> str:
     """The suspected segments as captions at the top of the frame, so that the mouth stays visible."""
-    blocks = ["WEBVTT", f"NOTE\nfakespan {_vtt(scan.fakespan_version)}: suspected segments of {_vtt(scan.file)}"]
+    about = f"fakespan {_vtt(scan.fakespan_version)}: suspected segments of {_vtt(scan.file)}"
+    blocks = ["WEBVTT", f"NOTE\n{about}" + (f"\nSHA-256 {scan.source.sha256}" if scan.source else "")]
     for number, segment in enumerate(in_order(scan), 1):
         start_ms = round(segment.start_s * 1000)
         end_ms = max(round(segment.end_s * 1000), start_ms + 1)  # a cue must have a length
@@ -99,11 +53,6 @@ def vtt_text(scan: Scan) -> str:
 def write_json(scan: Scan, path: Path) -> None:
     """Write `json_text`. Raises UsageError if the path cannot be written."""
     write_text(path, json_text(scan), [scan.file])
-
-
-def write_csv(scans: Scan | Sequence[Scan], path: Path) -> None:
-    """Write `csv_text` of one scan or of many. Raises UsageError if the path cannot be written."""
-    write_text(path, csv_text(scans), [scan.file for scan in _as_list(scans)])
 
 
 def write_vtt(scan: Scan, path: Path) -> None:
@@ -119,58 +68,6 @@ WRITERS: dict[str, Callable[[Scan, Path], None]] = {
     "svg": write_svg,
 }
 """Writer of each format; the key is also the file suffix."""
-
-
-def output_paths(files: Sequence[str], folder: Path, suffix: str) -> list[Path]:
-    """Output path for each file, named after the file; files with the same name are numbered.
-
-    >>> [path.name for path in output_paths(["a/clip.mp4", "b/clip.mov"], Path("out"), "json")]
-    ['clip.json', 'clip-2.json']
-    """
-    taken: set[str] = set()
-    paths = []
-    for file in files:
-        stem, number = Path(file).stem, 1
-        name = stem
-        while name.casefold() in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        paths.append(Path(folder) / f"{name}.{suffix}")
-    return paths
-
-
-def _as_list(scans: Scan | Sequence[Scan]) -> Sequence[Scan]:
-    return [scans] if isinstance(scans, Scan) else scans
-
-
-def _csv_verdict(verdict: Verdict | None) -> dict[str, str]:
-    if verdict is None:
-        return {}
-    return {
-        "verdict_way": verdict.way,
-        "verdict_score": f"{verdict.score:.4f}",
-        "verdict_probability": "" if verdict.probability is None else f"{verdict.probability:.4f}",
-        "verdict_threshold": f"{verdict.threshold:g}",
-    }
-
-
-def _csv_segment(number: int, segment: Segment) -> dict[str, str]:
-    return {
-        "segment": str(number),
-        "start_s": f"{segment.start_s:.3f}",
-        "end_s": f"{segment.end_s:.3f}",
-        "length_s": f"{segment.length_s:.3f}",
-        "score": f"{segment.score:.4f}",
-        "modality": segment.modality,
-        "track": "" if segment.track is None else str(segment.track),
-    }
-
-
-def _cell(text: str) -> str:
-    """Prefix text that a spreadsheet would interpret as a formula with an apostrophe."""
-    shown = printable(text)
-    return f"'{shown}" if shown.lstrip().startswith(_FORMULA_STARTS) else shown
 
 
 def _vtt(text: str) -> str:

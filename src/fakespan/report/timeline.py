@@ -59,6 +59,7 @@ def svg(scan: Scan, width: int = 960) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         f'role="img" aria-label="{escape(label)}"><style>{_STANDALONE_STYLE}</style>'
         f'<rect class="paper" width="{width}" height="{height}"/>'
+        f"{f'<metadata>SHA-256 {escape(scan.source.sha256)}</metadata>' if scan.source else ''}"
         f'<text class="title" x="12" y="24">{escape(words.printable(Path(scan.file).name))}: {escape(label)}</text>'
         f'<svg x="12" y="38" width="64">{_gutter_marks(scan)}</svg>'
         f'<svg x="76" y="38" width="{width - 92}">{_plot_marks(scan)}</svg></svg>\n'

@@ -1,0 +1,92 @@
+"""The result files of `scan` and `report`: their folder, formats and names."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fakespan.cli.shared import note, output_folder, remark, reported
+from fakespan.errors import FakespanError, UsageError
+
+if TYPE_CHECKING:
+    from fakespan.types import Scan
+
+__all__ = ["Format", "ResultFiles", "check_formats"]
+
+
+class Format(enum.StrEnum):
+    """Output formats of --out; typer has no lists of literals."""
+
+    html = "html"
+    json = "json"
+    csv = "csv"
+    vtt = "vtt"
+    svg = "svg"
+
+
+def check_formats(out: Path | None, formats: Collection[Format] | None, embed: bool) -> None:
+    """Refuse options that would have no effect. Raises UsageError."""
+    if out is None and (formats or embed):
+        option = "--format" if formats else "--embed"
+        raise UsageError(option, expected="--out with it", got="none", remedy="add --out FOLDER")
+    if embed and formats and Format.html not in formats:
+        got = " and ".join(formats)
+        raise UsageError("--embed", expected="--format html with it", got=got, remedy="add -f html, or drop --embed")
+
+
+class ResultFiles:
+    """The files that --out writes. The results of a file are written as soon as it is scanned.
+
+    Raises:
+        UsageError: the folder cannot be made or written to, or its results.csv is another table.
+    """
+
+    def __init__(self, folder: Path, formats: Collection[Format], embed: bool) -> None:
+        from fakespan.report.csv_table import read_rows
+
+        self.folder, self.embed = output_folder(folder), embed
+        self.formats, self.taken = tuple(dict.fromkeys(formats)), set[str]()
+        if Format.csv in self.formats:
+            read_rows(self.table)
+
+    @property
+    def table(self) -> Path:
+        """The table of all results in the folder."""
+        return self.folder / "results.csv"
+
+    def write(self, result: Scan, failures: list[FakespanError], *, quiet: bool = False) -> None:
+        """Write the results of one file and print their paths. A failure is reported and added to `failures`."""
+        from fakespan.files import locked
+
+        with reported(Path(result.file), failures), locked(self.folder):
+            name = self._name(result)
+            written = [self._write_as(format_, name, result) for format_ in self.formats]
+            if not quiet:
+                note("written: " + ", ".join(map(str, written)))
+
+    def _name(self, result: Scan) -> str:
+        from fakespan.report.export import WRITERS
+        from fakespan.report.names import result_name
+
+        suffixes = ["json", *(suffix for suffix in WRITERS if suffix not in {"json", "csv"})]
+        alone = result_name(result, self.folder / "none", (), self.taken)
+        name = result_name(result, self.folder, suffixes, self.taken)
+        if name != alone and set(self.formats) != {Format.csv}:
+            remark(f"{self.folder / alone}.*: results of another file or of other content, kept; these are {name}.*")
+        self.taken.add(name.casefold())
+        return name
+
+    def _write_as(self, format_: Format, name: str, result: Scan) -> Path:
+        from fakespan.report.export import WRITERS, merge_csv
+        from fakespan.report.html import write_html
+
+        path = self.table if format_ is Format.csv else self.folder / f"{name}.{format_.value}"
+        if format_ is Format.csv:
+            merge_csv(result, path)
+        elif format_ is Format.html:
+            write_html(result, path, embed=self.embed)
+        else:
+            WRITERS[format_.value](result, path)
+        return path
