@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from fakespan.cli import alarms, evaluate, experts, forge, info, maps, prepare, scan, score, train, verdict
+from fakespan.cli import alarms, evaluate, experts, forge, info, maps, prepare, scan, score, serve, train, verdict
 from fakespan.cli.shared import ANYWHERE, complain, unforeseen, wants_debug
 from fakespan.errors import FakespanError
 from fakespan.version import __version__
@@ -70,6 +70,7 @@ for command in (
     app.command()(command)
 app.add_typer(experts.app, name="experts")
 app.add_typer(verdict.app, name="verdict")
+app.add_typer(serve.app, name="serve")
 
 
 @app.callback(invoke_without_command=True, epilog=EXIT_CODES)

@@ -1,0 +1,148 @@
+"""Who may do what: tokens, scopes, the rate limit, and protection of a service on this machine from pages elsewhere."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fakespan.serve.problems import Problem
+from fakespan.serve.service import Service
+from fakespan.serve.settings import Settings
+from fakespan.serve.tokens import LOCAL, Token
+
+__all__ = ["COOKIE", "Admin", "Guard", "RateLimit", "Reader", "Served", "Writer", "need"]
+
+COOKIE = "fakespan_token"
+"""Cookie of the page; programs send `Authorization: Bearer TOKEN`."""
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _CSP,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "x-frame-options": "DENY",
+    "cache-control": "no-store",
+}
+
+
+class RateLimit:
+    """At most so many requests of one client within a minute."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._most = per_minute
+        self._seen: dict[str, deque[float]] = defaultdict(deque)
+
+    def check(self, client: str) -> None:
+        """Count a request; raise Problem if it is one too many."""
+        now, seen = time.monotonic(), self._seen[client]
+        while seen and seen[0] < now - 60:
+            seen.popleft()
+        if len(seen) >= self._most:
+            raise Problem(
+                "too_many_requests",
+                f"expected at most {self._most} requests a minute",
+                retry_after_s=max(1, int(seen[0] + 61 - now)),
+            )
+        seen.append(now)
+        if len(self._seen) > 10_000:
+            self._seen = defaultdict(deque, {key: times for key, times in self._seen.items() if times[-1] > now - 60})
+
+
+class Guard:
+    """Outermost layer: checks the host name and the origin, and adds the security headers.
+
+    Without tokens, a page of another site could reach the service on this machine through the browser: by a form (the
+    origin gives it away) or by a name that resolves to 127.0.0.1 (the host name does).
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, refuse: Callable[[Problem], ASGIApp]) -> None:
+        self._app, self._settings, self._refuse = app, settings, refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message["headers"]}
+                own = [(k.encode(), v.encode()) for k, v in _HEADERS.items() if k.encode() not in present]
+                message["headers"] = [*message["headers"], *own]
+            await send(message)
+
+        problem = self._fault(Headers(scope=scope), scope["method"])
+        app = self._app if problem is None else self._refuse(problem)
+        await app(scope, receive, send_with_headers)
+
+    def _fault(self, headers: Headers, method: str) -> Problem | None:
+        host = headers.get("host", "")
+        if not self._is_known(host):
+            return Problem("wrong_host", "see the setting public_hosts")
+        origin = headers.get("origin")
+        is_foreign = origin is not None and urlsplit(origin).netloc != host
+        if method not in _SAFE and (is_foreign or headers.get("sec-fetch-site") == "cross-site"):
+            return Problem("cross_origin")
+        return None
+
+    def _is_known(self, host: str) -> bool:
+        name = (urlsplit(f"//{host}").hostname or "") if host.isascii() and " " not in host else ""
+        if name in {"localhost", self._settings.host, *self._settings.public_hosts}:
+            return True
+        try:
+            return bool(ipaddress.ip_address(name))  # no name that could be made to resolve to here
+        except ValueError:
+            return False
+
+
+def need(scope: str) -> Callable[[Request], Token]:
+    """A dependency that lets a request through if its token has the scope."""
+
+    def check(request: Request) -> Token:
+        service: Service = request.app.state.service
+        limit: RateLimit = request.app.state.rate_limit
+        address = request.client.host if request.client else ""
+        if not service.needs_token:
+            limit.check(address)
+            return LOCAL
+        secret = _secret(request)
+        token = service.tokens.find(secret) if secret else None
+        limit.check(token.name if token else address)
+        if token is None:
+            raise Problem("wrong_token" if secret else "no_token")
+        if scope not in token.scopes:
+            raise Problem("missing_scope", f"expected a token with the scope {scope}")
+        return token
+
+    return check
+
+
+def _secret(request: Request) -> str:
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else request.cookies.get(COOKIE, "")
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Served = Annotated[Service, Depends(_service)]
+Reader = Annotated[Token, Depends(need("read"))]
+Writer = Annotated[Token, Depends(need("write"))]
+Admin = Annotated[Token, Depends(need("admin"))]

@@ -1,0 +1,65 @@
+"""Which addresses the service may connect to: public ones, resolved once and then connected to as they are."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+__all__ = ["Target", "is_public", "resolve"]
+
+_TRANSLATED = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A URL that was checked: connect to `address`, with `host` in the header and in the certificate."""
+
+    url: str  # with the address in place of the host
+    host: str
+    header: str  # for Host
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is on the public internet, also not through one of the ways to write IPv4 inside IPv6.
+
+    >>> is_public("93.184.215.14"), is_public("127.0.0.1"), is_public("::ffff:10.0.0.1")
+    (True, False, False)
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        elif any(ip in net for net in _TRANSLATED):
+            return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def resolve(url: str, *, private: bool = False) -> Target:
+    """Resolve the host of an http or https URL and pin its address. Every address that it has must be public.
+
+    Args:
+        url: from a client.
+        private: private addresses are allowed, too.
+
+    Raises:
+        ValueError: another scheme, a user in the URL, a host that is not found, or an address that is not public; the
+            message is for the client.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected a URL that starts with https:// or http://")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("expected a URL without user and password")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ValueError("expected a host that exists") from error
+    addresses = [str(entry[4][0]) for entry in found]
+    if not private and not all(is_public(address) for address in addresses):
+        raise ValueError("expected a host with public addresses only")
+    address = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
+    pinned = parts._replace(netloc=f"{address}:{port}", fragment="").geturl()
+    return Target(pinned, parts.hostname, parts.netloc)

@@ -1,0 +1,82 @@
+"""The tables of the service, in SQLite or PostgreSQL; dbos keeps its own tables in the same database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+__all__ = ["JOBS", "MACHINES", "TOKENS", "connect"]
+
+_META = sa.MetaData()
+
+JOBS = sa.Table(
+    "fakespan_jobs",
+    _META,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False),  # of the file, for display only
+    sa.Column("size", sa.BigInteger),  # bytes; None until a URL has been fetched
+    sa.Column("upload", sa.String(64), index=True),  # SHA-256 of the file; None: not fetched yet, or deleted
+    sa.Column("file_sha256", sa.String(64)),  # kept when the upload is deleted
+    sa.Column("url", sa.Text),
+    sa.Column("options", sa.Text, nullable=False),  # JSON
+    sa.Column("result", sa.String(64), index=True),  # key of the stored result
+    sa.Column("reused", sa.Boolean, nullable=False, default=False),
+    sa.Column("summary", sa.Text),  # JSON: what the list shows of the result
+    sa.Column("reason", sa.String(40)),  # of a failure
+    sa.Column("detail", sa.Text),
+    sa.Column("progress_s", sa.Float, nullable=False, default=0.0),
+    sa.Column("total_s", sa.Float, nullable=False, default=0.0),
+    sa.Column("created", sa.Float, nullable=False, index=True),
+    sa.Column("started", sa.Float),
+    sa.Column("ended", sa.Float),
+    sa.Column("scan_s", sa.Float),
+    sa.Column("changed", sa.Float, nullable=False, index=True),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("deaths", sa.Integer, nullable=False, default=0),  # worker processes that died of it
+    sa.Column("cancelled", sa.Boolean, nullable=False, default=False),
+    sa.Column("callback", sa.Text),
+    sa.Column("callback_state", sa.String(16)),
+    sa.Column("owner", sa.Text, nullable=False, default=""),  # name of the token
+    sa.Column("upload_expires", sa.Float),
+    sa.Column("result_expires", sa.Float),
+)
+
+TOKENS = sa.Table(
+    "fakespan_tokens",
+    _META,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("scopes", sa.Text, nullable=False),  # separated by spaces
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("revoked", sa.Float),
+)
+
+MACHINES = sa.Table(
+    "fakespan_machines",
+    _META,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("alive", sa.Float, nullable=False),
+)
+
+
+def connect(url: str) -> sa.Engine:
+    """An engine with the tables in place. SQLite keeps a write-ahead log, so that readers never wait for a writer."""
+    if url.startswith("sqlite"):
+        engine = sa.create_engine(url, connect_args={"timeout": 30}, pool_size=20, max_overflow=40)
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+    else:
+        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    with engine.begin() as connection:
+        if not url.startswith("sqlite"):
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7142023)"))  # two processes start at once
+        _META.create_all(connection)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = "IMMEDIATE"  # a transaction that writes waits at its start, not in its middle
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")  # a committed job survives a power cut
+    connection.execute("PRAGMA foreign_keys=ON")

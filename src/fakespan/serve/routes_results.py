@@ -1,0 +1,106 @@
+"""/v1/jobs/{id}/...: the result of a job as JSON, page, CSV and WebVTT; its file and its picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import mimetypes
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from fakespan.report.export import csv_text, json_text, vtt_text
+from fakespan.report.html import render_html
+from fakespan.serve.access import Reader, Served
+from fakespan.serve.jobs import Job
+from fakespan.serve.problems import Problem
+from fakespan.serve.schema import refusals
+from fakespan.serve.service import Service
+from fakespan.types import Scan
+
+__all__ = ["result_response", "router"]
+
+# the page inside our own page; its own policy, in the page, allows its style and script by their hashes
+_REPORT_HEADERS = {
+    "content-security-policy": "frame-ancestors 'self'",
+    "x-frame-options": "SAMEORIGIN",
+}
+_REFUSALS = refusals(401, 403, 404, 409, 421, 422, 429, 500)
+
+
+def router() -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], responses=_REFUSALS)
+    add = routes.add_api_route
+    add("/result", result, responses=_content("application/json"))
+    add("/result.csv", table, responses=_content("text/csv"), response_class=Response)
+    add("/result.vtt", captions, responses=_content("text/vtt"), response_class=Response)
+    add("/report", report, response_class=HTMLResponse)
+    add("/media", media, responses={206: {"description": "The range"}}, response_class=FileResponse)
+    add("/thumbnail", thumbnail, responses=_content("image/jpeg"), response_class=FileResponse)
+    return routes
+
+
+def result(job_id: str, service: Served, _: Reader) -> Response:
+    """The result, as `fakespan scan --json` prints it."""
+    return result_response(service, service.job(job_id))
+
+
+def table(job_id: str, service: Served, _: Reader) -> Response:
+    """One row for each segment."""
+    return Response(csv_text(_scan(service, service.job(job_id))), media_type="text/csv")
+
+
+def captions(job_id: str, service: Served, _: Reader) -> Response:
+    """The segments as captions."""
+    return Response(vtt_text(_scan(service, service.job(job_id))), media_type="text/vtt")
+
+
+def report(job_id: str, service: Served, _: Reader) -> Response:
+    """The report page, with the player while the uploaded file is kept."""
+    job = service.job(job_id)
+    url = f"/v1/jobs/{job.id}/media" if job.upload else None
+    return HTMLResponse(render_html(_scan(service, job), url), headers=_REPORT_HEADERS)
+
+
+def media(job_id: str, service: Served, _: Reader) -> Response:
+    """The uploaded file; ranges are understood."""
+    job = service.job(job_id)
+    path = service.store.upload_path(job.upload) if job.upload else None
+    if path is None or not path.is_file():
+        raise Problem("upload_deleted")
+    kind = mimetypes.guess_type(job.name)[0] or ""
+    return FileResponse(path, media_type=kind if kind.startswith(("video/", "audio/")) else "application/octet-stream")
+
+
+def thumbnail(job_id: str, service: Served, _: Reader) -> Response:
+    """The first picture, small."""
+    job = service.job(job_id)
+    path = service.store.result_path(job.result, ".jpg") if job.result else None
+    if path is None or not path.is_file():
+        raise Problem("not_found", "expected a job with a picture")
+    return FileResponse(path, media_type="image/jpeg")
+
+
+def result_response(service: Service, job: Job) -> Response:
+    """The result of a job that has ended. Raises Problem if it has not, or if it has none."""
+    return Response(json_text(_scan(service, job)), media_type="application/json")
+
+
+def _scan(service: Service, job: Job) -> Scan:
+    if job.state == "failed":
+        raise Problem(job.reason or "internal", job.detail or "", job=job.id)
+    if job.state == "cancelled":
+        raise Problem("cancelled", job=job.id)
+    if job.state != "done" or job.result is None:
+        raise Problem("not_finished", f"expected a job that is done, got one that is {job.state}", retry_after_s=1)
+    try:
+        text = service.store.result_path(job.result).read_text(encoding="utf-8")
+    except FileNotFoundError as error:  # deleted meanwhile
+        raise Problem("not_found", "expected a result, got one that was deleted") from error
+    return dataclasses.replace(Scan.from_dict(json.loads(text)), file=job.name)
+
+
+def _content(kind: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {kind: {}}}}

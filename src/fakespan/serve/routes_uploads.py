@@ -1,0 +1,68 @@
+"""/v1/uploads: resumable uploads, by the router of tuspyserver behind checks of our own.
+
+That router writes before it checks, waits for locks within the event loop, and reads a body that comes with a creation
+into memory. So tokens, room and one writer at a time are checked before it, and what is not needed is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from tuspyserver import create_tus_router
+
+from fakespan.serve.access import need
+from fakespan.serve.problems import Problem
+from fakespan.serve.service import Service
+from fakespan.serve.tokens import Token
+
+__all__ = ["router"]
+
+DAYS_KEPT = 1
+
+
+def router(service: Service) -> APIRouter:
+    """The routes."""
+    busy: set[str] = set()
+
+    async def guarded(request: Request, _: Annotated[Token, Depends(need("write"))]) -> AsyncIterator[None]:
+        headers, path = request.headers, request.url.path
+        if any(name in headers for name in ("upload-concat", "upload-defer-length", "x-http-method-override")):
+            raise Problem("bad_request", "expected an upload of known length, in one piece")
+        if request.method == "POST":
+            if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+                raise Problem("bad_request", "expected a creation without data; send it by PATCH")
+            _check_length(headers.get("upload-length", ""), service)
+        if request.method != "PATCH":
+            yield
+            return
+        if path in busy:
+            raise Problem("busy", "another request is writing to this upload", retry_after_s=1)
+        if len(busy) >= service.settings.max_uploads:
+            raise Problem("too_many_uploads", f"{len(busy)} files are being received", retry_after_s=2)
+        busy.add(path)
+        try:
+            yield
+        finally:
+            busy.discard(path)
+
+    routes = APIRouter(dependencies=[Depends(guarded, scope="request")])
+    routes.include_router(
+        create_tus_router(
+            prefix="/v1/uploads",
+            files_dir=str(service.store.resumable),
+            max_size=service.settings.max_upload_bytes,
+            days_to_keep=DAYS_KEPT,
+            tags=["uploads"],
+        ),
+        include_in_schema=False,
+    )
+    return routes
+
+
+def _check_length(stated: str, service: Service) -> None:
+    if not stated.isdecimal() or int(stated) == 0:
+        raise Problem("bad_request", "expected the header Upload-Length, in bytes")
+    service.store.check_room(int(stated))

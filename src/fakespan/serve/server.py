@@ -1,0 +1,93 @@
+"""Runs the service until a signal stops it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from fakespan.errors import UsageError
+from fakespan.serve.app import create_app
+from fakespan.serve.audit import log_as_json
+from fakespan.serve.schema import describe
+from fakespan.serve.service import Service
+from fakespan.serve.settings import Settings
+
+__all__ = ["run"]
+
+GRACE_S = 5  # for requests in progress, when the service stops
+KEEP_ALIVE_S = 15
+
+
+def run(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; running jobs are put back into the queue.
+
+    Args:
+        settings: of the service.
+        announce: called with the address of the page once it answers.
+
+    Raises:
+        UsageError: the address, the data folder, or a model cannot be used.
+    """
+    listener = _listener(settings)
+    host, port = listener.getsockname()[:2]
+    log_as_json()
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    service = Service(settings, describe)
+    app = create_app(service)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    server = _Server(config, lambda: announce(f"http://{_in_url(host)}:{port}/"), app.state.hub.close)
+    service.open()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        service.close()
+
+
+class _Server(uvicorn.Server):
+    """Says when it has started, and lets those go who wait for events before it stops."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._started, self._stopping = started, stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _listener(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if os.name == "posix":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        got = (error.strerror or str(error)).lower()
+        address = f"{settings.host}:{settings.port}"
+        raise UsageError(
+            address, expected="a free address of this machine", got=got, remedy="change --host or --port"
+        ) from error
+    return listener

@@ -1,0 +1,73 @@
+"""Tells waiting requests that a job changed: one look at the database for all of them, whichever machine works."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+
+from fakespan.serve.jobs import Job, Jobs
+
+__all__ = ["Hub"]
+
+LOOK_S = 0.25
+OVERLAP_S = 5.0  # clocks of machines and commits differ; what was told already is not told again
+
+
+class Hub:
+    """Subscriptions to jobs. It looks only while anybody waits."""
+
+    def __init__(self, jobs: Jobs, executor: Executor | None = None) -> None:
+        self._jobs, self._executor = jobs, executor
+        self._waiting: dict[asyncio.Queue[Job | None], str | None] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._told: dict[str, float] = {}
+
+    @contextlib.asynccontextmanager
+    async def subscribed(self, job_id: str | None = None) -> AsyncIterator[asyncio.Queue[Job | None]]:
+        """A queue of the states of one job, or of all jobs, from now on; None means that the service stops."""
+        changes: asyncio.Queue[Job | None] = asyncio.Queue()
+        self._waiting[changes] = job_id
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look())
+        try:
+            yield changes
+        finally:
+            del self._waiting[changes]
+
+    async def until_final(self, job_id: str, timeout_s: float) -> None:
+        """Wait until the job has ended, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), self.subscribed(job_id) as changes:
+                job = await asyncio.to_thread(self._jobs.get, job_id)
+                while job is not None and not job.is_final:
+                    job = await changes.get()
+
+    def close(self) -> None:
+        """Let everybody who waits go."""
+        for changes in self._waiting:
+            changes.put_nowait(None)
+
+    async def _look(self) -> None:
+        newest = 0.0
+        while self._waiting:
+            since = newest - OVERLAP_S if newest else _now() - OVERLAP_S
+            for job in await asyncio.to_thread(self._jobs.changed_since, since):
+                newest = max(newest, job.changed)
+                if self._told.get(job.id) != job.changed:
+                    self._told[job.id] = job.changed
+                    self._tell(job)
+            self._told = {job_id: changed for job_id, changed in self._told.items() if changed >= since}
+            await asyncio.sleep(LOOK_S)
+
+    def _tell(self, job: Job) -> None:
+        for changes, wanted in self._waiting.items():
+            if wanted in (None, job.id):
+                changes.put_nowait(job)
+
+
+def _now() -> float:
+    import time  # noqa: PLC0415
+
+    return time.time()

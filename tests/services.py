@@ -1,0 +1,148 @@
+"""Running services for tests: in this process on a free port, or as the command in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from fakespan.serve.app import create_app
+from fakespan.serve.schema import describe
+from fakespan.serve.service import Service
+from fakespan.serve.settings import Settings
+
+SAMPLE = Path(__file__).parents[1] / "src" / "fakespan" / "samples" / "sample.mp4"
+PATIENCE_S = 60.0  # a condition that is not met by then is not met at all
+
+
+class Running:
+    """A service that answers, with a client for it."""
+
+    def __init__(self, service: Service, address: str) -> None:
+        self.service, self.address = service, address
+        self.http = httpx.Client(base_url=address, timeout=PATIENCE_S)
+
+    def submit(self, content: bytes | None = None, name: str = "sample.mp4", **fields: Any) -> httpx.Response:
+        """Post a file as a job; by default the bundled sample."""
+        return submit(self.http, content, name, **fields)
+
+    def ended(self, job_id: str) -> dict[str, Any]:
+        """Wait until the job has ended."""
+        return ended(self.http, job_id)
+
+
+@contextlib.contextmanager
+def running(settings: Settings) -> Iterator[Running]:
+    """A service in this process. Only one may be open in a process at a time."""
+    listener = socket.create_server((settings.host, settings.port), backlog=256)
+    service = Service(settings, describe)
+    app = create_app(service)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+    service.open()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        until(lambda: server.started)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        found = Running(service, address)
+        yield found
+        found.http.close()
+    finally:
+        app.state.hub.close()
+        server.should_exit = True
+        thread.join()
+        service.close()
+        listener.close()
+
+
+class Process:
+    """`fakespan serve` in a process of its own."""
+
+    def __init__(self, *arguments: object, **environment: str) -> None:
+        command = [sys.executable, "-m", "fakespan", "serve", "--port", "0", *map(str, arguments)]
+        self._log: list[str] = []
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        )
+        self.address = self._address()
+        threading.Thread(target=self._drain, daemon=True).start()
+        self.http = httpx.Client(base_url=self.address, timeout=PATIENCE_S)
+
+    @property
+    def log(self) -> str:
+        """What it printed."""
+        return "".join(self._log)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._end(self.process.kill)
+
+    def stop(self) -> None:
+        """Ask it to stop, and wait."""
+        self._end(self.process.terminate)
+
+    def _end(self, how: Callable[[], None]) -> None:
+        how()
+        self.process.wait(PATIENCE_S)
+        self.http.close()
+
+    def _address(self) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._log.append(line)
+            if found := re.search(r"serves at (http://\S+:\d+)", line):
+                return found[1]
+        raise AssertionError(self.log)
+
+    def _drain(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._log.append(line)
+
+
+def submit(http: httpx.Client, content: bytes | None = None, name: str = "sample.mp4", **fields: Any) -> httpx.Response:
+    """Post a file as a job; by default the bundled sample."""
+    headers = {"prefer": fields.pop("prefer")} if "prefer" in fields else {}
+    file = SAMPLE.read_bytes() if content is None else content
+    data = {key: str(value) for key, value in fields.items()}
+    return http.post("/v1/jobs", files={"file": (name, file)}, data=data, headers=headers)
+
+
+def ended(http: httpx.Client, job_id: str) -> dict[str, Any]:
+    """Wait until the job has ended."""
+
+    def look() -> dict[str, Any] | None:
+        job: dict[str, Any] = http.get(f"/v1/jobs/{job_id}").raise_for_status().json()
+        return job if job["state"] in ("done", "failed", "cancelled") else None
+
+    return until(look)
+
+
+def until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+    """Wait until the condition holds; what it returned."""
+    deadline = time.monotonic() + patience_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition was not met in time"
+        time.sleep(0.02)
+    return value
+
+
+def files_below(folder: Path) -> set[str]:
+    """The stored files of a service: uploads, results, and what is being received."""
+    parts = ("uploads", "results", "incoming", "resumable")
+    return {str(path.relative_to(folder)) for part in parts for path in (folder / part).rglob("*") if path.is_file()}
