@@ -72,8 +72,9 @@ def test_an_installed_wheel_must_find_the_forged_word_and_nothing_else(found, is
 def test_requirements_without_torch_are_words_for_a_shell() -> None:
     extras = {
         "forge": ["silero-vad>=6", "praatio>=6"],
+        "formats": ["pyarrow>=18"],
         "train": ["lightning>=2.6,!=2.6.2"],
         "dev": ["ruff", "pytest>=8"],
     }
     project = {"dependencies": ["av >=18, <19", "torch>=2.6"], "optional-dependencies": extras}
-    assert torch_free.requirements(project) == ["av>=18,<19", "praatio>=6", "pytest>=8"]
+    assert torch_free.requirements(project) == ["av>=18,<19", "praatio>=6", "pyarrow>=18", "pytest>=8"]

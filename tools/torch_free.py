@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 NEEDS_TORCH = frozenset({"torch", "lightning", "silero-vad", "tensorboard"})
-OF_DEVELOPMENT = frozenset({"hypothesis", "pytest", "pytest-xdist"})
+READERS = frozenset({"otio-cmx3600-adapter", "otio-fcpx-xml-adapter", "praat-parselmouth", "pyannote.database"})
+OF_DEVELOPMENT = READERS | {"hypothesis", "pytest", "pytest-xdist"}
 
 
 def requirements(project: dict[str, Any]) -> list[str]:
     """Requirements without blanks, which a shell can take word by word."""
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["forge"], *extras["train"]]
+    wanted = [*project["dependencies"], *extras["forge"], *extras["formats"], *extras["train"]]
     wanted = [r for r in wanted if _name(r) not in NEEDS_TORCH]
     wanted += [r for r in extras["dev"] if _name(r) in OF_DEVELOPMENT]
     return [r.replace(" ", "") for r in wanted]

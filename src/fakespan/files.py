@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from fakespan.errors import UsageError
 
-__all__ = ["differences", "fingerprint", "locked", "replacing", "try_lock", "write_text"]
+__all__ = ["differences", "fingerprint", "locked", "replacing", "try_lock", "write_text", "writing"]
 
 
 @contextlib.contextmanager
@@ -32,11 +32,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, sources: Iterable[str] = ()) -> None:
-    """Write UTF-8 text atomically; an existing file is replaced.
+    """Write UTF-8 text as `writing` does; line ends are kept."""
+    with writing(path, sources) as part:
+        part.write_text(text, encoding="utf-8", newline="")
+
+
+@contextlib.contextmanager
+def writing(path: Path, sources: Iterable[str] = ()) -> Iterator[Path]:
+    """Yield a temporary path, as `replacing` does, for a report.
 
     Args:
-        path: the file to write.
-        text: the content; line ends are kept.
+        path: the file to write; an existing file is replaced.
         sources: names of scanned files, which must not be replaced.
 
     Raises:
@@ -52,7 +58,7 @@ def write_text(path: Path, text: str, sources: Iterable[str] = ()) -> None:
         )
     try:
         with replacing(path) as part:
-            part.write_text(text, encoding="utf-8", newline="")
+            yield part
     except OSError as error:
         raise UsageError(
             path,

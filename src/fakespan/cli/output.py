@@ -24,6 +24,15 @@ class Format(enum.StrEnum):
     csv = "csv"
     vtt = "vtt"
     svg = "svg"
+    parquet = "parquet"
+    otio = "otio"
+    edl = "edl"
+    fcpxml = "fcpxml"
+    labelstudio = "labelstudio"
+    textgrid = "textgrid"
+    eaf = "eaf"
+    rttm = "rttm"
+    audacity = "audacity"
 
 
 def check_formats(out: Path | None, formats: Collection[Format] | None, embed: bool) -> None:
@@ -40,21 +49,20 @@ class ResultFiles:
     """The files that --out writes. The results of a file are written as soon as it is scanned.
 
     Raises:
-        UsageError: the folder cannot be made or written to, or its results.csv is another table.
+        UsageError: the folder cannot be made or written to, or its results.csv or results.parquet is another table.
+        MissingExtraError: a format needs a library that is not installed.
     """
 
     def __init__(self, folder: Path, formats: Collection[Format], embed: bool) -> None:
-        from fakespan.report.csv_table import read_rows
+        from fakespan.report.export import TABLES
+        from fakespan.report.libraries import check_libraries
 
         self.folder, self.embed = output_folder(folder), embed
         self.formats, self.taken = tuple(dict.fromkeys(formats)), set[str]()
-        if Format.csv in self.formats:
-            read_rows(self.table)
-
-    @property
-    def table(self) -> Path:
-        """The table of all results in the folder."""
-        return self.folder / "results.csv"
+        check_libraries(format_.value for format_ in self.formats)
+        for format_ in self.formats:
+            if format_ in TABLES:
+                TABLES[format_].read_rows(self._table(format_))
 
     def write(self, result: Scan, failures: list[FakespanError], *, quiet: bool = False) -> None:
         """Write the results of one file and print their paths. A failure is reported and added to `failures`."""
@@ -66,26 +74,32 @@ class ResultFiles:
             if not quiet:
                 note("written: " + ", ".join(map(str, written)))
 
+    def _table(self, format_: Format) -> Path:
+        """The table of all results in the folder."""
+        return self.folder / f"results.{format_.value}"
+
     def _name(self, result: Scan) -> str:
-        from fakespan.report.export import WRITERS
+        from fakespan.report.export import SUFFIXES, TABLES
         from fakespan.report.names import result_name
 
-        suffixes = ["json", *(suffix for suffix in WRITERS if suffix not in {"json", "csv"})]
+        suffixes = ["json", *(suffix for suffix in SUFFIXES.values() if suffix != "json")]
         alone = result_name(result, self.folder / "none", (), self.taken)
         name = result_name(result, self.folder, suffixes, self.taken)
-        if name != alone and set(self.formats) != {Format.csv}:
+        if name != alone and not set(self.formats) <= set(TABLES):
             remark(f"{self.folder / alone}.*: results of another file or of other content, kept; these are {name}.*")
         self.taken.add(name.casefold())
         return name
 
     def _write_as(self, format_: Format, name: str, result: Scan) -> Path:
-        from fakespan.report.export import WRITERS, merge_csv
+        from fakespan.report.export import SUFFIXES, TABLES, WRITERS
         from fakespan.report.html import write_html
 
-        path = self.table if format_ is Format.csv else self.folder / f"{name}.{format_.value}"
-        if format_ is Format.csv:
-            merge_csv(result, path)
-        elif format_ is Format.html:
+        if format_ in TABLES:
+            path = self._table(format_)
+            TABLES[format_].merge(result, path)
+            return path
+        path = self.folder / f"{name}.{SUFFIXES[format_]}"
+        if format_ is Format.html:
             write_html(result, path, embed=self.embed)
         else:
             WRITERS[format_.value](result, path)

@@ -1,25 +1,33 @@
-"""Export scans to JSON, CSV and WebVTT.
+"""Every output format of a scan by name; JSON and WebVTT.
 
-JSON, WebVTT and the page hold one scan each; CSV may hold several. Every field is described in docs/results.md.
+CSV and Parquet hold many scans, every other format one. docs/results.md describes the formats.
 """
 
 from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from fakespan.files import write_text
+from fakespan.report import csv_table, parquet
 from fakespan.report.csv_table import CSV_COLUMNS, csv_text, merge_csv, write_csv
+from fakespan.report.editing import write_edl, write_fcpxml, write_otio
 from fakespan.report.html import write_html
+from fakespan.report.labels import write_audacity, write_eaf, write_labelstudio, write_rttm, write_textgrid
+from fakespan.report.parquet import write_parquet
 from fakespan.report.reading import read_json
+from fakespan.report.table import Row
 from fakespan.report.timeline import write_svg
-from fakespan.report.words import in_order, printable
+from fakespan.report.words import in_order, printable, span_ms, suspicion
 from fakespan.types import Scan
 
 __all__ = [
     "CSV_COLUMNS",
+    "SUFFIXES",
+    "TABLES",
     "WRITERS",
     "csv_text",
     "json_text",
@@ -32,6 +40,13 @@ __all__ = [
 ]
 
 
+class Table(NamedTuple):
+    """What a format of many scans can do with a file: read its rows, or take in a scan."""
+
+    read_rows: Callable[[Path], Sequence[Row]]
+    merge: Callable[[Scan, Path], None]
+
+
 def json_text(scan: Scan) -> str:
     """One scan as a JSON object of format `types.FORMAT`, in ASCII so that undecodable file names are preserved."""
     return json.dumps(scan.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
@@ -42,10 +57,8 @@ def vtt_text(scan: Scan) -> str:
     about = f"fakespan {_vtt(scan.fakespan_version)}: suspected segments of {_vtt(scan.file)}"
     blocks = ["WEBVTT", f"NOTE\n{about}" + (f"\nSHA-256 {scan.source.sha256}" if scan.source else "")]
     for number, segment in enumerate(in_order(scan), 1):
-        start_ms = round(segment.start_s * 1000)
-        end_ms = max(round(segment.end_s * 1000), start_ms + 1)  # a cue must have a length
-        what = {"audio": "sound", "visual": "picture", "both": "sound and picture"}[segment.modality]
-        text = _vtt(f"suspected: {what} ({segment.score:.2f})")
+        start_ms, end_ms = span_ms(segment)
+        text = _vtt(suspicion(segment))
         blocks.append(f"{number}\n{_vtt_time(start_ms)} --> {_vtt_time(end_ms)} line:0\n{text}")
     return "\n\n".join(blocks) + "\n"
 
@@ -66,8 +79,24 @@ WRITERS: dict[str, Callable[[Scan, Path], None]] = {
     "vtt": write_vtt,
     "html": write_html,
     "svg": write_svg,
+    "parquet": write_parquet,
+    "otio": write_otio,
+    "edl": write_edl,
+    "fcpxml": write_fcpxml,
+    "labelstudio": write_labelstudio,
+    "textgrid": write_textgrid,
+    "eaf": write_eaf,
+    "rttm": write_rttm,
+    "audacity": write_audacity,
 }
-"""Writer of each format; the key is also the file suffix."""
+"""Writer of each format for one scan."""
+
+TABLES = {"csv": Table(csv_table.read_rows, merge_csv), "parquet": Table(parquet.read_rows, parquet.merge_parquet)}
+"""Formats that hold many scans in one file."""
+
+_OTHER_SUFFIXES = {"audacity": "labels.txt", "labelstudio": "labelstudio.json", "textgrid": "TextGrid"}
+SUFFIXES = {name: _OTHER_SUFFIXES.get(name, name) for name in WRITERS if name not in TABLES}
+"""File suffix of each format that holds one scan."""
 
 
 def _vtt(text: str) -> str:

@@ -7,6 +7,7 @@ File names are untrusted: `printable` escapes what could control a terminal or r
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from fakespan.types import FaceTrack, MediaInfo, Reason, Scan, Segment, Unjudged
 
@@ -16,11 +17,15 @@ __all__ = [
     "REASONS",
     "WHOLE_LIMIT",
     "absent",
+    "content",
+    "file_url",
     "found",
     "in_order",
     "media_facts",
     "printable",
+    "span_ms",
     "span_s",
+    "suspicion",
     "tick_label",
     "tick_step",
     "timecode",
@@ -56,6 +61,19 @@ def printable(text: str) -> str:
     'a\\x1b[31m.mp4'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def file_url(name: str) -> str:
+    """The file as a URL with its absolute path, for tools that open it; ASCII.
+
+    >>> file_url("/a/b c.mp4")
+    'file:///a/b%20c.mp4'
+    """
+    path = Path(name).absolute()
+    try:
+        return path.as_uri()
+    except UnicodeEncodeError:  # no file can have this name
+        return Path(printable(str(path))).as_uri()
 
 
 def timecode(time_s: float, decimals: int = 2) -> str:
@@ -95,6 +113,27 @@ def span_s(scan: Scan) -> float:
 def in_order(scan: Scan) -> list[Segment]:
     """The segments by start time; all reports number them in this order."""
     return sorted(scan.segments, key=lambda s: (s.start_s, s.end_s))
+
+
+def suspicion(segment: Segment) -> str:
+    """What is suspected, and its score, for tools that show one line of text.
+
+    >>> suspicion(Segment(1.2, 1.9, 0.93, "audio"))
+    'suspected: sound (0.93)'
+    """
+    what = {"audio": "sound", "visual": "picture", "both": "sound and picture"}[segment.modality]
+    return f"suspected: {what} ({segment.score:.2f})"
+
+
+def span_ms(segment: Segment) -> tuple[int, int]:
+    """Start and end in milliseconds, at least one apart."""
+    start_ms = round(segment.start_s * 1000)
+    return start_ms, max(round(segment.end_s * 1000), start_ms + 1)
+
+
+def content(scan: Scan) -> str:
+    """The scanned content as "SHA-256 ...", by which a result is known to belong to a file; empty if unknown."""
+    return f"SHA-256 {scan.source.sha256}" if scan.source else ""
 
 
 def unjudged(part: Unjudged) -> str:
