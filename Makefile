@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CLIPS ?= ../shared/clips
 .DEFAULT_GOAL := help
-.PHONY: help setup system hooks demo test test-fast test-programs test-pythons coverage lint types docs no-cuda dist \
+.PHONY: help setup system hooks demo serve-demo test test-fast test-programs test-pythons coverage lint types docs no-cuda dist \
         release bench small sample speech zoo voices clean
 
 help:  ## show this list
@@ -22,6 +22,9 @@ demo: setup  ## scan the bundled sample clip; results in demo/
 	@$(BIN)/python -c "import json; t = json.load(open('src/fakespan/samples/sample.json')); \
 	print('truth:', *(f'{a:.2f}-{b:.2f} s' for a, b in t['fake_periods']), '(' + t['words_before'], '->', t['words_after'] + ')')"
 	$(BIN)/fakespan scan src/fakespan/samples/sample.mp4 --out demo
+
+serve-demo: setup  ## start the service, submit the sample to it, print the finding, stop
+	$(BIN)/python -m fakespan.serve.demo
 
 hooks: setup  ## install git hooks: lint and types before commits, documents and fast tests before pushes
 	$(BIN)/pre-commit install

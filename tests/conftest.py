@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -54,6 +55,15 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network = build_model(TINY)
     save_checkpoint(path, network, name="tiny", model=TINY, post=PostConfig(threshold=0.5))
     return path
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A running service with the shipped model, which all tests of this process share."""
+    from services import running
+
+    with running(tmp_path_factory.mktemp("service")) as found:
+        yield found
 
 
 @pytest.fixture

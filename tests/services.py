@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import os
 import re
 import socket
@@ -21,6 +23,7 @@ from fakespan.serve.app import create_app
 from fakespan.serve.schema import describe
 from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings
+from fakespan.serve.store import Store
 
 SAMPLE = Path(__file__).parents[1] / "src" / "fakespan" / "samples" / "sample.mp4"
 PATIENCE_S = 60.0  # a condition that is not met by then is not met at all
@@ -43,26 +46,48 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(settings: Settings) -> Iterator[Running]:
-    """A service in this process. Only one may be open in a process at a time."""
-    listener = socket.create_server((settings.host, settings.port), backlog=256)
-    service = Service(settings, describe)
+def running(data: Path, **settings: Any) -> Iterator[Running]:
+    """A service in this process. Only one may be open in a process at a time, which is how dbos works."""
+    service = Service(Settings(port=0, data=str(data), niceness=0, **settings), describe)
+    service.open()
+    try:
+        with _listening(service) as found:
+            yield found
+    finally:
+        service.close()
+
+
+@contextlib.contextmanager
+def variant(served: Running, **changes: Any) -> Iterator[Running]:
+    """The API of a running service a second time, with other settings: limits, tokens, allowed hosts."""
+    service = copy.copy(served.service)
+    service.settings = settings = dataclasses.replace(service.settings, **changes)
+    service.store = Store(
+        settings.folder,
+        quota_bytes=settings.quota_gb * 1e9,
+        min_free_bytes=settings.min_free_gb * 1e9,
+        max_file_bytes=settings.max_upload_bytes,
+    )
+    with _listening(service) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _listening(service: Service) -> Iterator[Running]:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     app = create_app(service)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
-    service.open()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         until(lambda: server.started)
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        found = Running(service, address)
+        found = Running(service, f"http://127.0.0.1:{listener.getsockname()[1]}")
         yield found
         found.http.close()
     finally:
         app.state.hub.close()
         server.should_exit = True
         thread.join()
-        service.close()
         listener.close()
 
 
@@ -77,7 +102,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "FAKESPAN_SERVE_NICENESS": "0", **environment},
         )
         self.address = self._address()
         threading.Thread(target=self._drain, daemon=True).start()

@@ -6,38 +6,30 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from fakespan.serve.settings import Settings
 from fakespan.types import Scan
-from services import SAMPLE, Running, files_below, running, until
+from services import SAMPLE, Running, files_below, until
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(Settings(port=0, data=str(tmp_path_factory.mktemp("data")))) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def job(service: Running) -> dict[str, Any]:
+def job(served: Running) -> dict[str, Any]:
     """The sample, scanned."""
-    answer = service.submit(callback="")
+    answer = served.submit(callback="")
     assert answer.status_code == 202
     assert answer.headers["location"] == answer.json()["links"]["self"]
-    return service.ended(answer.json()["id"])
+    return served.ended(answer.json()["id"])
 
 
-def test_a_submitted_file_is_scanned_and_its_forged_second_found(service, job):
+def test_a_submitted_file_is_scanned_and_its_forged_second_found(served, job):
     assert (job["state"], job["progress"], job["name"]) == ("done", 1.0, "sample.mp4")
     assert job["summary"]["is_fake"] is True
     assert job["summary"]["n_segments"] == 1
-    result = service.http.get(job["links"]["result"]).json()
+    result = served.http.get(job["links"]["result"]).json()
     (segment,) = Scan.from_dict(result).segments
     assert segment.start_s == pytest.approx(5.84, abs=0.2)
     assert segment.end_s == pytest.approx(6.58, abs=0.2)
@@ -59,55 +51,55 @@ def test_the_answer_says_when_files_are_deleted(job):
         ("media", "video/mp4", b"\x00\x00\x00"),
     ],
 )
-def test_the_result_comes_in_every_format(service, job, link, kind, start):
-    answer = service.http.get(job["links"][link])
+def test_the_result_comes_in_every_format(served, job, link, kind, start):
+    answer = served.http.get(job["links"][link])
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
     assert answer.content.startswith(start)
 
 
-def test_the_file_is_played_by_ranges(service, job):
-    part = service.http.get(job["links"]["media"], headers={"range": "bytes=1000-1999"})
+def test_the_file_is_played_by_ranges(served, job):
+    part = served.http.get(job["links"]["media"], headers={"range": "bytes=1000-1999"})
     assert part.status_code == 206
     assert part.content == SAMPLE.read_bytes()[1000:2000]
 
 
-def test_the_same_file_is_not_scanned_again(service, job):
-    again = service.submit(name="other name.mov").json()
+def test_the_same_file_is_not_scanned_again(served, job):
+    again = served.submit(name="other name.mov").json()
     assert (again["state"], again["reused"], again["summary"]) == ("done", True, job["summary"])
-    result = service.http.get(again["links"]["result"]).json()
+    result = served.http.get(again["links"]["result"]).json()
     assert result["file"] == "other name.mov"
 
 
-def test_other_options_are_another_scan(service):
-    other = service.submit(threshold=0.99)
+def test_other_options_are_another_scan(served):
+    other = served.submit(threshold=0.99)
     assert other.json()["reused"] is False
-    assert service.ended(other.json()["id"])["summary"]["n_segments"] == 0
+    assert served.ended(other.json()["id"])["summary"]["n_segments"] == 0
 
 
-def test_a_client_that_waits_gets_the_result_itself(service):
-    answer = service.submit(prefer="wait=50", threshold=0.5)
+def test_a_client_that_waits_gets_the_result_itself(served):
+    answer = served.submit(prefer="wait=50", threshold=0.5)
     assert answer.status_code == 200
     assert answer.headers["preference-applied"] == "wait=50"
     assert Scan.from_dict(answer.json()).threshold == 0.5
-    assert service.http.get(answer.headers["location"]).json()["state"] == "done"
+    assert served.http.get(answer.headers["location"]).json()["state"] == "done"
 
 
-def test_a_client_that_waits_for_a_failure_gets_its_reason(service):
-    answer = service.submit(b"not a video at all, only text", name="a.mp4", prefer="wait=50")
+def test_a_client_that_waits_for_a_failure_gets_its_reason(served):
+    answer = served.submit(b"not a video at all, only text", name="a.mp4", prefer="wait=50")
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert problem["reason"] == "unreadable_media"
     assert "text file" in problem["detail"]
-    assert str(service.service.settings.folder) not in answer.text
-    failed = service.http.get(f"/v1/jobs/{problem['job']}").json()
+    assert str(served.service.settings.folder) not in answer.text
+    failed = served.http.get(f"/v1/jobs/{problem['job']}").json()
     assert (failed["state"], failed["problem"]["reason"]) == ("failed", "unreadable_media")
 
 
-def test_events_lead_to_the_end(service):
-    answer = service.submit(threshold=0.31)
+def test_events_lead_to_the_end(served):
+    answer = served.submit(threshold=0.31)
     states = []
-    with service.http.stream("GET", answer.json()["links"]["events"]) as events:
+    with served.http.stream("GET", answer.json()["links"]["events"]) as events:
         assert events.headers["content-type"].startswith("text/event-stream")
         for line in events.iter_lines():
             if line.startswith("data:"):
@@ -116,12 +108,12 @@ def test_events_lead_to_the_end(service):
     assert states == sorted(states, key=["queued", "running", "done"].index)
 
 
-def test_events_of_all_jobs_tell_of_new_ones(service):
+def test_events_of_all_jobs_tell_of_new_ones(served):
     seen: list[dict[str, Any]] = []
     connected = threading.Event()
 
     def listen() -> None:
-        with httpx.Client(base_url=service.address, timeout=60) as http, http.stream("GET", "/v1/events") as events:
+        with httpx.Client(base_url=served.address, timeout=60) as http, http.stream("GET", "/v1/events") as events:
             connected.set()
             for line in events.iter_lines():
                 if line.startswith("data:"):
@@ -132,69 +124,71 @@ def test_events_of_all_jobs_tell_of_new_ones(service):
     thread = threading.Thread(target=listen)
     thread.start()
     connected.wait(60)
-    job_id = service.submit(threshold=0.32).json()["id"]
+    job_id = served.submit(threshold=0.32).json()["id"]
     thread.join(60)
     assert {"id": job_id, "state": "done"}.items() <= [j for j in seen if j["id"] == job_id][-1].items()
 
 
-def test_the_list_has_pages_and_a_filter(service, job):
-    ids, link, pages = [], "/v1/jobs?limit=2&state=done", 0
+def test_the_list_has_pages_and_a_filter(served, job):
+    served.ended(served.submit(threshold=0.33).json()["id"])
+    found, link, pages = [], "/v1/jobs?limit=1&state=done", 0
     while link:
-        page = service.http.get(link).json()
-        ids += [j["id"] for j in page["jobs"]]
-        assert {j["state"] for j in page["jobs"]} == {"done"}
+        page = served.http.get(link).json()
+        found += page["jobs"]
         link, pages = page["next"], pages + 1
-    assert job["id"] == ids[-1]  # the oldest
-    assert len(ids) == len(set(ids)) > 2
-    assert pages > 1
-    assert service.http.get("/v1/jobs?state=running").json() == {"jobs": [], "next": None}
+    ids = [j["id"] for j in found]
+    assert {j["state"] for j in found} == {"done"}
+    assert job["id"] in ids
+    assert len(ids) == len(set(ids)) == pages > 1
+    assert [j["created"] for j in found] == sorted((j["created"] for j in found), reverse=True)
+    assert served.http.get("/v1/jobs?state=running").json() == {"jobs": [], "next": None}
 
 
-def test_a_deleted_job_takes_its_files_along_unless_another_job_needs_them(service, tmp_path):
-    folder = service.service.settings.folder
-    first = service.ended(service.submit(threshold=0.41).json()["id"])
-    second = service.submit(threshold=0.41).json()
+def test_a_deleted_job_takes_its_files_along_unless_another_job_needs_them(served, tmp_path):
+    folder = served.service.settings.folder
+    first = served.ended(served.submit(threshold=0.41).json()["id"])
+    second = served.submit(threshold=0.41).json()
     with_both = files_below(folder)
-    assert service.http.delete(first["links"]["self"]).status_code == 204
-    assert service.http.get(first["links"]["self"]).json()["reason"] == "not_found"
+    assert served.http.delete(first["links"]["self"]).status_code == 204
+    assert served.http.get(first["links"]["self"]).json()["reason"] == "not_found"
     assert files_below(folder) == with_both
-    assert service.http.delete(second["links"]["self"]).status_code == 204
+    assert served.http.delete(second["links"]["self"]).status_code == 204
     gone = with_both - files_below(folder)
     assert {Path(name).suffix for name in gone} == {".json", ".jpg"}  # other jobs still need the upload
 
 
-def test_a_cancelled_job_has_ended(service):
+def test_a_cancelled_job_has_ended(served):
     clip = SAMPLE.read_bytes()
-    jobs = [service.submit(clip, threshold=0.6 + k / 100).json() for k in range(3)]
+    jobs = [served.submit(clip, threshold=0.6 + k / 100).json() for k in range(3)]
     last = jobs[-1]["links"]["self"]
-    answer = service.http.delete(last)
+    answer = served.http.delete(last)
     assert answer.status_code in (202, 204)  # 204: it was done already
     if answer.status_code == 202:
-        assert service.ended(jobs[-1]["id"])["state"] == "cancelled"
-        assert service.http.get(f"{last}/result").json()["reason"] == "cancelled"
+        assert served.ended(jobs[-1]["id"])["state"] == "cancelled"
+        assert served.http.get(f"{last}/result").json()["reason"] == "cancelled"
     for job in jobs[:-1]:
-        assert service.ended(job["id"])["state"] == "done"
+        assert served.ended(job["id"])["state"] == "done"
 
 
-def test_the_service_says_what_it_is(service):
-    (model,) = service.http.get("/v1/models").json()
+def test_the_service_says_what_it_is(served):
+    (model,) = served.http.get("/v1/models").json()
     assert (model["name"], model["is_default"], len(model["sha256"])) == ("small", True, 64)
-    assert service.http.get("/healthz").json() == {"status": "ok"}
-    assert service.http.get("/readyz").json() == {"status": "ready"}
-    metrics = service.http.get("/metrics").text
+    assert served.http.get("/healthz").json() == {"status": "ok"}
+    assert served.http.get("/readyz").json() == {"status": "ready"}
+    metrics = served.http.get("/metrics").text
     assert 'fakespan_jobs{state="done"}' in metrics
     assert "fakespan_jobs_accepted_total" in metrics
 
 
-def test_every_problem_of_the_list_is_documented(service):
-    problems = service.http.get("/v1/problems").json()
+def test_every_problem_of_the_list_is_documented(served):
+    problems = served.http.get("/v1/problems").json()
     assert problems["unreadable_media"]["status"] == 422
-    document = service.http.get("/v1/openapi.json").json()
+    document = served.http.get("/v1/openapi.json").json()
     assert "/v1/jobs/{job_id}/result" in document["paths"]
 
 
-def test_actions_are_in_the_audit(service, job):
-    lines = (service.service.settings.folder / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+def test_actions_are_in_the_audit(served, job):
+    lines = (served.service.settings.folder / "audit.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     first = next(r for r in records if r.get("job") == job["id"])
     assert {
@@ -206,49 +200,47 @@ def test_actions_are_in_the_audit(service, job):
     assert {r["action"] for r in records} >= {"submit", "delete"}
 
 
-def test_a_resumable_upload_becomes_a_job(service):
+def test_a_resumable_upload_becomes_a_job(served):
     content = SAMPLE.read_bytes() + b"\x00"
     tus = {"tus-resumable": "1.0.0"}
     name = "filename c2FtcGxlLm1wNA==,filetype dmlkZW8vbXA0"
-    made = service.http.post(
-        "/v1/uploads", headers={**tus, "upload-length": str(len(content)), "upload-metadata": name}
-    )
+    made = served.http.post("/v1/uploads", headers={**tus, "upload-length": str(len(content)), "upload-metadata": name})
     assert made.status_code == 201
     place = made.headers["location"]
     kind = {"content-type": "application/offset+octet-stream"}
     half = len(content) // 2
-    service.http.patch(place, content=content[:half], headers={**tus, **kind, "upload-offset": "0"})
+    served.http.patch(place, content=content[:half], headers={**tus, **kind, "upload-offset": "0"})
     upload = place.rsplit("/", 1)[1]
-    early = service.http.post("/v1/jobs", files={"upload": (None, upload)})
+    early = served.http.post("/v1/jobs", files={"upload": (None, upload)})
     assert early.json()["reason"] == "conflict"
-    assert service.http.head(place, headers=tus).headers["upload-offset"] == str(half)
-    service.http.patch(place, content=content[half:], headers={**tus, **kind, "upload-offset": str(half)})
-    answer = service.http.post("/v1/jobs", files={"upload": (None, upload)})
+    assert served.http.head(place, headers=tus).headers["upload-offset"] == str(half)
+    served.http.patch(place, content=content[half:], headers={**tus, **kind, "upload-offset": str(half)})
+    answer = served.http.post("/v1/jobs", files={"upload": (None, upload)})
     assert answer.status_code == 202
-    job = service.ended(answer.json()["id"])
+    job = served.ended(answer.json()["id"])
     assert (job["state"], job["name"], job["size"]) == ("done", "sample.mp4", len(content))
-    assert service.http.post("/v1/jobs", files={"upload": (None, upload)}).json()["reason"] == "not_found"
-    assert not [name for name in files_below(service.service.settings.folder) if upload in name]
+    assert served.http.post("/v1/jobs", files={"upload": (None, upload)}).json()["reason"] == "not_found"
+    assert not [name for name in files_below(served.service.settings.folder) if upload in name]
 
 
-def test_a_file_that_kills_its_worker_twice_is_failed_and_the_next_one_is_scanned(service):
-    pool, jobs = service.service.pool, service.service.jobs
+def test_a_file_that_kills_its_worker_twice_is_failed_and_the_next_one_is_scanned(served):
+    pool, jobs = served.service.pool, served.service.jobs
     stopped = pool.pids()[0]
     os.kill(stopped, signal.SIGSTOP)  # as a decoder that hangs
-    job_id = service.submit(threshold=0.21).json()["id"]
+    job_id = served.submit(threshold=0.21).json()["id"]
     until(lambda: jobs.get(job_id).state == "running")
     os.kill(stopped, signal.SIGKILL)
     until(lambda: jobs.get(job_id).deaths == 1)
     os.kill(until(lambda: pool.pids()[0] != stopped and pool.pids()[0]), signal.SIGKILL)
-    failed = service.ended(job_id)
+    failed = served.ended(job_id)
     assert (failed["state"], failed["problem"]["reason"]) == ("failed", "crashed")
-    assert service.ended(service.submit(threshold=0.22).json()["id"])["state"] == "done"
+    assert served.ended(served.submit(threshold=0.22).json()["id"])["state"] == "done"
 
 
-def test_a_worker_that_dies_once_costs_nothing_but_time(service):
-    (pid,) = service.service.pool.pids()
+def test_a_worker_that_dies_once_costs_nothing_but_time(served):
+    (pid,) = served.service.pool.pids()
     os.kill(pid, signal.SIGSTOP)
-    job_id = service.submit(threshold=0.23).json()["id"]
-    until(lambda: service.service.jobs.get(job_id).state == "running")
+    job_id = served.submit(threshold=0.23).json()["id"]
+    until(lambda: served.service.jobs.get(job_id).state == "running")
     os.kill(pid, signal.SIGKILL)
-    assert service.ended(job_id)["state"] == "done"
+    assert served.ended(job_id)["state"] == "done"

@@ -48,7 +48,7 @@ def serve(
     settings = _settings(config, host=host, port=port, data=data, database=database)
     from fakespan.serve.server import run
 
-    run(settings, lambda address: note(f"fakespan serves at {address}"))
+    run(settings, lambda address: print(f"fakespan serves at {address}", flush=True))
 
 
 @token_app.command()
