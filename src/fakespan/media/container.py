@@ -92,9 +92,14 @@ def pixel_aspect(stream: VideoStream) -> float:
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
-    """The main audio stream, if there is one with a known codec."""
+    """The main audio stream, if there is one with a known codec.
+
+    If the sound of a file begins late, FFmpeg knows its codec and no more, and calls no stream the best.
+    """
     best = container.streams.best("audio")
-    return best if isinstance(best, AudioStream) and best.codec_context is not None else None
+    candidates = [best, *container.streams.audio]
+    known = (s for s in candidates if isinstance(s, AudioStream) and s.codec_context is not None)
+    return next(known, None)
 
 
 def zero_s(container: InputContainer) -> float:

@@ -2,8 +2,8 @@
 
 Contract: both start at the file's common origin (the earlier of the two streams' starts), so that picture k corresponds
 to sample 640 k. A video stream that starts later is padded with its first picture, an audio stream with silence; gaps
-are filled with the previous picture and with silence. Memory is constant, whatever the length of the file. Damaged
-packets are skipped, and a truncated file gives its readable part. The published BA-TFD (2204.06228) resamples neither
+are filled with the previous picture and with silence. Memory is constant, whatever the length of the file. What is
+damaged is skipped. The published BA-TFD (2204.06228) resamples neither
 stream; this module does.
 """
 
@@ -14,7 +14,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
-import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
@@ -28,6 +27,7 @@ from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.errors import MediaError
 from fakespan.media.ahead import run_ahead
 from fakespan.media.container import duration_s, open_media, picture_stream, pixel_aspect, sound_stream, zero_s
+from fakespan.media.packets import decoded, packets_of
 from fakespan.media.picture import Picture, Source
 from fakespan.media.sound import SoundClock
 from fakespan.media.timeline import Timeline, at_clock
@@ -165,17 +165,6 @@ def _placed_pictures(
 
 
 def _decoded(container: InputContainer, *streams: Stream) -> Iterator[Any]:
-    """Every frame that decodes; damaged packets are skipped, a damaged container ends the iteration."""
-    packets = container.demux(*streams)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, OSError):
-            return
-        if packet is None:
-            return
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            continue
-        yield from frames
+    """Every frame that decodes."""
+    for packet in packets_of(container, streams):
+        yield from decoded(packet)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
-import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from fakespan.errors import MediaError
 from fakespan.media.colour import hdr_kind
 from fakespan.media.container import duration_s, open_media, picture_stream, pixel_aspect, sound_stream, zero_s
+from fakespan.media.packets import decoded, packets_of
 from fakespan.types import MediaInfo
 
 __all__ = ["clockwise_deg", "probe"]
@@ -71,10 +72,8 @@ def clockwise_deg(frame: VideoFrame) -> int:
 
 def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
     """The first picture that decodes; None if none does."""
-    try:
-        return next(container.decode(stream))
-    except (av.FFmpegError, StopIteration):
-        return None
+    frames = chain.from_iterable(decoded(packet) for packet in packets_of(container, (stream,)))
+    return next((frame for frame in frames if isinstance(frame, VideoFrame)), None)
 
 
 def _shown_size(stream: VideoStream) -> tuple[int, int]:
@@ -90,13 +89,10 @@ def _read_duration_s(path: str | Path) -> float:
         streams = [s for s in (video, sound_stream(container)) if s is not None]
         start_s = end_s = zero_s(container)
         n_pictures = 0
-        try:
-            for packet in container.demux(*streams):
-                n_pictures += packet.stream is video and packet.size > 0
-                if packet.pts is not None and packet.time_base is not None:
-                    end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        except av.FFmpegError:
-            pass  # use what was read before the damage
+        for packet in packets_of(container, streams):
+            n_pictures += packet.stream is video and packet.size > 0
+            if packet.pts is not None and packet.time_base is not None:
+                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         rate = _rate(video)
     return end_s - start_s or (n_pictures / float(rate) if rate else 0.0)
 

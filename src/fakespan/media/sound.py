@@ -23,6 +23,7 @@ __all__ = ["SoundClock", "to_mono"]
 
 _STRAY_S = 1 / FPS
 _LOWEST_RATE = 1000  # a lower rate means a damaged stream; resampling it would take excessive memory
+_CANCELLED = 0.01  # power of the mean over that of the channels; independent channels have 1 / their number
 _BLOCK = 1 << 20  # longest block of silence
 _AT_ONCE = 1 << 14  # samples converted together: for a frame of 1024, Python overhead equals the arithmetic
 
@@ -118,7 +119,8 @@ class SoundClock:
 def to_mono(frame: AudioFrame) -> Float32Array:
     """The frame's samples as float32 (n,) in -1..1: the mean of its channels.
 
-    A centre channel among others (speech in films) has half of the weight, the others share the rest.
+    A centre channel among others (speech in films) has half of the weight, the others share the rest. If the channels
+    cancel each other (one was recorded with reversed polarity), the first that is loud is used instead.
     """
     raw = frame.to_ndarray()
     n_channels = frame.layout.nb_channels
@@ -131,7 +133,16 @@ def to_mono(frame: AudioFrame) -> Float32Array:
         centre = names.index("FC")
         others = np.delete(scaled, centre, axis=0).mean(axis=0)
         return np.asarray((scaled[centre] + others) / 2, np.float32)
-    return np.asarray(scaled.mean(axis=0), np.float32)
+    return _mean(scaled)
+
+
+def _mean(channels: Float32Array) -> Float32Array:
+    """The mean of (channels, n), or the first loud channel if they cancel each other."""
+    mean = np.asarray(channels.mean(axis=0), np.float32)
+    powers = np.square(channels).mean(axis=1)
+    if np.square(mean).mean() >= _CANCELLED * powers.mean():
+        return mean
+    return np.asarray(channels[int(np.argmax(powers >= powers.max() / 2))], np.float32)
 
 
 def _scaled(samples: AnyArray) -> Float32Array:

@@ -1,0 +1,61 @@
+"""Reads and decodes the packets of a file to its end, whatever is wrong with them.
+
+Contract: every exception of the container or of a decoder means damage at this place; reading goes on behind it, as
+FFmpeg does. Damaged containers may report streams that do not exist (IndexError) and packets that decode to nothing
+(InvalidDataError and others).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+__all__ = ["decoded", "packets_of"]
+
+_TRIES = 100  # errors in a row after which the rest of a file counts as unreadable
+
+OnDamage = Callable[[float | None], None]
+
+
+def _unheard(time_s: float | None) -> None:
+    pass
+
+
+def packets_of(
+    container: InputContainer, streams: Sequence[Stream], on_damage: OnDamage = _unheard
+) -> Iterator[Packet[Stream]]:
+    """All packets of the streams; `on_damage` is called with None for each place where the container is damaged."""
+    packets, n_vain = container.demux(*streams), 0
+    while n_vain < _TRIES:
+        try:
+            packet = next(packets, None)
+        except MemoryError:
+            raise
+        except Exception:  # the iterator is at its end, the container goes on
+            on_damage(None)
+            packets, n_vain = container.demux(*streams), n_vain + 1
+            continue
+        if packet is None:
+            return
+        n_vain = 0
+        yield packet
+
+
+def decoded(
+    packet: Packet[Stream],
+    on_damage: OnDamage = _unheard,
+    decode: Callable[[Packet[Stream]], Sequence[Any]] | None = None,
+) -> Sequence[Any]:
+    """The frames that a packet completes; none, and a call of `on_damage` with its time, if it does not decode."""
+    try:
+        return packet.decode() if decode is None else decode(packet)
+    except MemoryError:
+        raise
+    except Exception:
+        stamp, tick = packet.dts if packet.pts is None else packet.pts, packet.time_base
+        on_damage(float(stamp * tick) if stamp is not None and tick is not None else None)
+        return ()

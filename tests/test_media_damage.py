@@ -1,0 +1,90 @@
+"""Files that are damaged, whose sound begins late, or whose channels cancel each other: what is there is read."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from clips import tone, write_clip, write_frames_at
+from fakespan.media.decode import read_pictures, read_sound
+from fakespan.media.probe import probe
+
+
+def _flv_tags(data: bytes) -> list[int]:
+    """Where the tags of an FLV file begin."""
+    places, place = [], 13
+    while place < len(data) - 11:
+        places.append(place)
+        place += 11 + int.from_bytes(data[place + 1 : place + 4], "big") + 4
+    return places
+
+
+@pytest.mark.parametrize("type_", [0, 8, 18])
+def test_one_damaged_byte_does_not_fail_a_whole_file(tmp_path, type_):
+    path, _ = write_frames_at(tmp_path / "clip.flv", 25, 8.0, sound=tone(8.0))
+    data = bytearray(path.read_bytes())
+    pictures = [place for place in _flv_tags(data) if data[place] == 9]
+    data[pictures[len(pictures) * 3 // 4]] = type_  # read as sound it is a stream that did not exist so far
+    path.write_bytes(data)
+    assert probe(path).has_video
+    assert len(list(read_pictures(path))) >= 190
+    assert len(read_sound(path)) >= 7.8 * 16_000
+
+
+def test_sound_that_begins_after_five_megabytes_of_picture_is_heard(tmp_path):
+    path, rng = tmp_path / "late.ts", np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg2video", rate=25, options={"qmin": "1", "qmax": "1"})
+        video.width, video.height, video.pix_fmt, video.gop_size = 640, 480, "yuv420p", 1
+        audio = container.add_stream("mp2", rate=48_000, layout="mono")
+        for k in range(75):
+            noise = rng.integers(0, 255, (720, 640), np.uint8)
+            frame = av.VideoFrame.from_ndarray(noise, "yuv420p")
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        for first in range(0, 48_000, 1152):
+            wave = np.round(tone(1.0, 48_000)[:, first : first + 1152] * 32767).astype(np.int16)
+            heard = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave), "s16", "mono")
+            heard.sample_rate, heard.pts, heard.time_base = 48_000, first + 3 * 48_000, Fraction(1, 48_000)
+            container.mux(audio.encode(heard))
+        container.mux(audio.encode(None))
+    assert path.stat().st_size > 10_000_000
+    info, sound = probe(path), read_sound(path)
+    assert (info.has_video, info.has_audio) == (True, True)
+    assert len(sound) == pytest.approx(4 * 16_000, abs=1600)
+    assert np.abs(sound[: 2 * 16_000]).max() == 0
+    assert np.sqrt(np.square(sound[-12_000:-2000]).mean()) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+
+
+def _write_stereo(path, left, right):
+    both = np.concatenate([left, right])
+    return write_clip(path, sound=both, sound_rate=16_000, layout="stereo", audio_codec="pcm_s16le")
+
+
+@pytest.mark.parametrize("share", [1.0, 0.98])
+def test_channels_that_cancel_each_other_are_not_silence(tmp_path, share):
+    left = tone(1.0, 16_000)
+    path = write_clip(
+        tmp_path / "c.wav",
+        sound=np.concatenate([left, -share * left]),
+        sound_rate=16_000,
+        layout="stereo",
+        audio_codec="pcm_s16le",
+    )
+    np.testing.assert_allclose(read_sound(path), left[0], atol=1e-3)
+
+
+def test_one_silent_channel_still_counts_half(tmp_path):
+    left = tone(1.0, 16_000)
+    path = write_clip(
+        tmp_path / "c.wav",
+        sound=np.concatenate([left, 0 * left]),
+        sound_rate=16_000,
+        layout="stereo",
+        audio_codec="pcm_s16le",
+    )
+    np.testing.assert_allclose(read_sound(path), left[0] / 2, atol=1e-3)
