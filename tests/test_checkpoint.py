@@ -145,14 +145,14 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, form):
         torch.save({"state_dict": {}, "hyper_parameters": Malicious(target)}, path)
     else:
         path.write_bytes(pickle.dumps(Malicious(target), protocol=form))
-    said = "a file that is not a checkpoint" if form == 5 else "code, which was not executed"
+    said = "code, which was not executed" if form == "torch" else "a plain pickle; .* it was not opened"
     with pytest.raises(CheckpointError, match=said):
         load_checkpoint(path)
     assert not target.exists()
 
 
 @pytest.mark.parametrize("suffix", [".ckpt", ".safetensors", ".pt"])
-@pytest.mark.parametrize("content", [b"", b"\x00", b"not a model at all", b"PK\x03\x04" + bytes(50), b"\x80\x02}q"])
+@pytest.mark.parametrize("content", [b"", b"\x00", b"not a model at all", b"PK\x03\x04" + bytes(50)])
 def test_a_damaged_file_is_told(tmp_path, suffix, content):
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)

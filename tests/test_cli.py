@@ -293,7 +293,7 @@ def bad_model(folder: Path, kind: str, tiny_path: Path) -> Path:
     [
         ("missing", "No such file"),
         ("damaged", "a damaged one"),
-        ("malicious", "a pickle with code, which was not executed"),
+        ("malicious", "a plain pickle; save it with torch 1.6 or newer if you trust it"),
         ("other", "a checkpoint of another network"),
         ("stranger", "safetensors of another program"),
     ],

@@ -35,6 +35,8 @@ SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
 """Audio samples per video frame: 640."""
 
+MOST_FRAMES, MOST_WIDTHS = 100_000, 64  # a model file must not ask for any amount of memory
+
 Family = Literal["batfd", "batfd_plus", "small", "experts"]
 Sampling = Literal["bmn", "reference"]
 Decoding = Literal["aligned", "published"]
@@ -69,13 +71,16 @@ class ModelConfig:
         for key in ("n_frames", "max_duration", "n_samples", "n_features"):
             if getattr(self, key) < 1:
                 raise _bad_value(key, "a number of at least 1", getattr(self, key))
+        if self.n_frames > MOST_FRAMES:
+            raise _bad_value("n_frames", f"at most {MOST_FRAMES}", self.n_frames)
         if self.max_duration > self.n_frames:
             raise _bad_value("max_duration", f"at most n_frames ({self.n_frames})", self.max_duration)
         if self.boundary_generator and self.family != "batfd_plus":
             raise _bad_value("boundary_generator", "false unless family is batfd_plus", True)
         for key in ("video_widths", "audio_widths", "boundary_widths"):
-            if not getattr(self, key) or min(getattr(self, key)) < 1:
-                raise _bad_value(key, "positive widths", getattr(self, key))
+            widths = getattr(self, key)
+            if not 1 <= len(widths) <= MOST_WIDTHS or min(widths) < 1:
+                raise _bad_value(key, f"1 to {MOST_WIDTHS} positive widths", widths)
 
     @property
     def is_fixed_length(self) -> bool:
@@ -203,4 +208,4 @@ def _convert_items(hints: tuple[Any, ...], items: list[Any] | tuple[Any, ...], w
 
 
 def _bad_value(key: str, expected: str, got: object) -> ConfigError:
-    return ConfigError(key, expected=expected, got=repr(got), remedy="change this key in the config")
+    return ConfigError(key, expected=expected, got=f"{got!r:.100}", remedy="change this key in the config")

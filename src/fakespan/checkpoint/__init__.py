@@ -19,6 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fakespan.checkpoint.errors import REMEDY, bad_content
+from fakespan.checkpoint.errors import bad_file as _error
+from fakespan.checkpoint.guards import check_archive, check_tensors, plain
 from fakespan.checkpoint.head import (
     check_head_belongs,
     head_entry,
@@ -29,8 +32,7 @@ from fakespan.checkpoint.head import (
     model_of,
     save_head,
 )
-from fakespan.checkpoint.tensors import MODEL_KEY, REMEDY, check_weights, read_tensors, shapes, write_tensors
-from fakespan.checkpoint.tensors import bad_file as _error
+from fakespan.checkpoint.tensors import MODEL_KEY, check_weights, read_tensors, shapes, write_tensors
 from fakespan.config import ModelConfig, PostConfig, from_mapping, to_mapping
 from fakespan.errors import ConfigError
 from fakespan.models import build_model
@@ -154,8 +156,8 @@ def _read_ours(path: Path) -> tuple[_Description, dict[str, Tensor]]:
     header, state = read_tensors(path, MODEL_KEY)
     try:
         return _description(path, header), state
-    except (ConfigError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _error(path, "a readable fakespan header", f"{type(error).__name__}: {error}") from error
+    except (ConfigError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise bad_content(path, "a readable fakespan header", error) from error
 
 
 def _split_head(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -182,19 +184,22 @@ def _read_published(path: Path) -> tuple[_Description, dict[str, Tensor]]:
     state = record.get("state_dict") if isinstance(record, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise _error(path, "a Lightning checkpoint with a state_dict of tensors", "a file without one")
+    check_tensors(path, state)
     family = family_from_names(state)
     if family is None:
         raise _error(path, "the weights of BA-TFD or BA-TFD+", "a checkpoint of another network", REMEDY)
     try:
-        model = config_from_published(family, record.get("hyper_parameters") or {}, state)
+        parameters = {key: plain(value) for key, value in (record.get("hyper_parameters") or {}).items()}
+        model = config_from_published(family, parameters, state)
     except (ConfigError, AttributeError, TypeError) as error:
-        raise _error(path, "hyper_parameters of a published network", str(error)) from error
-    notes = {"source": "published checkpoint", "file": path.name, "epoch": record.get("epoch")}
+        raise bad_content(path, "hyper_parameters of a published network", error) from error
+    notes = {"source": "published checkpoint", "file": path.name, "epoch": plain(record.get("epoch"))}
     return _Description(path.stem, model, PostConfig(), notes), rename_published(state)
 
 
 def _load_plain(path: Path) -> Any:
     """The content of a torch file with only tensors and plain values; anything else is refused."""
+    check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -214,5 +219,5 @@ def _check_fit(path: Path, config: ModelConfig, state: Mapping[str, Tensor]) -> 
         with torch.device("meta"):
             expected = shapes(build_model(config))
     except (ConfigError, RuntimeError) as error:
-        raise _error(path, "a config of a network", str(error)) from error
+        raise bad_content(path, "a config of a network", error) from error
     check_weights(path, f"a {config.family} network", expected, state)

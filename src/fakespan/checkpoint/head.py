@@ -16,9 +16,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from fakespan.checkpoint.tensors import HEAD_KEY, bad_file, check_weights, read_tensors, shapes, write_tensors
+from fakespan.checkpoint.errors import bad_content, bad_file
+from fakespan.checkpoint.guards import check_header
+from fakespan.checkpoint.tensors import HEAD_KEY, check_weights, read_tensors, shapes, write_tensors
 from fakespan.config import ModelConfig, VerdictConfig, from_mapping, to_mapping
-from fakespan.errors import UsageError
+from fakespan.errors import CheckpointError, UsageError
 from fakespan.models.digest import weights_digest
 from fakespan.models.verdict_head import Head, HeadModel, VerdictMLP, WayFit
 
@@ -66,9 +68,10 @@ def load_head(path: str | Path) -> Head:
 def is_head(path: str | Path) -> bool:
     """Whether a file is a head according to its header; False if it cannot be read."""
     try:
+        check_header(Path(path))
         with safe_open(path, framework="pt") as file:
             return HEAD_KEY in (file.metadata() or {})
-    except (SafetensorError, OSError):
+    except (SafetensorError, OSError, CheckpointError):
         return False
 
 
@@ -110,8 +113,8 @@ def head_from(path: Path, entry: Any, tensors: Mapping[str, Tensor]) -> Head:
             others={name: from_mapping(WayFit, fit, name) for name, fit in entry["others"].items()},
             notes=dict(entry["notes"]),
         )
-    except (UsageError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise bad_file(path, "a readable verdict head", f"{type(error).__name__}: {error}") from error
+    except (UsageError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, OverflowError) as error:
+        raise bad_content(path, "a readable verdict head", error) from error
 
 
 def model_of(name: str, model: ModelConfig, network: nn.Module) -> HeadModel:

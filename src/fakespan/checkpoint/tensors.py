@@ -12,19 +12,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from fakespan.errors import CheckpointError
+from fakespan.checkpoint.errors import bad_file
+from fakespan.checkpoint.guards import check_header, check_tensors
 from fakespan.files import replacing
 
-__all__ = ["HEAD_KEY", "MODEL_KEY", "REMEDY", "bad_file", "check_weights", "read_tensors", "shapes", "write_tensors"]
+__all__ = ["HEAD_KEY", "MODEL_KEY", "check_weights", "read_tensors", "shapes", "write_tensors"]
 
 MODEL_KEY = "fakespan"
 HEAD_KEY = "fakespan.verdict"
 KINDS = {MODEL_KEY: "a model file of fakespan", HEAD_KEY: "a verdict head of fakespan"}
-REMEDY = "download the file again, or use another model file"
 
 
 def read_tensors(path: Path, key: str) -> tuple[Any, dict[str, Tensor]]:
     """The header's JSON under a key, and the tensors. Raises CheckpointError if it is not such a file."""
+    check_header(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -34,6 +35,7 @@ def read_tensors(path: Path, key: str) -> tuple[Any, dict[str, Tensor]]:
     if key not in metadata:
         other = next((kind for known, kind in KINDS.items() if known in metadata), None)
         raise bad_file(path, KINDS[key], other or "safetensors of another program (no fakespan header)")
+    check_tensors(path, tensors)
     try:
         return json.loads(metadata[key]), tensors
     except (ValueError, RecursionError) as error:
@@ -69,8 +71,3 @@ def check_weights(path: Path, what: str, expected: Mapping[str, tuple[int, ...]]
             raise bad_file(path, f"{name} of shape {shape} by its config", f"{tuple(state[name].shape)}")
         if not torch.isfinite(state[name]).all():
             raise bad_file(path, "finite weights", f"infinite or NaN values in {name}", "use an earlier checkpoint")
-
-
-def bad_file(path: Path, expected: str, got: str, remedy: str = REMEDY) -> CheckpointError:
-    """The error about a model file."""
-    return CheckpointError(path, expected=expected, got=got, remedy=remedy)
