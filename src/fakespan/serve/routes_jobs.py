@@ -47,7 +47,10 @@ def router() -> APIRouter:
 
 
 async def submit(
-    request: Request, service: Served, token: Writer, prefer: Annotated[str, Header(examples=["wait=30"])] = ""
+    request: Request,
+    service: Served,
+    token: Writer,
+    prefer: Annotated[str, Header(description="wait=SECONDS", examples=["wait=30"])] = "",
 ) -> Response:
     """Scan a file: a form with `file`, or with `upload` (a finished resumable upload), or with `url`.
 
@@ -73,7 +76,7 @@ def list_jobs(
     service: Served,
     _: Reader,
     state: Annotated[list[JobState] | None, Query(description="may be repeated")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Annotated[int, Query(ge=1, le=200, description="jobs on the page")] = 50,
     after: Annotated[str, Query(description="from `next` of the page before")] = "",
 ) -> Any:
     """The jobs, newest first."""

@@ -41,6 +41,6 @@ def file(name: str) -> Response:
 def reference(request: Request) -> Response:
     """The OpenAPI document for people."""
     loader = jinja2.FileSystemLoader(_FOLDER)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.ChainableUndefined)
     template = environment.get_template("reference.html.j2")
     return HTMLResponse(template.render(api=request.app.openapi(), reasons=REASONS))
