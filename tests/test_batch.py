@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +70,14 @@ def test_each_target_is_of_the_spans_of_its_own_modality():
             forged = {frame for length, first in spans for frame in range(first, first + length)}
             assert set(np.flatnonzero(frames[k]).tolist()) == forged
             assert set(frames[k].tolist()) <= {0.0, 1.0}
+
+
+def test_the_missing_picture_of_clips_of_sound_takes_no_memory_elsewhere_either():
+    batch = collate([dataclasses.replace(one, has_picture=False) for one in EXAMPLES], T, D)
+    moved = batch.to(torch.device("meta"))
+    assert moved.video.shape == (3, 3, T, 96, 96)
+    assert moved.video.untyped_storage().nbytes() <= 4
+    assert moved.audio.shape == batch.audio.shape
 
 
 def test_what_does_not_fit_is_refused():

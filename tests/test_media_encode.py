@@ -97,9 +97,10 @@ def test_colours_survive_a_round_trip():
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 @pytest.mark.parametrize("bitrate", [32_000, 96_000])
-def test_a_sound_round_trip_is_aligned(rate, bitrate):
+@pytest.mark.parametrize("codec", ["aac", "mp3"])
+def test_a_sound_round_trip_is_aligned(rate, bitrate, codec):
     sound = noise_bursts(1.3, rate)
-    back = roundtrip_sound(sound, rate, bitrate)
+    back = roundtrip_sound(sound, rate, bitrate, codec)
     assert back.shape == sound.shape
     assert back.dtype == np.float32
     assert abs(lag_samples(sound, back)) <= rate // 1000

@@ -258,7 +258,7 @@ def test_what_quantises_is_of_the_codecs_family() -> None:
     kinds = program("kinds")
     families = {name: kinds.family_of(preset.kind, preset.settings) for name, preset in kinds.PRESETS.items()}
     assert {name for name, family in families.items() if family == "codec"} == {
-        *("codec", "codec-nearest", "spectral-codec"),
+        *("codec", "codec-nearest", "codec-large", "spectral-codec"),
     }
     assert list(families.values()).count("gan") >= 6
 

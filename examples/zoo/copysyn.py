@@ -76,20 +76,21 @@ def load_system(
     weights = folder / f"{checkpoint}.safetensors"
     if not weights.is_file():
         raise CheckpointError(weights, expected="trained weights", got="no file", remedy="train it to its end")
-    net.load_state_dict(load_file(weights))
+    net.load_state_dict(load_file(weights, device=str(torch.get_default_device())))
     return System(name or config["name"], config["kind"], config["family"], net, options or {}, clock_hz)
 
 
 def copy_of(system: System, sound: Sound) -> Sound:
     """The copy of a sound at LEVEL, of the same length, float32 (n,)."""
     ratio = Fraction(system.clock_hz, SAMPLE_RATE)
-    heard = resampled(sound, ratio)
+    played = resampled(sound, ratio)
     hop = int(system.net.hop)
     before = 4 * hop
-    padded = np.pad(heard, (before, before + -len(heard) % hop))
+    padded = np.pad(played, (before, before + -len(played) % hop))
     with torch.inference_mode():
-        copy = system.net(torch.from_numpy(padded)[None], **system.options).sound[0].float().numpy()
-    return resampled(copy[before : before + len(heard)], 1 / ratio)[: len(sound)]
+        heard = torch.from_numpy(padded).to(torch.get_default_device())
+        copy = system.net(heard[None], **system.options).sound[0].float().cpu().numpy()
+    return resampled(copy[before : before + len(played)], 1 / ratio)[: len(sound)]
 
 
 def copy_speech(
@@ -139,7 +140,7 @@ def _twin(system: System, one: Utterance, out: Path, name: str) -> Twin | None:
         return None
     copy = copy_of(system, sound)
     copy *= np.sqrt(np.mean(sound**2) / max(float(np.mean(copy**2)), 1e-9))
-    distance = log_spectral_distance_db(torch.from_numpy(sound), torch.from_numpy(copy))
+    distance = log_spectral_distance_db(torch.tensor(sound), torch.tensor(copy))
     write_flac(out / name, copy / np.float32(gain))
     about = (system.name, system.kind, system.family, one.speaker)
     return Twin(str(one.path.resolve()), name, *about, round(seconds, 3), round(distance, 2))
@@ -157,7 +158,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--checkpoint", choices=("model", "early"), default="model")
     parser.add_argument("--clock", type=int, default=SAMPLE_RATE, metavar="HZ")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="n_codebooks or n_steps")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     given = parser.parse_args(arguments)
+    torch.set_default_device(given.device)
     try:
         system = load_system(given.model, given.name, given.checkpoint, parse_settings(given.set), given.clock)
         utterances = find_utterances(given.speech, min_bw_hz=3800)

@@ -18,7 +18,7 @@ Verdict = list[Tensor]  # features layer by layer; the last are the logits
 class PeriodDiscriminator(nn.Module):
     """Sees every p-th sample below each other: hears what repeats with p samples, as the images of up-sampling do."""
 
-    def __init__(self, period: int, channels: Sequence[int] = (12, 24, 48, 64)) -> None:
+    def __init__(self, period: int, channels: Sequence[int]) -> None:
         super().__init__()
         self.period = period
         widths = [1, *channels]
@@ -36,7 +36,7 @@ class PeriodDiscriminator(nn.Module):
 class ResolutionDiscriminator(nn.Module):
     """Sees the log spectrum of one resolution."""
 
-    def __init__(self, n_fft: int, channels: int = 16) -> None:
+    def __init__(self, n_fft: int, channels: int) -> None:
         super().__init__()
         self.n_fft = n_fft
         self.layers = nn.ModuleList(
@@ -56,12 +56,18 @@ class ResolutionDiscriminator(nn.Module):
 
 
 class Discriminators(nn.Module):
-    """All of them: (B, N) -> a verdict of each that is asked."""
+    """All of them: (B, N) -> a verdict of each that is asked. `scale` multiplies their widths."""
 
-    def __init__(self, periods: Sequence[int] = (2, 3, 5, 7), n_ffts: Sequence[int] = (256, 512, 1024)) -> None:
+    def __init__(
+        self, periods: Sequence[int] = (2, 3, 5, 7), n_ffts: Sequence[int] = (256, 512, 1024), scale: int = 1
+    ) -> None:
         super().__init__()
+        widths = [scale * width for width in (12, 24, 48, 64)]
         self.judges = nn.ModuleList(
-            [*map(PeriodDiscriminator, periods), *map(ResolutionDiscriminator, n_ffts)],
+            [
+                *(PeriodDiscriminator(period, widths) for period in periods),
+                *(ResolutionDiscriminator(n_fft, 16 * scale) for n_fft in n_ffts),
+            ]
         )
 
     def forward(self, sound: Tensor, asked: Sequence[int]) -> list[Verdict]:

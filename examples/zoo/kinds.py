@@ -64,6 +64,11 @@ PRESETS = {
     "istft-hop256": Preset("istft", {"hop": 256, "head_fft": 1024, "n_mels": 100, "n_blocks": 6}),
     "subband-shuffle": Preset("subband", {"up": "shuffle", "rates": (4, 4, 4), "n_bands": 4}),
     "codec-nearest": Preset("codec", {"up": "nearest", "rates": (5, 4, 4, 2, 2), "n_codebooks": 6, "n_codes": 512}),
+    # for a GPU
+    "hifi-large": Preset("hifi", {"width": 256, "kernels": (3, 7, 11), "dilations": (1, 3, 5)}),
+    "bigvgan-large": Preset("hifi", {"act": "snake", "rates": (4, 4, 4, 4), "width": 320, "dilations": (1, 3, 5)}),
+    "istft-large": Preset("istft", {"width": 384, "n_blocks": 8, "n_mels": 100, "hop": 256, "head_fft": 1024}),
+    "codec-large": Preset("codec", {"width": 320, "n_codes": 1024}),
 }
 
 

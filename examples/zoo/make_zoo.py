@@ -1,6 +1,7 @@
 """The whole zoo: train every system one after the other, and copy speech with each and with its variants.
 
     python examples/zoo/make_zoo.py --speech runs/speech --out runs/zoo [--minutes 6] [--copy 12] [--only hifi codec]
+    python examples/zoo/make_zoo.py ... --device cuda --batch 16 --judges 4
 
 OUT/KIND holds the trained networks, OUT/twins/SYSTEM what each copied, OUT/table.md what is there. Killed, it goes on
 where it was.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,13 +53,15 @@ def variants(name: str) -> list[Variant]:
     return ways
 
 
-def make(name: str, out: Path, speech: Path, minutes: float, copy_minutes: float) -> None:
-    """Train one preset and copy speech with it and its variants."""
+def make(  # noqa: PLR0917 - one system, from speech to copies
+    name: str, out: Path, speech: Path, minutes: float, copy_minutes: float, sizes: Mapping[str, Any] | None = None
+) -> None:
+    """Train one preset and copy speech with it and its variants; `sizes` are fields of `train.Plan`."""
     preset, folder = find_preset(name), out / name
     heard, copied = (find_utterances(speech, bw_hz) for bw_hz in (6500, 3800))
     number = 1 + list(PRESETS).index(name)
     if not (folder / "model.safetensors").is_file():
-        plan = Plan(preset.kind, preset.settings, minutes, number, preset.adversarial)
+        plan = Plan(preset.kind, preset.settings, minutes, number, preset.adversarial, **(sizes or {}))
         train(plan, Segments(heard, 60.0, number), folder, name)
     for way in variants(name):
         system = load_system(folder, name + way.suffix, way.checkpoint, way.options, way.clock_hz)
@@ -89,14 +93,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--speech", type=Path, required=True, metavar="INDEX_OR_FOLDER")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--minutes", type=float, default=6.0, help="of training, a system")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of training, a system; see train.py")
     parser.add_argument("--copy", type=float, default=12.0, help="minutes of speech that a system copies")
     parser.add_argument("--only", nargs="+", default=list(PRESETS), metavar="KIND")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--batch", type=int, default=4, help="stretches of 0.64 s a step of training")
+    parser.add_argument("--judges", type=int, default=1, help="width of the discriminators, times that for a processor")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)  # the networks are too small for more
+    torch.set_default_device(given.device)
+    sizes = {"n_batch": given.batch, "judges": given.judges, "device": given.device}
     try:
         for name in given.only:
-            make(name, given.out, given.speech, given.minutes, given.copy)
+            make(name, given.out, given.speech, given.minutes, given.copy, sizes)
             write_text(given.out / "table.md", table(given.out))
     except FakespanError as error:
         print(error, file=sys.stderr)

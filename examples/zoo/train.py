@@ -1,11 +1,12 @@
 """Train one system of the zoo: a small neural vocoder or codec.
 
     python examples/zoo/train.py KIND --speech runs/speech --out runs/zoo/KIND --minutes 6 [--seed 1] [--set width=64]
+    python examples/zoo/train.py KIND ... --device cuda --batch 16 --judges 4
 
 First against spectral distances alone, then against discriminators too, whose traces are what the zoo is for. Writes
 OUT/config.json, OUT/log.jsonl, OUT/early.safetensors (before the discriminators) and OUT/model.safetensors; killed, it
-goes on from OUT/state.pt, which is written every half minute. Minutes are those of the processor: the faster
-it is, the better the copies, so that equal seeds do not give equal weights.
+goes on from OUT/state.pt, which is written every half minute. Minutes are those of the processor, on a GPU those of the
+clock: the faster it is, the better the copies, so that equal seeds do not give equal weights.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Plan:
     n_samples: int = 10_240
     n_judged: int = 6_400
     rate: float = 1.5e-3
+    judges: int = 1  # how many times wider than usual the discriminators are
+    device: str = "cpu"
     bfloat16: bool = True
     n_steps: int = 1_000_000_000  # ends sooner than the minutes do, for tests
 
@@ -60,7 +63,7 @@ class Trainer:
     def __init__(self, plan: Plan) -> None:
         torch.manual_seed(plan.seed)
         self.plan = plan
-        self.net, self.judges = build(plan.kind, plan.settings), Discriminators()
+        self.net, self.judges = build(plan.kind, plan.settings), Discriminators(scale=plan.judges)
         self.loss = SpectralLoss()
         self.optimizer = torch.optim.AdamW(self.net.parameters(), plan.rate, betas=(0.8, 0.99), weight_decay=1e-3)
         self.judging = torch.optim.AdamW(self.judges.parameters(), 5e-4, betas=(0.8, 0.99), weight_decay=1e-3)
@@ -79,10 +82,10 @@ class Trainer:
 
     def learn(self, real: Tensor) -> dict[str, float]:
         """One step on (B, N)."""
-        begun = time.process_time()
+        begun = self._now_s()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bfloat16):
+        with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.bfloat16):
             copy = self.net(real)
         spectral = self.loss(copy.sound, real)
         total = spectral + sum(_PENALTIES[name] * value for name, value in copy.penalties.items())
@@ -94,8 +97,11 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
         self.optimizer.step()
         self.step += 1
-        self.spent_s += time.process_time() - begun
+        self.spent_s += self._now_s() - begun
         return said
+
+    def _now_s(self) -> float:
+        return time.process_time() if self.plan.device == "cpu" else time.perf_counter()
 
     def _rate(self) -> float:
         """A short rise, a cosine's fall to a tenth, and half of it where the discriminators judge."""
@@ -108,7 +114,7 @@ class Trainer:
         part = slice(start, start + self.plan.n_judged)
         fake, real = fake[:, part], real[:, part]
         asked = self.judges.draw()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bfloat16):
+        with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.bfloat16):
             both = self.judges(torch.cat([real, fake.detach()]), asked)
             on_real, on_fake = ([[f[half] for f in fs] for fs in both] for half in _halves(len(real)))
             telling = telling_loss(on_real, on_fake)
@@ -116,7 +122,7 @@ class Trainer:
         telling.backward()
         self.judging.step()
         self.judges.requires_grad_(False)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bfloat16):
+        with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.bfloat16):
             heard = self.judges(fake, asked)
         self.judges.requires_grad_(True)
         fooling = fooling_loss(heard)
@@ -144,12 +150,12 @@ def train(plan: Plan, segments: Segments, out: Path, name: str, start: Path | No
     _write_config(out, plan, trainer.net, name)
     state = out / "state.pt"
     if state.exists():
-        trainer.restore(torch.load(state, weights_only=True))
+        trainer.restore(torch.load(state, map_location=plan.device, weights_only=True))
     elif start is not None:
-        trainer.net.load_state_dict(load_file(start), strict=False)
+        trainer.net.load_state_dict(load_file(start, device=plan.device), strict=False)
     kept_s, early = trainer.spent_s, out / "early.safetensors"
     while trainer.progress < 1:
-        said = trainer.learn(segments.batch(plan.n_batch, trainer.n_samples))
+        said = trainer.learn(segments.batch(plan.n_batch, trainer.n_samples).to(plan.device))
         if trainer.judged and not early.exists():
             _save(trainer.net, early)
         if trainer.spent_s - kept_s > _KEEP_EVERY_S or trainer.progress >= 1:
@@ -196,15 +202,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("kind", metavar="KIND", help=", ".join(PRESETS))
     parser.add_argument("--speech", type=Path, required=True, metavar="INDEX_OR_FOLDER")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--minutes", type=float, default=6.0, help="of this processor")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of the processor; of the clock on a GPU")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pool-minutes", type=float, default=60.0, help="of speech that are read")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the kind")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--batch", type=int, default=4, help="stretches of 0.64 s a step")
+    parser.add_argument("--judges", type=int, default=1, help="width of the discriminators, times that for a processor")
     given = parser.parse_args(arguments)
+    torch.set_default_device(given.device)
     try:
         preset = find_preset(given.kind)
         settings = preset.settings | parse_settings(given.set)
-        plan = Plan(preset.kind, settings, given.minutes, given.seed, preset.adversarial)
+        sizes = {"n_batch": given.batch, "judges": given.judges, "device": given.device}
+        plan = Plan(preset.kind, settings, given.minutes, given.seed, preset.adversarial, **sizes)
         segments = Segments(find_utterances(given.speech, min_bw_hz=6500), given.pool_minutes, given.seed)
         train(plan, segments, given.out, given.kind)
     except FakespanError as error:

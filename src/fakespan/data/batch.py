@@ -43,15 +43,15 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+        return self._with(lambda tensor: _unexpanded(tensor).to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         """The same in pinned memory."""
-        return self._with(lambda tensor: tensor.pin_memory())
+        return self._with(lambda tensor: _unexpanded(tensor).pin_memory())
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        values.update({name: change(v) for name, v in values.items() if isinstance(v, Tensor)})
+        values.update({name: change(v).expand(v.shape) for name, v in values.items() if isinstance(v, Tensor)})
         return Batch(**values)
 
 
@@ -142,6 +142,11 @@ def _to_the_end(spans: Spans, n_frames: int) -> Spans:
     ((0.0, 1.18), (0.2, 0.4))
     """
     return tuple((a, (n_frames + 0.5) / FPS if b * FPS > n_frames - 1e-6 else b) for a, b in spans)
+
+
+def _unexpanded(tensor: Tensor) -> Tensor:
+    """The tensor without its expanded dimensions: what has to be moved of a video of zeros."""
+    return tensor[tuple(slice(0, 1) if step == 0 else slice(None) for step in tensor.stride())]
 
 
 def _video(examples: Sequence[Example], n_padded: int) -> Tensor:

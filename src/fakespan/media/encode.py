@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -106,24 +106,29 @@ def roundtrip_video(
     return np.stack(images)
 
 
-def roundtrip_sound(sound: Float32Array, sample_rate: int = SAMPLE_RATE, bitrate: int = 64_000) -> Float32Array:
-    """The audio (n,) after AAC encoding and decoding at that bit rate: same length, aligned (codec delay removed).
+def roundtrip_sound(
+    sound: Float32Array, sample_rate: int = SAMPLE_RATE, bitrate: int = 64_000, codec: Literal["aac", "mp3"] = "aac"
+) -> Float32Array:
+    """The audio (n,) after encoding and decoding at that bit rate: same length, aligned (codec delay removed).
 
-    In memory. `sample_rate` must be one that AAC supports (8000 to 96000).
+    In memory. `sample_rate` must be one that the codec supports (AAC: 8000 to 96000; MP3: 8000 to 48000).
     """
     if not len(sound):
         return np.zeros(0, np.float32)
-    encoder = av.CodecContext.create("aac", "w")
+    names = {"aac": ("aac", "aac"), "mp3": ("libmp3lame", "mp3float")}[codec]
+    encoder, decoder = av.CodecContext.create(names[0], "w"), av.CodecContext.create(names[1], "r")
+    assert isinstance(encoder, AudioCodecContext)
+    assert isinstance(decoder, AudioCodecContext)
     _set_up_sound(encoder, sample_rate, bitrate)
     encoder.flags |= _GLOBAL_HEADER  # the decoder needs it, because there is no container
     encoder.open()
-    decoder = av.CodecContext.create("aac", "r")
     decoder.extradata = encoder.extradata
     blocks: list[Float32Array] = []
     delay = 0
     for frame in itertools.chain(_sound_frames(sound, sample_rate), [None]):
         for packet in encoder.encode(frame):
-            delay = max(delay, -(packet.pts or 0))  # priming has negative times
+            if codec == "aac":  # MP3 packets tell the decoder what to skip
+                delay = max(delay, -(packet.pts or 0))  # priming has negative times
             packet.pts = packet.dts = None
             blocks += [to_mono(f) for f in decoder.decode(packet)]
     blocks += [to_mono(f) for f in decoder.decode(None)]

@@ -8,6 +8,7 @@ changes the whole recording, so that microphone, codec and level carry no inform
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -255,5 +256,6 @@ def _room(sound: Float32Array, rng: Rng) -> Float32Array:
 
 
 def _coded(sound: Float32Array, rng: Rng) -> Float32Array:
-    """Encoded as AAC and decoded."""
-    return roundtrip_sound(np.clip(sound, -1, 1), SAMPLE_RATE, bitrate=int(rng.choice(BIT_RATES)))
+    """Encoded as AAC or MP3 and decoded."""
+    codec: Literal["aac", "mp3"] = "aac" if rng.random() < 0.7 else "mp3"
+    return roundtrip_sound(np.clip(sound, -1, 1), SAMPLE_RATE, int(rng.choice(BIT_RATES)), codec)

@@ -78,7 +78,7 @@ class SoundPractice:
     def draw(self, n_frames: int, rng: Rng) -> SoundClip:
         """One clip of n_frames."""
         rate = 1.0 if self.recipe.clean else float(np.exp(rng.uniform(-1, 1) * np.log1p(self.recipe.speed)))
-        n = round(n_frames * HOP * rate)
+        n = HOP * round(n_frames * rate)  # whole frames: Fourier transforms of few prime factors are quick
         is_forged = rng.random() < self.recipe.forged
         if is_forged and (rng.random() < self.recipe.voices or not self._twins) and self._voices:
             sound, spans, method, speaker = self._with_voice(n, rng)
