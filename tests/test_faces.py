@@ -27,6 +27,8 @@ WIDTH, HEIGHT = 640, 360
 
 @dataclasses.dataclass(frozen=True)
 class DrawnPicture:
+    is_after_hole = False
+
     """A picture that is drawn when somebody looks."""
 
     index: int

@@ -176,7 +176,7 @@ def test_progress_ends_with_everything(tmp_path):
 
 
 def test_a_picture_of_which_nothing_decodes_leaves_the_sound(tmp_path, monkeypatch):
-    def nothing(path):
+    def nothing(path, **_):
         raise MediaError(path, expected="pictures", got="none", remedy="-")
         yield
 

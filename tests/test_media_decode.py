@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from clips import HEIGHT, WIDTH, load_pictures, numbered_picture, read_number, tone, write_clip, write_frames_at
 from fakespan.errors import MediaError
 from fakespan.media.decode import iter_sound, read_pictures, read_sound
-from fakespan.media.timeline import Timeline, at_clock
+from fakespan.media.jumps import at_clock
 
 CLOCK_S = 1 / 25
 
@@ -91,16 +91,6 @@ def test_clock_has_no_holes_and_covers_the_clip(gaps):
     ks = [k for k, _ in at_clock([(t, g, None) for t, g in zip(times, gaps, strict=True)], 25.0)]
     assert ks == list(range(len(ks)))
     assert abs(len(ks) * CLOCK_S - sum(gaps)) <= CLOCK_S
-
-
-def test_timeline_moves_pieces_after_an_implausible_jump():
-    timeline = Timeline(zero_s=10.0, duration_s=4.0)
-    assert timeline.place(10.0, 0.0) == 0.0
-    assert timeline.place(11.0, 0.04) == 1.0
-    assert timeline.place(9_000.0, 1.04) == 1.04  # far beyond the file's length
-    assert timeline.place(9_000.04, 1.08) == pytest.approx(1.08)  # and what follows it follows on
-    assert timeline.place(10.0, 1.12) == 1.12  # back to the start
-    assert timeline.place(None, 1.16) == 1.16
 
 
 # --- picture and sound in step

@@ -60,6 +60,7 @@ class Together:
     def __init__(self, index: int, members: Sequence[Member]) -> None:
         self.index, self._members = index, members
         self.width, self.height = members[0].size
+        self.is_after_hole = any(member.picture.is_after_hole for member in members)
 
     def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> Faces:
         """The box of every member as 224x224, and a channel that says how large it was: a quarter of its side."""

@@ -93,6 +93,7 @@ class MediaInfo:
     hdr: str = ""  # "PQ" or "HLG"; empty for SDR
     frame_rate: str = ""  # the average as an exact ratio, "30000/1001" or "25"; empty if unknown
     start_timecode: str = ""  # of the first frame, as HH:MM:SS:FF; with a semicolon before FF: drop-frame
+    starts_at_s: float = 0.0  # what a player's clock shows at the first picture or sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +168,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The result for one file."""
+    """The result for one file. All times are those that a player shows: they begin at `media.starts_at_s`."""
 
     file: str
-    duration_s: float
+    duration_s: float  # from the first picture or sound to the last
     score: float  # of the whole file, 0..1
     threshold: float  # score from which the file, or a segment, counts as forged
     segments: tuple[Segment, ...]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,14 +20,28 @@ from fakespan.localizer.stretch import JudgeClip, Stretch, listen
 from fakespan.localizer.verdict import head_verdict, plain_verdict
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, FaceMode, TrackEnd, follow_faces
+from fakespan.media.jumps import Jumps
 from fakespan.media.probe import probe
 from fakespan.models.verdict_head import Head
 from fakespan.segments import merge
-from fakespan.types import FaceTrack, MediaInfo, Progress, Scan, Source, Verdict, no_progress
+from fakespan.types import (
+    Curve,
+    FaceTrack,
+    MediaInfo,
+    Progress,
+    Scan,
+    Segment,
+    Source,
+    Unjudged,
+    Verdict,
+    no_progress,
+)
 from fakespan.version import __version__
 
 __all__ = ["FileScan"]
 
+
+Timed = TypeVar("Timed", Segment, FaceTrack, Curve)
 
 MIN_STRETCH_FRAMES = 10  # shorter gaps between faces are not scored by their audio alone
 
@@ -61,11 +77,12 @@ class FileScan:
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
         self.notes: list[str] = []
+        self.jumps = Jumps()  # found in the pass over the sound, or over the pictures if there is none
 
     @cached_property
     def sound(self) -> Float32Array:
         """The audio of the file, empty if there is none."""
-        return read_sound(self.path) if self.info.has_audio else np.zeros(0, np.float32)
+        return read_sound(self.path, jumps=self.jumps) if self.info.has_audio else np.zeros(0, np.float32)
 
     @property
     def has_sound(self) -> bool:
@@ -86,8 +103,9 @@ class FileScan:
                 remedy="use --faces whole if the whole picture is a face",
             )
         self._note(missing)
+        self._note_clock()
         self.progress(self.info.duration_s, self.info.duration_s)
-        return self._result(max(self.n_pictures, n_heard) / FPS, model_name)
+        return self._result(max(self.n_pictures, n_heard), model_name)
 
     def _scan_tracks(self) -> None:
         """Send every face track through the network."""
@@ -109,7 +127,7 @@ class FileScan:
     def _pictures(self) -> Iterator[Picture]:
         """The pictures of the file; none if nothing can be decoded but there is audio."""
         try:
-            for picture in read_pictures(self.path):
+            for picture in read_pictures(self.path, jumps=None if self.info.has_audio else self.jumps):
                 self.n_pictures = picture.index + 1
                 if picture.index % 25 == 0:
                     self.progress(picture.index / FPS, self.info.duration_s)
@@ -124,9 +142,11 @@ class FileScan:
         for track in self.tracks:
             if track.is_scanned:
                 free[round(track.start_s * FPS) : round(track.end_s * FPS)] = False
-        for begin, end in _runs(free):
-            if end - begin >= MIN_STRETCH_FRAMES or end - begin == n_heard:
-                self.stretches.append((listen(self.judge, self.model, self.sound, begin, end), None))
+        for part in self.jumps.parts(n_heard):
+            for begin, end in _runs(free[slice(*part)], part[0]):
+                if end - begin >= MIN_STRETCH_FRAMES or (begin, end) == part:
+                    maps = listen(self.judge, self.model, self.sound, begin, end, part)
+                    self.stretches.append((maps, None))
 
     def _missing_sound(self) -> list[str]:
         if not self.info.has_audio:
@@ -162,24 +182,44 @@ class FileScan:
         if self.n_pictures and self.has_sound and apart_s > 1.0:
             self.notes.append(f"picture and sound differ in length by {apart_s:.1f} s")
 
-    def _result(self, duration_s: float, model_name: str) -> Scan:
-        segments, score = [], 0.0
+    def _note_clock(self) -> None:
+        n = self.jumps.n_restarts
+        if n:
+            times = "once" if n == 1 else f"{n} times"
+            self.notes.append(f"the file's clock starts again {times}: what follows is appended to what was before")
+
+    def _late_s(self, frame: int) -> float:
+        """How much later than the clock of the arrays a player shows a frame."""
+        return self.info.starts_at_s + self.jumps.file_s(frame) - frame / FPS
+
+    def _holes(self) -> tuple[Unjudged, ...]:
+        ends_s = [self.info.starts_at_s + self.jumps.file_s(hole.frame) for hole in self.jumps.holes]
+        return tuple(
+            Unjudged(round(end_s - hole.length_s, 3), round(end_s, 3), "gap")
+            for hole, end_s in zip(self.jumps.holes, ends_s, strict=True)
+        )
+
+    def _result(self, n_frames: int, model_name: str) -> Scan:
+        segments, curves, score = [], [], 0.0
         for maps, track in self.stretches:
-            segments += find_segments(maps, track, self.post)
+            late_s = self._late_s(maps.first_frame)
+            segments += [_moved(s, late_s) for s in find_segments(maps, track, self.post)]
+            curves += [_moved(c, late_s) for c in find_curves(maps, track)]
             score = max(score, stretch_score(maps))
         return Scan(
             file=str(self.path),
-            duration_s=round(duration_s, 3),
+            duration_s=round(self.jumps.file_s(n_frames), 3),
             score=score,
             threshold=self.post.threshold,
             segments=tuple(sorted(merge(segments), key=lambda s: (s.start_s, s.end_s))),
             model=model_name,
             media=self.info,
-            tracks=tuple(self.tracks),
-            curves=tuple(curve for maps, track in self.stretches for curve in find_curves(maps, track)),
+            tracks=tuple(_moved(track, self._late_s(round(track.start_s * FPS))) for track in self.tracks),
+            curves=tuple(curves),
             notes=tuple(self.notes),
             fakespan_version=__version__,
             verdict=self._verdict(score),
+            not_judged=self._holes(),
             source=Source(self.path.name, *fingerprint(self.path)),
         )
 
@@ -189,7 +229,13 @@ class FileScan:
         return head_verdict(self.head, [maps.score for maps, _ in self.stretches], self.model)
 
 
-def _runs(mask: BoolArray) -> list[tuple[int, int]]:
-    """Range [begin, end) of each run of True."""
+def _moved(part: Timed, late_s: float) -> Timed:
+    """The same, so much later."""
+    ends: dict[str, Any] = {"end_s": round(part.end_s + late_s, 3)} if not isinstance(part, Curve) else {}
+    return dataclasses.replace(part, start_s=round(part.start_s + late_s, 3), **ends)
+
+
+def _runs(mask: BoolArray, first: int) -> list[tuple[int, int]]:
+    """Range [begin, end) of each run of True, the first of them at `first`."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+    return [(first + int(a), first + int(b)) for a, b in edges.reshape(-1, 2)]

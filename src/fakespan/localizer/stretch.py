@@ -41,10 +41,18 @@ class Stretch:
         self.stitcher.add(window, maps.at_file_clock())
 
 
-def listen(judge: JudgeClip, model: ModelConfig, sound: Float32Array, begin: int, end: int) -> ClipMaps:
-    """The maps of the audio of frames [begin, end), with the surrounding audio as context."""
+def listen(  # noqa: PLR0917 - called once, by the scan
+    judge: JudgeClip,
+    model: ModelConfig,
+    sound: Float32Array,
+    begin: int,
+    end: int,
+    part: tuple[int, int] | None = None,
+) -> ClipMaps:
+    """The maps of the audio of frames [begin, end), with the surrounding audio (of the same part) as context."""
     size, overlap = window_frames(model), _overlap(model)
-    first, last = max(0, begin - overlap), min(end + overlap, -(-len(sound) // SAMPLES_PER_FRAME))
+    part_begin, part_end = part or (0, -(-len(sound) // SAMPLES_PER_FRAME))
+    first, last = max(part_begin, begin - overlap), min(end + overlap, part_end)
     stitcher = MapsStitcher()
     for window in windows(max(last, end) - first, size, overlap):
         stitcher.add(window, judge(None, _sound_of(sound, first, window)).at_file_clock())

@@ -16,7 +16,7 @@ from typing import IO, NoReturn
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from fakespan.errors import MediaError
@@ -29,6 +29,7 @@ __all__ = [
     "picture_stream",
     "pixel_aspect",
     "sound_stream",
+    "starts_at_s",
     "zero_s",
 ]
 
@@ -43,6 +44,7 @@ _LARGEST_ASPECT = 4.0  # of a pixel; anamorphic film has 2
 _REFUSED_FORMATS = {"applehttp", "avisynth", "bluray", "concat", "concatf", "dash", "dvdvideo", "hls", "image2", "imf"}
 _REFUSED_FORMATS |= {"lavfi", "libcdio", "rtp", "rtsp", "sap", "sdp", "vapoursynth", "webm_dash_manifest"}
 _REFUSED_FORMATS |= {"adf", "bin", "idf", "tty", "xbin"}
+_PLAYERS_CLOCK = {"mov", "matroska"}
 _REMEDY = "give a video or sound file that plays in a media player"
 
 
@@ -117,8 +119,32 @@ def zero_s(container: InputContainer) -> float:
     return min(starts, default=0.0)
 
 
+def starts_at_s(container: InputContainer) -> float:
+    """What a player's clock shows at the common origin: of MP4 and Matroska the file's own time, of others 0.
+
+    So do browsers. The clocks of other formats start anywhere, as those of transport streams.
+    """
+    return max(0.0, zero_s(container)) if _PLAYERS_CLOCK & set(container.format.name.split(",")) else 0.0
+
+
 def duration_s(container: InputContainer) -> float:
-    """Duration stated by the container, in seconds; 0 if none."""
+    """Duration stated by the container, in seconds from the common origin; 0 if none."""
+    late_s = starts_at_s(container)
+    played = [_end_s(stream) for stream in (picture_stream(container), sound_stream(container)) if stream is not None]
+    if late_s and played and min(played) > 0:
+        return max(played) - late_s
+    stated_s = _stated_s(container)
+    return stated_s - late_s if stated_s > late_s else stated_s
+
+
+def _end_s(stream: Stream) -> float:
+    """When a stream ends, by the file's own time; 0 if it does not say."""
+    if stream.start_time is None or not stream.duration or stream.time_base is None:
+        return 0.0
+    return float((stream.start_time + stream.duration) * stream.time_base)
+
+
+def _stated_s(container: InputContainer) -> float:
     if container.duration is not None and container.duration > 0:
         return container.duration / av.time_base
     streams = (picture_stream(container), sound_stream(container))

@@ -1,15 +1,15 @@
 """Decodes a media file to arrays at the model's clock: pictures at 25 fps, audio as mono at 16 kHz.
 
 Contract: both start at the file's common origin (the earlier of the two streams' starts), so that picture k corresponds
-to sample 640 k. A video stream that starts later is padded with its first picture, an audio stream with silence; gaps
-are filled with the previous picture and with silence. Memory is constant, whatever the length of the file. What is
-damaged is skipped. The published BA-TFD (2204.06228) resamples neither
-stream; this module does.
+to sample 640 k. A video stream that starts later is padded with its first picture, an audio stream with silence; pauses
+are filled with the previous picture and with silence, holes of the file's clock are left out (`timeline`, `jumps`).
+Memory is constant, whatever the length of the file. What is damaged is skipped. The published BA-TFD (2204.06228)
+resamples neither stream; this module does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,10 +27,12 @@ from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.errors import MediaError
 from fakespan.media.ahead import run_ahead
 from fakespan.media.container import duration_s, open_media, picture_stream, pixel_aspect, sound_stream, zero_s
+from fakespan.media.jumps import Jumps, at_clock
+from fakespan.media.order import DisplayOrder
 from fakespan.media.packets import decoded, packets_of
 from fakespan.media.picture import Picture, Source
 from fakespan.media.sound import SoundClock
-from fakespan.media.timeline import Timeline, at_clock
+from fakespan.media.timeline import SHORTEST_HOLE_S, Timeline
 
 __all__ = ["Picture", "iter_sound", "read_both", "read_pictures", "read_sound"]
 
@@ -38,15 +40,19 @@ T = TypeVar("T")
 
 _QUEUE_BYTES = 1 << 26
 _LONGEST_LAST_S = 60.0  # a longer duration of the last frame is ignored
+_LONGEST_FILLED_S = 60.0  # longer holes are refused in the clips of data sets
 
 
-def read_pictures(path: str | Path, fps: float = FPS, threads: int = 0) -> Generator[Picture, None, None]:
+def read_pictures(
+    path: str | Path, fps: float = FPS, threads: int = 0, jumps: Jumps | None = None
+) -> Generator[Picture, None, None]:
     """Yield the pictures shown at times k / fps, decoded ahead in a thread that ends with the generator.
 
     Args:
         path: a local media file.
         fps: output frames per second.
         threads: threads of the decoder; 0: one per core.
+        jumps: filled with what the clock of the file does, until the last picture.
 
     Raises:
         MediaError: not a media file (consume `probe`), no video stream, or no picture that decodes.
@@ -59,11 +65,13 @@ def read_pictures(path: str | Path, fps: float = FPS, threads: int = 0) -> Gener
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
         area = max(1, stream.codec_context.width * stream.codec_context.height)
-        shown = at_clock(_placed_pictures(container, stream, _decoded(container, stream)), fps)
+        jumps = Jumps() if jumps is None else jumps
+        placed = _placed_pictures(stream, _decoded(container, (stream,), jumps))
+        shown = at_clock(placed, fps, jumps)
         index = -1
         with closing(run_ahead(shown, size=min(16, max(2, _QUEUE_BYTES // (2 * area))))) as ahead:
             for index, source in ahead:
-                yield Picture(index, index / fps, source)
+                yield Picture(index, index / fps, source, is_after_hole=jumps.is_hole(index / fps))
     if index < 0:
         raise MediaError(
             path,
@@ -73,27 +81,27 @@ def read_pictures(path: str | Path, fps: float = FPS, threads: int = 0) -> Gener
         )
 
 
-def iter_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Float32Array]:
+def iter_sound(path: str | Path, sample_rate: int = SAMPLE_RATE, jumps: Jumps | None = None) -> Iterator[Float32Array]:
     """Yield the audio in blocks of float32 (n,), mono in -1..1, without gaps from the common origin on.
 
-    Channels are averaged; a centre channel has the same weight as all others together. Yields nothing for a file
-    without audio. Raises MediaError if it is not a media file.
+    What the clock of the file does until the end of the sound is added to `jumps`; its holes are left out. Channels are
+    averaged; a centre channel has the same weight as all others together. Yields nothing for a file without audio.
+    Raises MediaError if it is not a media file.
     """
     with open_media(path) as container:
         stream = sound_stream(container)
         if stream is None:
             return
-        timeline = Timeline(zero_s(container), duration_s(container))
-        clock = SoundClock(timeline, sample_rate)
-        for frame in _decoded(container, stream):
+        clock = SoundClock(sample_rate)
+        for frame in _decoded(container, (stream,), jumps or Jumps()):
             if isinstance(frame, AudioFrame):
                 yield from clock.add(frame)
         yield from clock.finish()
 
 
-def read_sound(path: str | Path, sample_rate: int = SAMPLE_RATE) -> Float32Array:
+def read_sound(path: str | Path, sample_rate: int = SAMPLE_RATE, jumps: Jumps | None = None) -> Float32Array:
     """The whole audio, float32 (n,); n is 0 for a file without audio or with an empty audio stream."""
-    blocks = list(iter_sound(path, sample_rate))
+    blocks = list(iter_sound(path, sample_rate, jumps))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
@@ -102,7 +110,8 @@ def read_both(
 ) -> tuple[T | None, Float32Array]:
     """Pictures and audio of a short clip in one pass, at 25 fps and 16 kHz, in the calling thread.
 
-    The values equal those of `read_pictures` and `read_sound`; the file is opened and read only once.
+    The values equal those of `read_pictures` and `read_sound`; the file is opened and read only once. Holes of up to a
+    minute are filled with the previous picture and with silence, so that labels keep their time.
 
     Args:
         path: a local media file.
@@ -114,18 +123,18 @@ def read_both(
         stream.
 
     Raises:
-        MediaError: not a media file (consume `probe`), or neither video nor audio stream.
+        MediaError: not a media file (consume `probe`), neither video nor audio stream, or a longer hole.
     """
     with open_media(path) as container:
         video, audio = picture_stream(container), sound_stream(container)
         streams: list[Stream] = [stream for stream in (video, audio) if stream is not None]
         if not streams:
             raise MediaError(path, expected="picture or sound", got="neither", remedy="give a video")
-        clock = SoundClock(Timeline(zero_s(container), duration_s(container)), SAMPLE_RATE)
+        clock, jumps = SoundClock(SAMPLE_RATE), Jumps()
         blocks: list[Float32Array] = []
 
         def frames() -> Iterator[Any]:
-            for frame in _decoded(container, *streams):
+            for frame in _without_hole(path, _decoded(container, streams, jumps, _LONGEST_FILLED_S), jumps):
                 if isinstance(frame, AudioFrame):
                     blocks.extend(clock.add(frame))
                 else:
@@ -134,7 +143,7 @@ def read_both(
         rest, result = frames(), None
         if video is not None:
             video.codec_context.thread_count = 1
-            placed = _placed_pictures(container, video, rest, VideoReformatter())
+            placed = _placed_pictures(video, rest, VideoReformatter())
             shown = enumerate(source for _, _, source in placed) if every_picture else at_clock(placed, FPS)
             result = consume(Picture(index, index / FPS, source) for index, source in shown)
         for _ in rest:  # audio beyond the pictures that were consumed
@@ -143,11 +152,19 @@ def read_both(
     return result, np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
+def _without_hole(path: str | Path, frames: Iterator[Any], jumps: Jumps) -> Iterator[Any]:
+    """The same frames; raises MediaError at a hole."""
+    for frame in frames:
+        for hole in jumps.holes:
+            got = f"a hole of {hole.length_s:.0f} s after {hole.frame / FPS:.2f} s"
+            raise MediaError(path, expected="a clip whose clock runs on", got=got, remedy="cut it at the hole")
+        yield frame
+
+
 def _placed_pictures(
-    container: InputContainer, stream: VideoStream, frames: Iterator[Any], reformatter: VideoReformatter | None = None
+    stream: VideoStream, frames: Iterator[Any], reformatter: VideoReformatter | None = None
 ) -> Iterator[tuple[float, float, Source]]:
     """Every decoded frame with its time since the common origin and its duration, in seconds."""
-    timeline = Timeline(zero_s(container), duration_s(container))
     rate = stream.average_rate or stream.guessed_rate
     length_s = 1 / float(rate) if rate else 1 / FPS
     tick_s = float(stream.time_base) if stream.time_base else 0.0  # float: fractions are slow
@@ -156,7 +173,7 @@ def _placed_pictures(
     for frame in frames:
         if not isinstance(frame, VideoFrame):
             continue
-        time_s = timeline.place(frame.time, due_s)
+        time_s = due_s if frame.time is None else frame.time
         if frame.duration and tick_s:
             length_s = min(frame.duration * tick_s, _LONGEST_LAST_S)
         last_s = time_s if due_s == 0 else max(last_s, time_s)
@@ -164,7 +181,13 @@ def _placed_pictures(
         yield last_s, length_s, Source(frame, reformatter, aspect)
 
 
-def _decoded(container: InputContainer, *streams: Stream) -> Iterator[Any]:
-    """Every frame that decodes."""
-    for packet in packets_of(container, streams):
-        yield from decoded(packet)
+def _decoded(
+    container: InputContainer, wanted: Sequence[Stream], jumps: Jumps, hole_s: float = SHORTEST_HOLE_S
+) -> Iterator[Any]:
+    """Every frame of the wanted streams that decodes, by the clock that picture and sound share."""
+    used = [stream for stream in (picture_stream(container), sound_stream(container)) if stream is not None]
+    order = DisplayOrder(container.format.name)
+    timeline = Timeline(zero_s(container), duration_s(container), jumps, hole_s)
+    for packet in timeline.follow(packets_of(container, used)):
+        if packet.stream in wanted:  # the others are read for their stamps alone
+            yield from decoded(packet, decode=order.decode)

@@ -99,7 +99,7 @@ def follow_faces(
             return
     follower = _Follower(detector, config)
     for picture, is_cut in mark_cuts(chain(head, stream)):
-        if is_cut:
+        if is_cut or picture.is_after_hole:
             yield from follower.end_shot()
         yield from follower.push(picture)
     yield from follower.end_shot()
@@ -125,15 +125,23 @@ def _shows_crop(view: UInt8Array, detector: FaceDetector) -> bool:
 
 
 def _whole(pictures: Iterable[Picture], config: FaceConfig) -> Iterator[TrackFrame | TrackEnd]:
-    """Use the whole picture as the face, from the first picture to the last."""
+    """Use the whole picture as the face, from the first picture to the last; each hole begins another track."""
     first = last = None
+    number = 0
     for picture in pictures:
+        if picture.is_after_hole and first is not None and last is not None:
+            yield _whole_end(number, first, last)
+            first, number = None, number + 1
         last = picture.index
         first = last if first is None else first
         crop = picture.crop(0, 0, picture.width, picture.height, at_most=CROP_SIZE)
-        yield TrackFrame(0, last, prepare_crop(crop, config.face_size, config.framing))
+        yield TrackFrame(number, last, prepare_crop(crop, config.face_size, config.framing))
     if first is not None and last is not None:
-        yield TrackEnd(FaceTrack(0, first / FPS, (last + 1) / FPS, (0.0, 0.0, 1.0, 1.0), is_whole=True))
+        yield _whole_end(number, first, last)
+
+
+def _whole_end(number: int, first: int, last: int) -> TrackEnd:
+    return TrackEnd(FaceTrack(number, first / FPS, (last + 1) / FPS, (0.0, 0.0, 1.0, 1.0), is_whole=True))
 
 
 class _Follower:

@@ -106,11 +106,13 @@ class Picture:
         index: time step, counted from the file's common origin.
         time_s: its time, `index / fps`.
         source: the decoded frame; the same object if a frame is shown at several time steps.
+        is_after_hole: whether the clock of the file jumps in front of it, so that nothing earlier is its context.
     """
 
     index: int
     time_s: float
     source: Source
+    is_after_hole: bool = False
 
     @property
     def width(self) -> int:

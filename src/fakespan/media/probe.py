@@ -17,7 +17,15 @@ from av.video.stream import VideoStream
 
 from fakespan.errors import MediaError
 from fakespan.media.colour import hdr_kind
-from fakespan.media.container import duration_s, open_media, picture_stream, pixel_aspect, sound_stream, zero_s
+from fakespan.media.container import (
+    duration_s,
+    open_media,
+    picture_stream,
+    pixel_aspect,
+    sound_stream,
+    starts_at_s,
+    zero_s,
+)
 from fakespan.media.packets import decoded, packets_of
 from fakespan.types import MediaInfo
 
@@ -62,6 +70,7 @@ def probe(path: str | Path) -> MediaInfo:
             n_channels=audio.codec_context.channels if audio is not None else 0,
             frame_rate=str(_rate(video) or ""),
             start_timecode=_start_timecode(container),
+            starts_at_s=round(starts_at_s(container), 3),
         )
 
 

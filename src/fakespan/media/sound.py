@@ -2,7 +2,8 @@
 
 Contract: any layout, sample format and rate (also if they change midway) -> float32 mono. Timestamps that deviate by
 less than one clock frame from the running sample count are treated as rounding; beyond that, a gap becomes silence and
-an overlap is cut. Samples before the origin of the timeline are dropped.
+an overlap is cut. After a change of rate in a transport stream, most stamps are extrapolated in steps of the old rate;
+there the sample count is trusted. Samples before the origin of the timeline are dropped.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from av.audio.resampler import AudioResampler
 
 from fakespan.arrays import AnyArray, Float32Array
 from fakespan.config import FPS
-from fakespan.media.timeline import Timeline
 
 __all__ = ["SoundClock", "to_mono"]
 
 
 _STRAY_S = 1 / FPS
+_LENGTH_SLACK = 0.1  # a stated length further from that of the samples is of another rate, and stamps follow from it
+_GUESS_S = 1.0  # such stamps stray so far from those that the file has
 _LOWEST_RATE = 1000  # a lower rate means a damaged stream; resampling it would take excessive memory
 _CANCELLED = 0.01  # power of the mean over that of the channels; independent channels have 1 / their number
 _BLOCK = 1 << 20  # longest block of silence
@@ -32,12 +34,11 @@ class SoundClock:
     """Takes decoded frames in order and yields consecutive mono blocks without gaps.
 
     Args:
-        timeline: maps timestamps to the file's common time.
         sample_rate: output samples per second.
     """
 
-    def __init__(self, timeline: Timeline, sample_rate: int) -> None:
-        self._timeline, self._sample_rate = timeline, sample_rate
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
         self._resampler: AudioResampler | None = None
         self._packer: AudioResampler | None = None
         self._waiting = AudioFifo()  # input that is not converted yet
@@ -53,8 +54,7 @@ class SoundClock:
         if not frame.samples or frame.sample_rate < _LOWEST_RATE:
             return
         due_s = self._start_s + (self._n_in / self._rate_in if self._rate_in else 0.0)
-        stamp_s = frame.time  # float: fractions are as slow as the resampling
-        time_s = self._timeline.place(stamp_s, due_s)
+        time_s = _start_s(frame, due_s)
         kind = (frame.sample_rate, frame.layout.name, frame.format.name)
         if kind != self._kind or abs(time_s - due_s) > _STRAY_S:
             yield from self.finish()
@@ -114,6 +114,17 @@ class SoundClock:
         if len(rest):
             self._n_out += len(rest)
             yield rest
+
+
+def _start_s(frame: AudioFrame, due_s: float) -> float:
+    """When a frame begins: as it says, or where the samples so far end if it does not say or only guesses."""
+    time_s = frame.time  # float: fractions are as slow as the resampling
+    if time_s is None:
+        return due_s
+    stated_s = frame.duration * float(frame.time_base or 0)
+    length_s = frame.samples / frame.sample_rate
+    is_guess = stated_s > 0 and abs(stated_s - length_s) > _LENGTH_SLACK * length_s
+    return due_s if is_guess and abs(time_s - due_s) < _GUESS_S else time_s
 
 
 def to_mono(frame: AudioFrame) -> Float32Array:

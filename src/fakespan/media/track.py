@@ -29,6 +29,10 @@ class Picture(Protocol):
         """Frame index at 25 fps."""
 
     @property
+    def is_after_hole(self) -> bool:
+        """Whether nothing earlier is its context."""
+
+    @property
     def width(self) -> int:
         """Pixels."""
 

@@ -184,6 +184,7 @@ def _face(track: FaceTrack) -> dict[str, Any]:
 def _player_data(scan: Scan, media_url: str | None) -> dict[str, Any]:
     """Data for the page's script; the template encodes it as JSON that cannot end its script element."""
     return {
+        "start": scan.media.starts_at_s,
         "span": words.span_s(scan),
         "source": "inside it" if (media_url or "").startswith("data:") else words.printable(unquote(media_url or "")),
         "hasVideo": scan.media.has_video,

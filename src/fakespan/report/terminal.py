@@ -132,24 +132,21 @@ class _Timeline:
         return bar
 
     def _cells(self, modality: str, width: int) -> list[_Cell]:
-        cells_per_s = width / words.span_s(self.scan)
         cells: list[_Cell] = ["empty"] * width
         parts: list[Segment | Unjudged] = [*self.scan.not_judged]
         parts += [s for s in self.scan.segments if s.modality == modality]
         for part in parts:
-            first = min(max(int(part.start_s * cells_per_s), 0), width - 1)
-            last = min(max(int(part.end_s * cells_per_s - 1e-9), first), width - 1)
+            first, last = (words.share(self.scan, time_s) * width for time_s in (part.start_s, part.end_s))
+            first, last = min(max(int(first), 0), width - 1), min(max(int(last - 1e-9), int(first)), width - 1)
             kind: _Cell = "segment" if isinstance(part, Segment) else "unjudged"
             cells[first : last + 1] = [kind] * (last + 1 - first)
         return cells
 
     def _ticks(self, width: int) -> str:
-        span_s = words.span_s(self.scan)
-        step_s = words.tick_step(span_s, max(width // 10, 1))
         line = ""
-        for k in range(int(span_s / step_s) + 1):
-            label = "|" + words.tick_label(k * step_s, step_s)
-            column = int(k * step_s / span_s * width)
+        for time_s, text in words.ticks(self.scan, max(width // 10, 1)):
+            label = "|" + text
+            column = int(words.share(self.scan, time_s) * width)
             if len(line) <= column and column + len(label) <= width:
                 line = line.ljust(column) + label
         return line

@@ -134,20 +134,19 @@ def _gutter_marks(scan: Scan) -> str:
 
 
 def _plot_marks(scan: Scan) -> str:
-    span_s = words.span_s(scan)
     rows = _rows(scan)
     marks = [_row_ground(scan, row) for row in rows]
     bottom = rows[-1].top + rows[-1].height
-    marks.append(_ticks(span_s, bottom))
+    marks += [_tick_set(scan, zoom, bottom) for zoom in zooms(words.span_s(scan))]
     marks += [_HATCH] if scan.not_judged else []
-    marks += [_unjudged(part, bottom, span_s) for part in scan.not_judged]
+    marks += [_unjudged(scan, part, bottom) for part in scan.not_judged]
     for row in rows:
         if row.key == "scores":
-            marks.append(_chart(scan, row, span_s))
+            marks.append(_chart(scan, row))
         elif row.key == "faces":
-            marks += [_face(track, k, row, span_s) for k, track in enumerate(_faces(scan))]
+            marks += [_face(scan, track, k, row) for k, track in enumerate(_faces(scan))]
         else:
-            marks += [_segment(s, k, row, span_s) for k, s in enumerate(words.in_order(scan)) if s.modality == row.key]
+            marks += [_segment(scan, s, k, row) for k, s in enumerate(words.in_order(scan)) if s.modality == row.key]
     return "".join(marks)
 
 
@@ -159,40 +158,40 @@ def _row_ground(scan: Scan, row: _Row) -> str:
     return ground + word
 
 
-def _segment(segment: Segment, number: int, row: _Row, span_s: float) -> str:
+def _segment(scan: Scan, segment: Segment, number: int, row: _Row) -> str:
     title = (
         f"Suspected segment {number + 1}: {row.name}, {words.timecode(segment.start_s)} to "
         f"{words.timecode(segment.end_s)}, score {segment.score:.2f}"
     )
     return (
-        f'<rect class="segment {row.key}" data-segment="{number}" x="{_share(segment.start_s, span_s)}" '
-        f'y="{row.top + 1}" width="{_share(segment.length_s, span_s)}" height="{row.height - 2}" rx="2" '
-        f'stroke-width="2" paint-order="stroke"><title>{escape(title)}</title></rect>'
+        f'<rect class="segment {row.key}" data-segment="{number}" {_place(scan, segment)} y="{row.top + 1}" '
+        f'height="{row.height - 2}" rx="2" stroke-width="2" paint-order="stroke"><title>{escape(title)}</title></rect>'
     )
 
 
-def _unjudged(part: Unjudged, height: int, span_s: float) -> str:
+def _unjudged(scan: Scan, part: Unjudged, height: int) -> str:
     return (
-        f'<rect class="unjudged" x="{_share(part.start_s, span_s)}" width="{_share(part.length_s, span_s)}" '
-        f'height="{height}" fill="url(#hatch)"><title>{escape(words.unjudged(part).capitalize())}</title></rect>'
+        f'<rect class="unjudged" {_place(scan, part)} height="{height}" fill="url(#hatch)">'
+        f"<title>{escape(words.unjudged(part).capitalize())}</title></rect>"
     )
 
 
-def _face(track: FaceTrack, place: int, row: _Row, span_s: float) -> str:
+def _face(scan: Scan, track: FaceTrack, place: int, row: _Row) -> str:
     title = f"Face {track.id}, {words.where(track)}" + ("" if track.is_scanned else ", too short to scan")
     return (
-        f'<rect class="face" x="{_share(track.start_s, span_s)}" y="{row.top + 1 + place % 3 * 4}" '
-        f'width="{_share(track.end_s - track.start_s, span_s)}" height="3"><title>{escape(title)}</title></rect>'
+        f'<rect class="face" {_place(scan, track)} y="{row.top + 1 + place % 3 * 4}" height="3">'
+        f"<title>{escape(title)}</title></rect>"
     )
 
 
-def _chart(scan: Scan, row: _Row, span_s: float) -> str:
+def _chart(scan: Scan, row: _Row) -> str:
+    span_s = words.span_s(scan)
     level = row.top + row.height * (1 - scan.threshold)
     order = sorted(scan.curves, key=lambda curve: curve.modality != "fused")  # the filled curve is drawn first
     curves = "".join(_curve(curve, span_s) for curve in order)
     return (
-        f'<svg y="{row.top}" width="100%" height="{row.height}" viewBox="0 0 {span_s:.3f} 1" '
-        f'preserveAspectRatio="none">{curves}</svg>'
+        f'<svg y="{row.top}" width="100%" height="{row.height}" '
+        f'viewBox="{scan.media.starts_at_s:.3f} 0 {span_s:.3f} 1" preserveAspectRatio="none">{curves}</svg>'
         f'<line class="threshold" x2="100%" y1="{level:.1f}" y2="{level:.1f}">'
         f"<title>threshold {scan.threshold:.2f}</title></line>"
     )
@@ -208,29 +207,26 @@ def _curve(curve: Curve, span_s: float) -> str:
     return f'<path class="curve {escape(curve.modality)}" d="{path}" vector-effect="non-scaling-stroke"/>'
 
 
-def _ticks(span_s: float, bottom: int) -> str:
-    return "".join(_tick_set(words.tick_step(span_s, 8 * zoom), zoom, span_s, bottom) for zoom in zooms(span_s))
-
-
 def zooms(span_s: float) -> Sequence[int]:
     """The useful zoom levels: at least two seconds stay visible."""
     return [zoom for zoom in ZOOMS if zoom == 1 or span_s / zoom >= 2]
 
 
-def _tick_set(step_s: float, zoom: int, span_s: float, bottom: int) -> str:
+def _tick_set(scan: Scan, zoom: int, bottom: int) -> str:
     """The ticks of one zoom level; all but the first are hidden until the page shows them."""
     marks = []
-    for k in range(int(span_s / step_s + 1e-9) + 1):
-        share = k * step_s / span_s
-        anchor = "start" if k == 0 else "end" if share > 0.97 else "middle"
+    for k, (time_s, label) in enumerate(words.ticks(scan, 8 * zoom)):
+        share = words.share(scan, time_s)
+        anchor = "start" if share < 0.01 else "end" if share > 0.97 else "middle"
         marks.append(
             f'<g class="tick {"odd" if k % 2 else "even"}"><line x1="{share:.4%}" x2="{share:.4%}" y1="{bottom}" '
-            f'y2="{bottom + 6}"/><text x="{share:.4%}" y="{bottom + 20}" text-anchor="{anchor}">'
-            f"{words.tick_label(k * step_s, step_s)}</text></g>"
+            f'y2="{bottom + 6}"/><text x="{share:.4%}" y="{bottom + 20}" text-anchor="{anchor}">{label}</text></g>'
         )
     hidden = "" if zoom == 1 else ' display="none"'
     return f'<g class="ticks" data-zoom="{zoom}"{hidden}>{"".join(marks)}</g>'
 
 
-def _share(time_s: float, span_s: float) -> str:
-    return f"{time_s / span_s:.4%}"
+def _place(scan: Scan, part: Segment | FaceTrack | Unjudged) -> str:
+    """Its place on the axis, as attributes."""
+    start, end = words.share(scan, part.start_s), words.share(scan, part.end_s)
+    return f'x="{start:.4%}" width="{end - start:.4%}"'

@@ -7,6 +7,7 @@ File names are untrusted: `printable` escapes what could control a terminal or r
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from fakespan.types import FaceTrack, MediaInfo, Reason, Scan, Segment, Unjudged
@@ -23,11 +24,13 @@ __all__ = [
     "in_order",
     "media_facts",
     "printable",
+    "share",
     "span_ms",
     "span_s",
     "suspicion",
     "tick_label",
     "tick_step",
+    "ticks",
     "timecode",
     "unjudged",
     "verdict",
@@ -105,9 +108,26 @@ def tick_label(time_s: float, step_s: float) -> str:
 
 def span_s(scan: Scan) -> float:
     """Length of the time axis in seconds, above 0: the file's, or that of the findings if the file states none."""
-    ends = [scan.duration_s, *(s.end_s for s in scan.segments), *(t.end_s for t in scan.tracks)]
-    ends += [u.end_s for u in scan.not_judged]
-    return max([end for end in ends if math.isfinite(end)] + [0.1])
+    ends = [*(s.end_s for s in scan.segments), *(t.end_s for t in scan.tracks), *(u.end_s for u in scan.not_judged)]
+    lengths = [scan.duration_s, *(end - scan.media.starts_at_s for end in ends)]
+    return max([length for length in lengths if math.isfinite(length)] + [0.1])
+
+
+def share(scan: Scan, time_s: float) -> float:
+    """Where a time lies on the axis, from 0 at its start to 1 at its end."""
+    return (time_s - scan.media.starts_at_s) / span_s(scan)
+
+
+def ticks(scan: Scan, n_most: int) -> Iterator[tuple[float, str]]:
+    """Time and label of each tick of the axis: the multiples of a round step, at most `n_most` after the first.
+
+    >>> [label for _, label in ticks(Scan("x", 8.6, 0.0, 0.7, (), "m", MediaInfo(8.6, True, True)), 3)]
+    ['0:00', '0:05']
+    """
+    start_s, length_s = scan.media.starts_at_s, span_s(scan)
+    step_s = tick_step(length_s, n_most)
+    for k in range(math.ceil(start_s / step_s - 1e-9), int((start_s + length_s) / step_s + 1e-9) + 1):
+        yield k * step_s, tick_label(k * step_s, step_s)
 
 
 def in_order(scan: Scan) -> list[Segment]:

@@ -5,11 +5,12 @@
   const media = by("media"), plot = by("plot"), head = by("head"), scroller = by("scroller");
   const context = by("context"), loop = by("loop");
   const FRAME_S = 0.04;
-  let position = 0; // seconds; of the playhead when there is no player
+  let position = scan.start; // seconds; of the playhead when there is no player
   let current = -1; // the chosen segment
   let range = null; // what is being played: {from, to}, or null for the file as it is
 
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+  const share = (time) => (time - scan.start) / scan.span; // of the timeline
   const now = () => (isPlayable() ? media.currentTime : position);
   const isPlayable = () => media !== null && media.error === null;
 
@@ -24,7 +25,7 @@
 
   function show() {
     const time = now();
-    head.style.left = `${clamp(time / scan.span, 0, 1) * 100}%`;
+    head.style.left = `${clamp(share(time), 0, 1) * 100}%`;
     head.setAttribute("aria-valuenow", time.toFixed(2));
     head.setAttribute("aria-valuetext", clock(time));
     by("clock").textContent = clock(time);
@@ -32,7 +33,7 @@
   }
 
   function follow() { // keep the playhead in view of a zoomed timeline
-    const x = (now() / scan.span) * plot.clientWidth - scroller.scrollLeft;
+    const x = share(now()) * plot.clientWidth - scroller.scrollLeft;
     if (x < 0 || x > scroller.clientWidth) scroller.scrollLeft += x - scroller.clientWidth / 3;
   }
 
@@ -81,7 +82,7 @@
   // -- moving and playing
 
   function seek(time) {
-    position = clamp(time, 0, scan.span);
+    position = clamp(time, scan.start, scan.start + scan.span);
     if (isPlayable()) media.currentTime = position;
     show();
   }
@@ -95,7 +96,7 @@
     if (!segment) return;
     const around = context.checked ? 0.5 : 0;
     const last = isPlayable() && media.duration ? media.duration - FRAME_S : Infinity; // at its very end a player stops by itself
-    range = { from: Math.max(segment.start - around, 0), to: Math.min(segment.end + around, last) };
+    range = { from: Math.max(segment.start - around, scan.start), to: Math.min(segment.end + around, last) };
     choose(number);
     seek(range.from);
     follow();
@@ -145,7 +146,7 @@
 
   const timeAt = (event) => {
     const area = plot.getBoundingClientRect();
-    return ((event.clientX - area.left) / area.width) * scan.span;
+    return scan.start + ((event.clientX - area.left) / area.width) * scan.span;
   };
   plot.addEventListener("click", (event) => {
     if (event.target.closest("#head")) return;
@@ -174,7 +175,7 @@
       if (ticks.dataset.zoom === zoom.value) ticks.removeAttribute("display");
       else ticks.setAttribute("display", "none");
     }
-    scroller.scrollLeft = (now() / scan.span) * plot.clientWidth - scroller.clientWidth / 2;
+    scroller.scrollLeft = share(now()) * plot.clientWidth - scroller.clientWidth / 2;
   }
   if (zoom) {
     zoom.addEventListener("change", magnify);
@@ -189,8 +190,8 @@
     c: () => context.click(),
     ArrowLeft: (event) => free(now() - (event.shiftKey ? 1 : FRAME_S)),
     ArrowRight: (event) => free(now() + (event.shiftKey ? 1 : FRAME_S)),
-    Home: () => free(0),
-    End: () => free(scan.span),
+    Home: () => free(scan.start),
+    End: () => free(scan.start + scan.span),
   };
   document.addEventListener("keydown", (event) => {
     const isOnHead = event.target === head;
@@ -218,9 +219,24 @@
     trouble.hidden = !trouble.textContent;
   }
 
+  function learnEnd() { // Chromium takes the length of an MP4 that starts late for its end, until it has played to it
+    const missing = scan.start + scan.span - media.duration;
+    if (!(scan.start > 0 && missing > 0.5 && missing < 300)) return;
+    media.addEventListener("ended", () => {
+      media.muted = false;
+      media.playbackRate = Number(by("speed").value);
+      if (current < 0) free(scan.start);
+      else playSegment(current); // it was chosen meanwhile
+    }, { once: true });
+    media.muted = true;
+    media.playbackRate = 16;
+    media.currentTime = media.duration;
+    start();
+  }
+
   if (media) {
     media.addEventListener("error", explain);
-    media.addEventListener("loadedmetadata", () => { explain(); show(); });
+    media.addEventListener("loadedmetadata", () => { explain(); show(); learnEnd(); });
     media.addEventListener("play", () => { by("play").textContent = "Pause"; requestAnimationFrame(frame); });
     media.addEventListener("pause", () => { by("play").textContent = "Play"; show(); });
     media.addEventListener("timeupdate", () => { keepRange(); show(); }); // a hidden tab draws no frames
