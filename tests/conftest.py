@@ -62,7 +62,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A running service with the shipped model, which all tests of this process share."""
     from services import running
 
-    with running(tmp_path_factory.mktemp("service")) as found:
+    with running(tmp_path_factory.mktemp("service"), private_callbacks=True, url_hosts=("files.example",)) as found:
+        found.service.durable.pauses_s = (0.01, 0.01)
         yield found
 
 

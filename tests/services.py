@@ -21,6 +21,7 @@ import uvicorn
 
 from fakespan.serve.app import create_app
 from fakespan.serve.schema import describe
+from fakespan.serve.server import server_config
 from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings
 from fakespan.serve.store import Store
@@ -76,7 +77,7 @@ def variant(served: Running, **changes: Any) -> Iterator[Running]:
 def _listening(service: Service) -> Iterator[Running]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     app = create_app(service)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+    server = uvicorn.Server(server_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -23,6 +24,7 @@ __all__ = ["COOKIE", "Admin", "Guard", "RateLimit", "Reader", "Served", "Writer"
 
 COOKIE = "fakespan_token"
 """Cookie of the page; programs send `Authorization: Bearer TOKEN`."""
+_log = logging.getLogger("fakespan.serve")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
@@ -79,8 +81,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        is_started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal is_started
             if message["type"] == "http.response.start":
+                is_started = True
                 present = {name.lower() for name, _ in message["headers"]}
                 own = [(k.encode(), v.encode()) for k, v in _HEADERS.items() if k.encode() not in present]
                 message["headers"] = [*message["headers"], *own]
@@ -88,7 +94,13 @@ class Guard:
 
         problem = self._fault(Headers(scope=scope), scope["method"])
         app = self._app if problem is None else self._refuse(problem)
-        await app(scope, receive, send_with_headers)
+        try:
+            await app(scope, receive, send_with_headers)
+        except Exception:
+            _log.exception("a request failed", extra={"path": scope["path"]})
+            if is_started:
+                raise
+            await self._refuse(Problem("internal"))(scope, receive, send_with_headers)
 
     def _fault(self, headers: Headers, method: str) -> Problem | None:
         host = headers.get("host", "")

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 __all__ = ["Target", "is_public", "resolve"]
 
-_TRANSLATED = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+_SPECIAL = ("192.0.0.0/24", "192.88.99.0/24", "2001::/32", "2002::/16")  # assignments and tunnels, called global
+_INTERNET_V6 = ipaddress.ip_network("2000::/3")
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is not None:
             ip = ip.ipv4_mapped
-        elif any(ip in net for net in _TRANSLATED):
+        elif ip not in _INTERNET_V6:
             return False
+    if any(ip in net for net in map(ipaddress.ip_network, _SPECIAL) if net.version == ip.version):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 

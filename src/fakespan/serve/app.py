@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,8 +19,6 @@ from fakespan.serve.watch import Hub
 from fakespan.version import __version__
 
 __all__ = ["create_app"]
-
-_log = logging.getLogger("fakespan.serve")
 
 
 def create_app(service: Service) -> FastAPI:
@@ -45,7 +42,6 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_bug)
     app.add_middleware(Guard, settings=service.settings, refuse=problem_response)
     return app
 
@@ -77,8 +73,3 @@ async def _on_http(_request: Request, error: Exception) -> Response:
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     return response
-
-
-async def _on_bug(request: Request, error: Exception) -> Response:
-    _log.error("a request failed", exc_info=error, extra={"path": request.url.path})
-    return problem_response(Problem("internal"))

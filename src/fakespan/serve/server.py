@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 from fakespan.errors import UsageError
 from fakespan.serve.app import create_app
@@ -16,7 +17,7 @@ from fakespan.serve.schema import describe
 from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings
 
-__all__ = ["run"]
+__all__ = ["run", "server_config"]
 
 GRACE_S = 5  # for requests in progress, when the service stops
 KEEP_ALIVE_S = 15
@@ -38,7 +39,17 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
     service = Service(settings, describe)
     app = create_app(service)
-    config = uvicorn.Config(
+    server = _Server(server_config(app), lambda: announce(f"http://{_in_url(host)}:{port}/"), app.state.hub.close)
+    service.open()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        service.close()
+
+
+def server_config(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn serves the application: it says nothing of itself and believes no header about who asks."""
+    return uvicorn.Config(
         app,
         log_config=None,
         server_header=False,
@@ -46,12 +57,6 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    server = _Server(config, lambda: announce(f"http://{_in_url(host)}:{port}/"), app.state.hub.close)
-    service.open()
-    try:
-        server.run(sockets=[listener])
-    finally:
-        service.close()
 
 
 class _Server(uvicorn.Server):
