@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fakespan.config import load_toml
+from fakespan.data.entries import read_json, read_text
 from fakespan.files import differences, replacing, try_lock
 
 
@@ -59,3 +61,13 @@ def test_differences_name_nested_settings_and_what_is_missing():
     now = {"new": 0.5, "seed": 1, "model": {"name": "b", "widths": (1, 2)}}
     assert differences(before, now) == [("new", None, 0.5), ("model.name", "a", "b"), ("gone", True, None)]
     assert differences(now, now) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_every_reader_of_text_takes_every_unicode_encoding(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    for text, read in (('{"a": "\u00fc"}', read_json), ("a = '\u00fc'", load_toml)):
+        path.write_text(text, encoding=encoding)
+        assert read(path) == {"a": "\u00fc"}
+    path.write_text("a,\u00fc\n", encoding=encoding)
+    assert read_text(path) == "a,\u00fc\n"

@@ -174,6 +174,61 @@ def test_a_wrong_frame_rate_shows(tmp_path):
     assert re.match("5 proposals past the end of the video, in 4 videos .is --fps right", note)
 
 
+def test_seconds_that_were_taken_for_frames_show(tmp_path):
+    truth = read_truth(written(tmp_path / "m.json", [{**e, "duration": 6.0} for e in ENTRIES[:4]]))
+    seconds = {name: np.array(rows) / [1, 25, 25] for name, rows in FOUND.items()}
+    (note,) = score(seconds, truth).notes
+    assert note == "all proposals lie in the first 25th of their videos: if begin and end are in seconds, use --fps 1"
+
+
+@pytest.mark.parametrize(
+    ("span", "note"),
+    [
+        ([1.0, 1.0], "1 labelled span of length 0, in 1 video: test/a.mp4"),
+        ([-1.0, 1.0], "1 labelled span beginning before 0 s, in 1 video: test/a.mp4"),
+        ([5.0, 7.0], "1 labelled span past the end of the video, in 1 video: test/a.mp4"),
+    ],
+)
+def test_labels_that_cannot_be_right_are_named(tmp_path, span, note):
+    entries = [{**e, "duration": 6.0} for e in ENTRIES[:4]]
+    entries[0]["fake_periods"] = [[1.0, 1.3], span]
+    assert score(FOUND, read_truth(written(tmp_path / "m.json", entries))).notes == (note,)
+
+
+@pytest.mark.parametrize(
+    ("rows", "note"),
+    [
+        ([[0.9, 1.0, 1.0]], "1 proposal of length 0, in 1 video: test/a.mp4"),
+        ([[0.9, -2.0, 1.0], [0.1, -1, 2]], "2 proposals beginning before 0 s, in 1 video: test/a.mp4"),
+    ],
+)
+def test_proposals_that_cannot_be_right_are_named(truth, rows, note):
+    assert score(FOUND | {"test/a.mp4": rows}, truth).notes == (note,)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_both_files_are_read_in_any_unicode_encoding(tmp_path, encoding):
+    (tmp_path / "p.json").write_text(json.dumps(FOUND), encoding=encoding)
+    (tmp_path / "m.json").write_text(json.dumps(ENTRIES), encoding=encoding)
+    found, truth = read_both(tmp_path / "p.json", tmp_path / "m.json", 1)
+    assert (len(found), truth.names[0]) == (4, "test/a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--seed", 1], "--seed: expected --bootstrap with it"),
+        (["--out", "no/folder/x.json"], "expected a file in an existing folder"),
+    ],
+)
+def test_options_are_tried_before_the_work(tmp_path, options, said):
+    assert said in str(run(tmp_path / "none.json", METADATA, *options, code=1).exception)
+
+
+def test_parquet_has_no_frames(tmp_path):
+    assert "leave --fps out" in str(run(tmp_path / "p.parquet", METADATA, "--fps", 25, code=1).exception)
+
+
 def test_nothing_known_is_an_error(truth):
     for found in ({}, {"other/a.mp4": [[0.9, 1, 2]]}):
         with pytest.raises(DataError, match="expected videos of the metadata, got"):
@@ -256,7 +311,11 @@ def test_samples_give_the_same_truth(tmp_path):
         ('[{"file": "a", "fake_periods": 3}]', "entry 1 without"),
         ('[{"file": "a", "fake_periods": [[2, 1]]}]', r"spans that end after they start, got \[2.0, 1.0\] in a"),
         ('[{"file": "a", "fake_periods": []}, {"file": "a", "fake_periods": []}]', "each video once, got a more"),
-        ('[{"file": "a", "fake_periods": [], "split": 3, "duration": "x", "modify_audio": []}]', "forged span"),
+        ('[{"file": "a", "fake_periods": [], "split": 3, "duration": "x"}]', "forged span"),
+        (
+            '[{"file": "a", "fake_periods": [[1, 2]], "modify_video": "False"}]',
+            "true or false for modify_video, got 'False' in a",
+        ),
     ],
 )
 def test_metadata_that_does_not_fit_is_told(tmp_path, text, message):

@@ -10,6 +10,7 @@ import pytest
 
 from datasets import KINDS, avdeepfake1m_entry, lavdf_entry, write_json
 from fakespan.data.manifest import load_manifest
+from fakespan.errors import DataError
 from fakespan.scoring.truth import Truth, read_truth
 
 ODD_LAVDF: list[dict[str, Any]] = [
@@ -64,3 +65,14 @@ def test_a_score_takes_fake_segments_alone_where_a_loader_adds_what_the_streams_
     (sample,) = load_manifest(f"avdeepfake1m:{tmp_path}").samples
     assert sample.spans == ((0.5, 1.0),)
     assert len(read_truth(metadata).labels[sample.name]) == 0
+
+
+def test_a_flag_that_is_text_counts_for_no_reader(tmp_path):
+    """The text "False" is true in many languages."""
+    entry = lavdf_entry("dev/0.mp4", "dev", "audio", None, 2.0) | {"modify_video": "False"}
+    metadata = write_json(tmp_path / "metadata.json", [entry])
+    with pytest.raises(DataError, match="true or false for modify_video, got 'False' in dev/0.mp4"):
+        read_truth(metadata)
+    manifest = load_manifest(f"lavdf:{tmp_path}")
+    assert manifest.samples == ()
+    assert [(p.kind, p.subject) for p in manifest.problems] == [("label", "dev/0.mp4")]

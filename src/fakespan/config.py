@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fakespan.errors import ConfigError
+from fakespan.files import decoded
 
 __all__ = [
     "FPS",
@@ -143,7 +144,7 @@ class VerdictConfig:
 def load_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises ConfigError if it is missing or not valid TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(decoded(path.read_bytes()))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(path, expected="a TOML file", got=f"{reason}", remedy="see configs/ for examples") from error

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from fakespan.errors import UsageError
 
-__all__ = ["differences", "fingerprint", "locked", "replacing", "try_lock", "write_text", "writing"]
+__all__ = ["decoded", "differences", "fingerprint", "locked", "replacing", "try_lock", "write_text", "writing"]
 
 
 @contextlib.contextmanager
@@ -66,6 +66,16 @@ def writing(path: Path, sources: Iterable[str] = ()) -> Iterator[Path]:
             got=(error.strerror or str(error)).lower(),
             remedy="choose a folder that exists and may be written to",
         ) from error
+
+
+def decoded(content: bytes) -> str:
+    """Text in UTF-8, UTF-16 or UTF-32, with a byte-order mark or without. Raises UnicodeDecodeError for anything else.
+
+    >>> decoded("text".encode("utf-16")), decoded(b"text")
+    ('text', 'text')
+    """
+    encoding = json.detect_encoding(content)  # of any text whose first characters are ASCII
+    return content.decode(encoding).removeprefix("\ufeff")
 
 
 def fingerprint(path: Path) -> tuple[int, str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fakespan.errors import DataError
+from fakespan.files import decoded
 from fakespan.types import Modality, Sample, Segment
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "as_list",
     "collect",
     "count",
+    "flag",
     "items_of",
     "modality_of",
     "name_in",
@@ -114,16 +116,16 @@ def collect(
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file.
+    """Read a text file in UTF-8, UTF-16 or UTF-32.
 
     Raises:
         DataError: it cannot be read or is not a text file.
     """
     try:
-        return _bytes(path).decode()
+        return decoded(_bytes(path))
     except UnicodeDecodeError as error:
         remedy = "unpack or download it again"
-        raise DataError(path, expected="a text file", got=f"invalid UTF-8 ({error})", remedy=remedy) from error
+        raise DataError(path, expected="a text file", got=f"invalid text ({error})", remedy=remedy) from error
 
 
 def read_json(path: Path) -> Any:
@@ -220,6 +222,14 @@ def whole(entry: dict[str, Any], key: str) -> int | None:
     """The integer value of a key; None if it is missing."""
     value = entry.get(key)
     return None if value is None else count(value, key)
+
+
+def flag(entry: dict[str, Any], key: str) -> bool:
+    """The value of true or false under a key; false if it is missing. Raises Unusable for anything else."""
+    value = entry.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise Unusable("label", f"expected true or false for {key}, got {_short(value)}")
+    return value is True
 
 
 def spans_of(value: Any, what: str) -> Iterator[tuple[float, float]]:

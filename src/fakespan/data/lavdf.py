@@ -18,6 +18,7 @@ from fakespan.data.entries import (
     Unusable,
     as_list,
     collect,
+    flag,
     modality_of,
     name_in,
     number,
@@ -59,7 +60,7 @@ def read_entry(root: Path, entry: Any, reading: Reading) -> Sample:
     if not isinstance(entry, dict):
         raise Unusable("entry", "expected an object with the metadata of a clip")
     name = tidy_name(entry.get("file"))
-    modality = modality_of(entry.get("modify_audio") is True, entry.get("modify_video") is True)
+    modality = modality_of(flag(entry, "modify_audio"), flag(entry, "modify_video"))
     spans = spans_of(entry.get("fake_periods"), "fake_periods")
     segments = tuple(segment(start_s, end_s, modality) for start_s, end_s in spans)
     _check_label(name, entry, len(segments), reading)

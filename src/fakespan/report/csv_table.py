@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fakespan.files import write_text
+from fakespan.files import decoded, write_text
 from fakespan.report.table import COLUMNS, other_table, same_scan, table_rows
 from fakespan.report.words import printable
 from fakespan.types import Scan
@@ -49,10 +49,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         UsageError: the path cannot be read, or is another table.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = reader.fieldnames or ["file"]
-            rows = list(reader)
+        reader = csv.DictReader(io.StringIO(decoded(path.read_bytes()), newline=""), strict=True)
+        columns = reader.fieldnames or ["file"]
+        rows = list(reader)
     except FileNotFoundError:
         return []
     except (OSError, ValueError, csv.Error) as error:

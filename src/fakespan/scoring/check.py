@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 
 from fakespan.arrays import BoolArray
+from fakespan.config import FPS
 from fakespan.errors import DataError
-from fakespan.metrics import Proposals
+from fakespan.metrics import Labels, Proposals
 from fakespan.scoring.truth import Truth
 
 __all__ = ["check"]
@@ -37,7 +38,8 @@ def check(proposals: Proposals, truth: Truth, missing: Missing = "error") -> tup
     times = np.isfinite(rated.start_s) & np.isfinite(rated.end_s)
     _refuse(rated, ~times, "finite times", "NaN or infinity", "drop them")
     _refuse(rated, rated.end_s < rated.start_s, "spans that end after they begin", "the opposite", "swap the two")
-    return rated, [*notes, *_oddities(rated, truth, set(names))]
+    labelled = _odd_times(truth.labels, truth, "labelled span")
+    return rated, [*notes, *_oddities(rated, truth, set(names)), *labelled]
 
 
 def _unknown(proposals: Proposals, truth: Truth) -> Iterator[str]:
@@ -86,14 +88,35 @@ def _oddities(rated: Proposals, truth: Truth, listed: set[str]) -> Iterator[str]
     if outside.any():
         n, names = _where(rated, outside)
         yield f"{_many(n, 'score')} outside 0..1, in {_count(names)}: {_some(names)}"
-    late = rated.end_s > np.repeat(truth.durations_s, lengths) + SLACK_S  # false if the length is unknown
-    if late.any():
-        n, names = _where(rated, late)
-        yield f"{_many(n, 'proposal')} past the end of the video, in {_count(names)} (is --fps right?): {_some(names)}"
+    yield from _odd_times(rated, truth, "proposal", " (is --fps right?)")
+    if _looks_like_seconds(rated, truth):
+        yield "all proposals lie in the first 25th of their videos: if begin and end are in seconds, use --fps 1"
 
 
-def _where(rated: Proposals, flags: BoolArray) -> tuple[int, list[str]]:
-    """The number of proposals, and the videos they are in."""
+def _odd_times(spans: Proposals | Labels, truth: Truth, what: str, hint: str = "") -> Iterator[str]:
+    """Spans that cannot be right, each kind with its number and videos."""
+    ends_s = np.repeat(truth.durations_s, np.diff(spans.offsets))  # NaN if unknown: nothing is past it
+    kinds = (
+        (spans.end_s == spans.start_s, "of length 0", ""),
+        (spans.start_s < 0, "beginning before 0 s", ""),
+        (spans.end_s > ends_s + SLACK_S, "past the end of the video", hint),
+    )
+    for flags, kind, question in kinds:
+        if flags.any():
+            n, names = _where(spans, flags)
+            yield f"{_many(n, what)} {kind}, in {_count(names)}{question}: {_some(names)}"
+
+
+def _looks_like_seconds(rated: Proposals, truth: Truth) -> bool:
+    """Whether every proposal would fit into its video 25 times over, although forged spans lie further back."""
+    ends_s = np.repeat(truth.durations_s, np.diff(rated.offsets))
+    label_ends_s = np.repeat(truth.durations_s, np.diff(truth.labels.offsets))
+    is_early = bool(rated.n_proposals) and bool((rated.end_s * FPS <= ends_s + SLACK_S).all())
+    return is_early and bool((truth.labels.end_s * FPS > label_ends_s + SLACK_S).any())
+
+
+def _where(rated: Proposals | Labels, flags: BoolArray) -> tuple[int, list[str]]:
+    """The number of spans, and the videos they are in."""
     rows = np.flatnonzero(flags)
     videos = np.unique(np.searchsorted(rated.offsets, rows, side="right") - 1)
     return len(rows), [rated.names[k] for k in videos]

@@ -122,6 +122,7 @@ def _read(path: Path) -> Truth:
         names = tuple([e["file"].replace("\\", "/") for e in entries])
         spans = [e[_SPANS[preset]] for e in entries]
         labels = _labels(names, spans, path)
+        _check_flags(names, entries, path)
         splits = _splits(entries)
         durations = _durations_s(entries)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -197,6 +198,17 @@ def _kind(entry: dict[str, Any]) -> Modality:
     if not (sound or picture):
         sound, picture = entry.get("modify_audio") is True, entry.get("modify_video") is True
     return modality_of(sound, picture)
+
+
+def _check_flags(names: Sequence[str], entries: list[dict[str, Any]], path: Path) -> None:
+    """Raise DataError if a flag is anything but true or false: the text "False" would count as forged."""
+    for key in ("modify_audio", "modify_video"):
+        values = [e.get(key) for e in entries]
+        if set(map(type, values)) <= {bool, type(None)}:
+            continue
+        odd = [k for k, value in enumerate(values) if value is not None and not isinstance(value, bool)]
+        got = f"{values[odd[0]]!r:.40} in {names[odd[0]]} ({len(odd)} such)"
+        raise DataError(path, expected=f"true or false for {key}", got=got, remedy="correct the metadata")
 
 
 def _durations_s(entries: list[dict[str, Any]]) -> Float32Array:
