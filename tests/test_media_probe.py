@@ -215,3 +215,44 @@ def test_ffmpeg_prints_nothing(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program, clip, truncated], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x1f\x8b\x08" + bytes(200), "got a gzip archive; unpack it first"),
+        (b"PK\x03\x04" + bytes(200), "got a ZIP archive; unpack it first"),
+        (b"%PDF-1.7" + bytes(200), "got a PDF document; give the video itself"),
+    ],
+)
+def test_what_is_no_media_is_named(tmp_path, content, said):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=said):
+        probe(path)
+
+
+@pytest.mark.parametrize(("ending", "codec"), [(".png", "png"), (".jpg", "mjpeg"), (".webp", "libwebp")])
+def test_a_still_picture_is_named(tmp_path, ending, codec):
+    picture = av.VideoFrame.from_ndarray(numbered_picture(0), format="rgb24")
+    with av.open(str(tmp_path / f"x{ending}"), "w", format="image2") as output:
+        stream = output.add_stream(codec, rate=1)
+        stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, stream.codec.video_formats[0].name
+        output.mux([*stream.encode(picture), *stream.encode()])
+    with pytest.raises(MediaError, match="got a still picture"):
+        probe(tmp_path / f"x{ending}")
+
+
+def test_an_encrypted_file_is_named(tmp_path):
+    """Not as one without a face: no option would help."""
+    options = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "76" * 16, "encryption_kid": "a7" * 16}
+    plain, _ = write_frames_at(tmp_path / "plain.mp4", 25, 1.0)
+    path = tmp_path / "encrypted.mp4"
+    with av.open(str(plain)) as source, av.open(str(path), "w", format="mp4", options=options) as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    with pytest.raises(MediaError, match="got an encrypted MP4 file; decrypt it first"):
+        probe(path)

@@ -204,7 +204,7 @@ class Scan:
             KeyError: a field is missing.
         """
         if record.get("format") != FORMAT:
-            raise ValueError(f"a record of format {record.get('format')!r:.40}")
+            raise ValueError(f"expected a record of format {FORMAT}, got {record.get('format')!r}")
         values = _known(cls, record)
         verdict, source = values.get("verdict"), values.get("source")
         return cls(

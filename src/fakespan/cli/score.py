@@ -14,6 +14,11 @@ from fakespan.errors import UsageError
 
 Missing = Literal["error", "zero"]
 Preset = Literal["lavdf", "avdeepfake1m"]
+Bootstrap = Annotated[int, typer.Option(min=0, help="Number of resamples for 95 % intervals, for instance 1000.")]
+Fps = Annotated[
+    float | None,
+    typer.Option(help="Unit of begin and end in JSON: 25 for frames (default), 1 for seconds. Parquet is in seconds."),
+]
 
 
 def score(
@@ -28,9 +33,7 @@ def score(
     split: Annotated[
         Split | None, typer.Option(help="Default: the splits that occur in the proposals; dev and val mean validation.")
     ] = None,
-    bootstrap: Annotated[
-        int, typer.Option(min=0, help="Number of resamples for 95 % intervals, for instance 1000.")
-    ] = 0,
+    bootstrap: Bootstrap = 0,
     missing: Annotated[
         Missing, typer.Option(help="A video without proposals: error, or zero (nothing found).")
     ] = "error",
@@ -43,12 +46,7 @@ def score(
     """Score a proposals file: AP, AR and AUC as published, per subset and per length of the forged spans."""
     if fps is not None and proposals.suffix == ".parquet":
         raise UsageError("--fps", expected="JSON with it", got="Parquet, which is in seconds", remedy="leave --fps out")
-    if seed is not None and not bootstrap:
-        raise UsageError("--seed", expected="--bootstrap with it", got="none", remedy="add --bootstrap 1000")
-    if out is not None:
-        check_output(out, overwrite=True)
-    if plots is not None:
-        output_folder(plots)
+    _check_options(seed, bootstrap, out, plots)
     from fakespan.scoring.score import ScoreOptions, read_both
     from fakespan.scoring.score import score as rate
     from fakespan.scoring.score_table import draw, render
@@ -67,3 +65,13 @@ def score(
         write_text(out, text, sources=(str(proposals), str(metadata)))
     if plots is not None:
         draw(result, plots)
+
+
+def _check_options(seed: int | None, bootstrap: int, out: Path | None, plots: Path | None) -> None:
+    """Raise UsageError before the work if an option has no effect or results could not be written."""
+    if seed is not None and not bootstrap:
+        raise UsageError("--seed", expected="--bootstrap with it", got="none", remedy="add --bootstrap 1000")
+    if out is not None:
+        check_output(out, overwrite=True)
+    if plots is not None:
+        output_folder(plots)

@@ -79,8 +79,12 @@ def load_manifest(source: str) -> Manifest:
         reading = LOADERS[kind].read(root)
         samples = _unique(reading)
     if not samples:
-        got = reading.problems[0].message if reading.problems else "no entries"
-        raise DataError(root, expected="at least one usable clip", got=got, remedy="check that it is complete")
+        got, remedy = "no entries", "check that it is complete"
+        if reading.problems:
+            first, n_problems = reading.problems[0], len(reading.problems)
+            got = f"no clip and {n_problems} problem{'s' * (n_problems > 1)}"
+            remedy = f"the first: {first.subject}: {first.message}"
+        raise DataError(root, expected="at least one usable clip", got=got, remedy=remedy)
     return Manifest(source, kind, root, samples, tuple(reading.problems))
 
 

@@ -20,6 +20,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from fakespan.errors import MediaError
+from fakespan.media.kinds import is_encrypted_mp4, named_kind
 
 __all__ = [
     "MAX_PIXELS",
@@ -70,6 +71,7 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
             raise _unreadable(path, local, error) from error
         with container:
             _check_size(path, container)
+            _check_kind(path, local, container)
             yield container
 
 
@@ -196,11 +198,24 @@ def _unreadable(path: str | Path, local: Path, error: Exception) -> MediaError:
         got, remedy = "a file that ends within its header (cut short)", "copy or download it again in full"
     elif head[4:8] in (b"ftyp", b"mdat", b"free", b"wide"):
         got, remedy = "an MP4 file without its index (cut short)", "copy or download it again in full"
+    elif (kind := named_kind(head)) is not None:
+        got, remedy = kind
     elif _is_text(head):
         got, remedy = "a text file", _REMEDY
     else:
         got, remedy = "a file of a format that FFmpeg does not read", _REMEDY
     return MediaError(path, expected="a media file", got=got, remedy=remedy)
+
+
+def _check_kind(path: str | Path, local: Path, container: InputContainer) -> None:
+    """Refuse what FFmpeg opens although nothing in it can be judged: still pictures, encrypted streams."""
+    name, kind = container.format.name, None
+    if name.endswith("_pipe"):  # FFmpeg's readers of single pictures
+        kind = f"a still picture ({name.removesuffix('_pipe')})", "give a video or sound file"
+    elif "mp4" in name and is_encrypted_mp4(local):
+        kind = "an encrypted MP4 file", "decrypt it first; fakespan has no keys"
+    if kind is not None:
+        raise MediaError(path, expected="a video or sound file", got=kind[0], remedy=kind[1])
 
 
 def _is_text(head: bytes) -> bool:

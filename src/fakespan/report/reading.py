@@ -39,8 +39,9 @@ def read_json(path: Path) -> Scan:
         record = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
         if not isinstance(record, dict):
             raise ValueError("JSON whose top level is not an object")
-        if record.get("format") == FORMAT:
-            _check_record(record, Scan, "")
+        if record.get("format") != FORMAT:
+            raise ValueError(f"a record of format {record.get('format')!r:.40}")
+        _check_record(record, Scan, "")
         scan = Scan.from_dict(record)
         _check_text(scan)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

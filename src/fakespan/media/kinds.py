@@ -1,0 +1,50 @@
+"""Names files that are no media, by their bytes, so that errors say what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["is_encrypted_mp4", "named_kind"]
+
+_PACKED, _PICTURE, _PDF = "unpack it first", "give a video or sound file", "give the video itself"
+_BY_START = {
+    b"\x1f\x8b": ("a gzip archive", _PACKED),
+    b"PK\x03\x04": ("a ZIP archive", _PACKED),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", _PACKED),
+    b"Rar!": ("a RAR archive", _PACKED),
+    b"BZh": ("a bzip2 archive", _PACKED),
+    b"\xfd7zXZ\x00": ("an xz archive", _PACKED),
+    b"\x28\xb5\x2f\xfd": ("a zstd archive", _PACKED),
+    b"\xff\xd8\xff": ("a still picture (JPEG)", _PICTURE),
+    b"\x89PNG": ("a still picture (PNG)", _PICTURE),
+    b"%PDF": ("a PDF document", _PDF),
+}
+_MOST_INDEX_BYTES = 32 << 20
+
+
+def named_kind(head: bytes) -> tuple[str, str] | None:
+    """What a file is by its first bytes, and what to do about it; None if it is not a known kind.
+
+    >>> named_kind(bytes([0x1f, 0x8b, 8]))
+    ('a gzip archive', 'unpack it first')
+    """
+    return next((kind for start, kind in _BY_START.items() if head.startswith(start)), None)
+
+
+def is_encrypted_mp4(path: Path) -> bool:
+    """Whether the index of an MP4 file says that a stream is encrypted (ISO/IEC 23001-7: the boxes encv, enca)."""
+    with path.open("rb") as file:
+        size, at = path.stat().st_size, 0
+        while at + 8 <= size:
+            file.seek(at)
+            start = file.read(16)
+            n_bytes = int.from_bytes(start[:4], "big")
+            if n_bytes == 1:  # a 64-bit length follows
+                n_bytes = int.from_bytes(start[8:], "big")
+            if start[4:8] == b"moov":
+                index = file.read(min(n_bytes or size, _MOST_INDEX_BYTES))
+                return b"sinf" in index and (b"encv" in index or b"enca" in index)
+            if n_bytes < 8:  # to the end of the file, or damaged
+                return False
+            at += n_bytes
+    return False
