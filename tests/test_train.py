@@ -75,6 +75,17 @@ def test_a_run_can_be_repeated_and_depends_on_its_seed(tmp_path):
     assert same_weights(tmp_path / "a" / "last.safetensors", tmp_path / "again" / "tiny.safetensors")
 
 
+def test_a_run_may_start_from_a_model_of_the_same_network(tmp_path):
+    first = train(tiny_run(n_steps=2), tiny_data(), tmp_path / "first")
+    unchanged = tiny_run(n_steps=1, start=str(first), learning_rate=1e-12, average=0.0)
+    again = train(unchanged, tiny_data(), tmp_path / "again")
+    for (name, before), after in zip(weights(first).items(), weights(again).values(), strict=True):
+        assert torch.allclose(before, after) or "running" in name or "num_batches" in name
+    other = dataclasses.replace(unchanged, model=dataclasses.replace(unchanged.model, n_features=16))
+    with pytest.raises(ConfigError, match=r"train\.start: expected a model of the same"):
+        train(other, tiny_data(), tmp_path / "other")
+
+
 def test_time_that_runs_out_ends_a_run_with_a_checkpoint(tmp_path):
     path = train(tiny_run(time_limit_min=1e-6), tiny_data(), tmp_path)
     assert len(losses(tmp_path)) == 1

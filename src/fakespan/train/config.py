@@ -56,6 +56,7 @@ class TrainConfig:
     save_memory: bool = False  # recompute the encoders' activations in backward: a fifth of the memory of BA-TFD
     threshold_share: float = 0.95  # share of the untouched validation clips whose scores stay below the threshold
     save_every: int = 200  # steps between saved states
+    start: str = ""  # file of a model with the same [model] table, whose weights the run starts from
     n_workers: int = 1  # DataLoader processes; 0: the training process
 
     def __post_init__(self) -> None:

@@ -36,6 +36,7 @@ from fakespan.train.feed import Fed, Feed, IntactClips, make_loader
 from fakespan.train.folder import RunFolder
 from fakespan.train.keeper import Keeper
 from fakespan.train.order import Order, Shard, TrainSampler, ValidationSampler
+from fakespan.train.start import new_network
 from fakespan.train.step import Plan
 from fakespan.types import Progress
 
@@ -168,7 +169,7 @@ def _fit(job: _Job, state: dict[str, Any] | None, progress: Progress | None, mac
     torch.manual_seed(run.train.seed)
     keeper = Keeper(job.folder, run, job.data.source, step)
     loaders = _Loaders(run, job.data, job.plan, machine["accelerator"] == "gpu")
-    network = build_model(run.model)
+    network = new_network(run) if state is None else build_model(run.model)
     save_memory(network, run.train.save_memory)
     module = TrainingModule(run, network, job.plan, keeper, loaders, state=state, progress=progress)
     with _quiet(), contextlib.closing(keeper):
