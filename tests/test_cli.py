@@ -97,9 +97,17 @@ def test_options_reach_the_localizer(scan, voice, monkeypatch):
         return clean(file=str(path))
 
     monkeypatch.setattr(Localizer, "scan", look)
-    assert scan(voice, "--faces", "whole", "--threshold", "0.25", "--decoding", "published")[0] == 0
+    assert (
+        scan(voice, "--faces", "whole", "--threshold", "0.25", "--decoding", "published", "--audio-track", "2")[0] == 0
+    )
     seen.pop("progress")
-    assert seen == {"faces": "whole", "threshold": 0.25, "decoding": "published"}
+    assert seen == {
+        "faces": "whole",
+        "threshold": 0.25,
+        "decoding": "published",
+        "video_track": None,
+        "audio_track": 2,
+    }
 
 
 def test_a_published_checkpoint_scans(call, voice):

@@ -14,6 +14,7 @@ __all__ = [
     "Curve",
     "FaceTrack",
     "MediaInfo",
+    "MediaTrack",
     "Modality",
     "Progress",
     "Reason",
@@ -75,6 +76,18 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class MediaTrack:
+    """A track of picture or sound in a file."""
+
+    kind: Literal["video", "audio"]
+    number: int  # among the tracks of its kind, from 1
+    codec: str = ""
+    language: str = ""  # as stated
+    title: str = ""
+    is_judged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class MediaInfo:
     """Properties of a media file as stated by its container. Width and height are in square pixels, after rotation."""
 
@@ -94,6 +107,7 @@ class MediaInfo:
     frame_rate: str = ""  # the average as an exact ratio, "30000/1001" or "25"; empty if unknown
     start_timecode: str = ""  # of the first frame, as HH:MM:SS:FF; with a semicolon before FF: drop-frame
     starts_at_s: float = 0.0  # what a player's clock shows at the first picture or sound
+    streams: tuple[MediaTrack, ...] = ()  # all tracks of picture and sound; empty: not listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +224,7 @@ class Scan:
         return cls(
             **{
                 **values,
-                "media": MediaInfo(**_known(MediaInfo, values["media"])),
+                "media": _media(values["media"]),
                 "segments": tuple(Segment(**_known(Segment, s)) for s in values["segments"]),
                 "tracks": tuple(
                     FaceTrack(**{**_known(FaceTrack, t), "box": tuple(t["box"])}) for t in values["tracks"]
@@ -264,6 +278,11 @@ class Sample:
             return "real"
         kinds = {s.modality for s in self.segments}
         return "both" if len(kinds) > 1 else kinds.pop()
+
+
+def _media(record: Mapping[str, Any]) -> MediaInfo:
+    streams = tuple(MediaTrack(**_known(MediaTrack, s)) for s in record.get("streams", ()))
+    return MediaInfo(**{**_known(MediaInfo, record), "streams": streams})
 
 
 def _known(cls: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:

@@ -81,9 +81,11 @@ def _of_model(path: Path) -> dict[str, Any]:
 
 
 def _of_media(path: Path) -> dict[str, Any]:
+    from fakespan.media.choice import choose_tracks
     from fakespan.media.probe import probe
 
-    return dataclasses.asdict(probe(path))
+    choice = choose_tracks(path)
+    return dataclasses.asdict(dataclasses.replace(probe(path, choice.tracks), streams=choice.every))
 
 
 def _inspected(data: str, split: str | None, limit: int | None, quick: bool, n_workers: int) -> Report:

@@ -41,12 +41,22 @@ DecodingChoice = Annotated[
 ]
 
 
+VideoTrack = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of the video track; default: the one with most faces.")
+]
+AudioTrack = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of the audio track; default: the one with most speech.")
+]
+
+
 def scan(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Media files, or folders of them.")],
     model: Model = "small",
     faces: FaceChoice = "auto",
     threshold: Threshold = None,
     decoding: DecodingChoice = None,
+    video_track: VideoTrack = None,
+    audio_track: AudioTrack = None,
     out: Annotated[Path | None, typer.Option(help="Output folder, created if missing.")] = None,
     formats: Formats = None,
     embed: Embed = False,
@@ -70,6 +80,8 @@ def scan(
             threshold=threshold,
             decoding=decoding,
             progress=progress,
+            video_track=video_track,
+            audio_track=audio_track,
         )
 
     show = _printer(as_json)

@@ -25,6 +25,7 @@ from fakespan.localizer.file import FileScan
 from fakespan.localizer.judge import Clip, Judge
 from fakespan.localizer.maps import ClipMaps
 from fakespan.localizer.torch_runner import TorchRunner
+from fakespan.media.choice import choose_tracks
 from fakespan.media.faces import FaceMode
 from fakespan.models.outputs import Output
 from fakespan.models.verdict_head import Head
@@ -109,6 +110,8 @@ class Localizer:
         threshold: float | None = None,
         decoding: Decoding | None = None,
         progress: Progress | None = None,
+        video_track: int | None = None,
+        audio_track: int | None = None,
     ) -> Scan:
         """Find the forged segments of one file.
 
@@ -118,9 +121,11 @@ class Localizer:
             threshold: score from which a segment counts as forged; default: the model's. A verdict head keeps its own.
             decoding: "aligned" or "published"; default: the model's.
             progress: called with the processed and the total duration in seconds.
+            video_track: number of the video track, from 1; default: the one with most faces.
+            audio_track: number of the audio track, from 1; default: the one with most speech.
 
         Raises:
-            MediaError: the file cannot be read, or has neither a face nor audio.
+            MediaError: the file cannot be read, has no such track, or neither a face nor audio.
             UsageError: an invalid option.
         """
         if faces not in get_args(FaceMode):
@@ -130,7 +135,9 @@ class Localizer:
             threshold=self.post.threshold if threshold is None else threshold,
             decoding=decoding or self.post.decoding,
         )
-        return FileScan(self.judge_clip, self.model, Path(path), faces, post, progress, self.head).run(self.name)
+        choice = choose_tracks(path, video=video_track, audio=audio_track)
+        scan = FileScan(self.judge_clip, self.model, Path(path), faces, post, progress, self.head, choice)
+        return scan.run(self.name)
 
 
 def load_model(model: str | Path = "small", device: str = "auto") -> Localizer:

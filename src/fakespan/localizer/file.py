@@ -18,6 +18,7 @@ from fakespan.localizer.findings import find_curves, find_segments, stretch_scor
 from fakespan.localizer.maps import ClipMaps
 from fakespan.localizer.stretch import JudgeClip, Stretch, listen
 from fakespan.localizer.verdict import head_verdict, plain_verdict
+from fakespan.media.choice import ONLY, Choice
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, FaceMode, TrackEnd, follow_faces
 from fakespan.media.jumps import Jumps
@@ -57,6 +58,7 @@ class FileScan:
         post: post-processing.
         progress: called with the processed and the total duration in seconds.
         head: for the verdict on the whole file, if the model has one.
+        choice: the tracks to judge.
     """
 
     def __init__(  # noqa: PLR0917 - called once, by the localizer
@@ -68,21 +70,25 @@ class FileScan:
         post: PostConfig,
         progress: Progress | None,
         head: Head | None = None,
+        choice: Choice = ONLY,
     ) -> None:
         self.judge, self.model, self.path, self.faces, self.post = judge, model, path, faces, post
         self.head = head
         self.progress = progress or no_progress
-        self.info: MediaInfo = probe(path)
+        self.source = choice.tracks
+        self.info: MediaInfo = dataclasses.replace(probe(path, choice.tracks), streams=choice.every)
         self.n_pictures = 0  # so far
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
-        self.notes: list[str] = []
+        self.notes: list[str] = list(choice.notes)
         self.jumps = Jumps()  # found in the pass over the sound, or over the pictures if there is none
 
     @cached_property
     def sound(self) -> Float32Array:
         """The audio of the file, empty if there is none."""
-        return read_sound(self.path, jumps=self.jumps) if self.info.has_audio else np.zeros(0, np.float32)
+        if not self.info.has_audio:
+            return np.zeros(0, np.float32)
+        return read_sound(self.path, jumps=self.jumps, tracks=self.source)
 
     @property
     def has_sound(self) -> bool:
@@ -127,7 +133,8 @@ class FileScan:
     def _pictures(self) -> Iterator[Picture]:
         """The pictures of the file; none if nothing can be decoded but there is audio."""
         try:
-            for picture in read_pictures(self.path, jumps=None if self.info.has_audio else self.jumps):
+            jumps = None if self.info.has_audio else self.jumps
+            for picture in read_pictures(self.path, jumps=jumps, tracks=self.source):
                 self.n_pictures = picture.index + 1
                 if picture.index % 25 == 0:
                     self.progress(picture.index / FPS, self.info.duration_s)

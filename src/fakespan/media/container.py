@@ -10,26 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from fakespan.errors import MediaError
 from fakespan.media.kinds import is_encrypted_mp4, named_kind
 
 __all__ = [
+    "BEST",
     "MAX_PIXELS",
     "MAX_SIDE",
+    "Tracks",
     "duration_s",
     "open_media",
     "picture_stream",
+    "picture_streams",
     "pixel_aspect",
     "sound_stream",
+    "sound_streams",
     "starts_at_s",
     "zero_s",
 ]
@@ -49,9 +54,27 @@ _PLAYERS_CLOCK = {"mov", "matroska"}
 _REMEDY = "give a video or sound file that plays in a media player"
 
 
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """Which streams of a file are read, by their places in the container; None: the one that FFmpeg calls the best.
+
+    Several streams of a kind follow each other: one track, whose number in the container changes midway.
+    """
+
+    video: tuple[int, ...] | None = None
+    audio: tuple[int, ...] | None = None
+
+
+BEST = Tracks()
+
+
 @contextmanager
-def open_media(path: str | Path) -> Iterator[InputContainer]:
+def open_media(path: str | Path, tracks: Tracks | None = BEST) -> Iterator[InputContainer]:
     """Open the container of a local file; it is closed at the end of the block.
+
+    Args:
+        path: a local file.
+        tracks: the streams that `picture_streams` and `sound_streams` give; None: all.
 
     Raises:
         MediaError: the path is missing, not a regular file, empty, of unknown format, or the picture is too large.
@@ -72,18 +95,31 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         with container:
             _check_size(path, container)
             _check_kind(path, local, container)
+            if tracks is not None:
+                _discard_others(container, tracks)
             yield container
 
 
-def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The main video stream; the cover image of an audio file does not count."""
+def picture_streams(container: InputContainer) -> list[VideoStream]:
+    """The video streams that are read, the best first; the cover image of an audio file does not count."""
     best = container.streams.best("video")
-    candidates = [best, *container.streams.video] if best is not None else []
-    for stream in candidates:
-        is_cover = bool(stream.disposition & Disposition.attached_pic)
-        if isinstance(stream, VideoStream) and not is_cover and stream.codec_context is not None:
-            return stream
-    return None
+    known = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return sorted((s for s in known if _is_read(s)), key=lambda s: s is not best)
+
+
+def sound_streams(container: InputContainer) -> list[AudioStream]:
+    """The audio streams that are read, the best first.
+
+    If the sound of a file begins late, FFmpeg knows its codec and no more, and calls no stream the best.
+    """
+    pictures = picture_streams(container)
+    best = container.streams.best("audio", related=pictures[0] if pictures else None)  # of the same program
+    return sorted((s for s in container.streams.audio if _is_read(s)), key=lambda s: s is not best)
+
+
+def picture_stream(container: InputContainer) -> VideoStream | None:
+    """The first of `picture_streams`."""
+    return next(iter(picture_streams(container)), None)
 
 
 def pixel_aspect(stream: VideoStream) -> float:
@@ -96,14 +132,21 @@ def pixel_aspect(stream: VideoStream) -> float:
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
-    """The main audio stream, if there is one with a known codec.
+    """The first of `sound_streams`."""
+    return next(iter(sound_streams(container)), None)
 
-    If the sound of a file begins late, FFmpeg knows its codec and no more, and calls no stream the best.
-    """
-    best = container.streams.best("audio")
-    candidates = [best, *container.streams.audio]
-    known = (s for s in candidates if isinstance(s, AudioStream) and s.codec_context is not None)
-    return next(known, None)
+
+def _is_read(stream: Stream) -> bool:
+    return stream.codec_context is not None and stream.discard != Discard.all
+
+
+def _discard_others(container: InputContainer, tracks: Tracks) -> None:
+    """Let FFmpeg skip the pictures and sounds that do not belong to the tracks."""
+    for streams, chosen in ((picture_streams(container), tracks.video), (sound_streams(container), tracks.audio)):
+        wanted = {s.index for s in streams[:1]} if chosen is None else set(chosen)
+        for stream in streams:
+            if stream.index not in wanted:
+                stream.discard = Discard.all
 
 
 def zero_s(container: InputContainer) -> float:

@@ -26,10 +26,21 @@ from fakespan.arrays import Float32Array
 from fakespan.config import FPS, SAMPLE_RATE
 from fakespan.errors import MediaError
 from fakespan.media.ahead import run_ahead
-from fakespan.media.container import duration_s, open_media, picture_stream, pixel_aspect, sound_stream, zero_s
+from fakespan.media.container import (
+    BEST,
+    Tracks,
+    duration_s,
+    open_media,
+    picture_stream,
+    picture_streams,
+    pixel_aspect,
+    sound_stream,
+    sound_streams,
+    zero_s,
+)
 from fakespan.media.jumps import Jumps, at_clock
 from fakespan.media.order import DisplayOrder
-from fakespan.media.packets import decoded, packets_of
+from fakespan.media.packets import decoded, in_turn, packets_of
 from fakespan.media.picture import Picture, Source
 from fakespan.media.sound import SoundClock
 from fakespan.media.timeline import SHORTEST_HOLE_S, Timeline
@@ -44,7 +55,7 @@ _LONGEST_FILLED_S = 60.0  # longer holes are refused in the clips of data sets
 
 
 def read_pictures(
-    path: str | Path, fps: float = FPS, threads: int = 0, jumps: Jumps | None = None
+    path: str | Path, fps: float = FPS, threads: int = 0, jumps: Jumps | None = None, *, tracks: Tracks = BEST
 ) -> Generator[Picture, None, None]:
     """Yield the pictures shown at times k / fps, decoded ahead in a thread that ends with the generator.
 
@@ -53,20 +64,22 @@ def read_pictures(
         fps: output frames per second.
         threads: threads of the decoder; 0: one per core.
         jumps: filled with what the clock of the file does, until the last picture.
+        tracks: the streams to read.
 
     Raises:
         MediaError: not a media file (consume `probe`), no video stream, or no picture that decodes.
     """
-    with open_media(path) as container:
-        stream = picture_stream(container)
-        if stream is None:
+    with open_media(path, tracks) as container:
+        streams = picture_streams(container)
+        if not streams:
             got = "neither picture nor sound" if sound_stream(container) is None else "sound alone"
             raise MediaError(path, expected="a picture stream", got=got, remedy="give a video")
-        stream.codec_context.thread_count = threads
-        stream.thread_type = "AUTO"
-        area = max(1, stream.codec_context.width * stream.codec_context.height)
+        for stream in streams:
+            stream.codec_context.thread_count = threads
+            stream.thread_type = "AUTO"
+        area = max(1, streams[0].codec_context.width * streams[0].codec_context.height)
         jumps = Jumps() if jumps is None else jumps
-        placed = _placed_pictures(stream, _decoded(container, (stream,), jumps))
+        placed = _placed_pictures(streams[0], _decoded(container, streams, jumps))
         shown = at_clock(placed, fps, jumps)
         index = -1
         with closing(run_ahead(shown, size=min(16, max(2, _QUEUE_BYTES // (2 * area))))) as ahead:
@@ -81,27 +94,31 @@ def read_pictures(
         )
 
 
-def iter_sound(path: str | Path, sample_rate: int = SAMPLE_RATE, jumps: Jumps | None = None) -> Iterator[Float32Array]:
+def iter_sound(
+    path: str | Path, sample_rate: int = SAMPLE_RATE, jumps: Jumps | None = None, *, tracks: Tracks = BEST
+) -> Iterator[Float32Array]:
     """Yield the audio in blocks of float32 (n,), mono in -1..1, without gaps from the common origin on.
 
     What the clock of the file does until the end of the sound is added to `jumps`; its holes are left out. Channels are
     averaged; a centre channel has the same weight as all others together. Yields nothing for a file without audio.
     Raises MediaError if it is not a media file.
     """
-    with open_media(path) as container:
-        stream = sound_stream(container)
-        if stream is None:
+    with open_media(path, tracks) as container:
+        streams = sound_streams(container)
+        if not streams:
             return
         clock = SoundClock(sample_rate)
-        for frame in _decoded(container, (stream,), jumps or Jumps()):
+        for frame in _decoded(container, streams, jumps or Jumps()):
             if isinstance(frame, AudioFrame):
                 yield from clock.add(frame)
         yield from clock.finish()
 
 
-def read_sound(path: str | Path, sample_rate: int = SAMPLE_RATE, jumps: Jumps | None = None) -> Float32Array:
+def read_sound(
+    path: str | Path, sample_rate: int = SAMPLE_RATE, jumps: Jumps | None = None, *, tracks: Tracks = BEST
+) -> Float32Array:
     """The whole audio, float32 (n,); n is 0 for a file without audio or with an empty audio stream."""
-    blocks = list(iter_sound(path, sample_rate, jumps))
+    blocks = list(iter_sound(path, sample_rate, jumps, tracks=tracks))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
@@ -185,9 +202,9 @@ def _decoded(
     container: InputContainer, wanted: Sequence[Stream], jumps: Jumps, hole_s: float = SHORTEST_HOLE_S
 ) -> Iterator[Any]:
     """Every frame of the wanted streams that decodes, by the clock that picture and sound share."""
-    used = [stream for stream in (picture_stream(container), sound_stream(container)) if stream is not None]
+    used = [*picture_streams(container), *sound_streams(container)]
     order = DisplayOrder(container.format.name)
     timeline = Timeline(zero_s(container), duration_s(container), jumps, hole_s)
-    for packet in timeline.follow(packets_of(container, used)):
+    for packet in timeline.follow(in_turn(packets_of(container, used))):
         if packet.stream in wanted:  # the others are read for their stamps alone
             yield from decoded(packet, decode=order.decode)

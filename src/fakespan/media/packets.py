@@ -7,14 +7,14 @@ FFmpeg does. Damaged containers may report streams that do not exist (IndexError
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-__all__ = ["decoded", "packets_of"]
+__all__ = ["decoded", "in_turn", "packets_of"]
 
 _TRIES = 100  # errors in a row after which the rest of a file counts as unreadable
 
@@ -42,6 +42,27 @@ def packets_of(
         if packet is None:
             return
         n_vain = 0
+        yield packet
+
+
+def in_turn(packets: Iterable[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+    """The same packets; where a stream follows another of its kind, the decoder of that one is flushed first.
+
+    FFmpeg gives the last packet of an ended stream at the end of the file: it is dropped.
+    """
+    current: dict[str, Stream] = {}
+    ended: set[int] = set()
+    for packet in packets:
+        stream = packet.stream
+        before = current.setdefault(stream.type, stream)
+        if stream.index in ended:
+            continue
+        if before.index != stream.index and packet.size:
+            flush: Packet[Stream] = Packet()
+            flush.stream = before
+            yield flush
+            ended.add(before.index)
+            current[stream.type] = stream
         yield packet
 
 

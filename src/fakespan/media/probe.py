@@ -18,6 +18,8 @@ from av.video.stream import VideoStream
 from fakespan.errors import MediaError
 from fakespan.media.colour import hdr_kind
 from fakespan.media.container import (
+    BEST,
+    Tracks,
     duration_s,
     open_media,
     picture_stream,
@@ -32,15 +34,19 @@ from fakespan.types import MediaInfo
 __all__ = ["clockwise_deg", "probe"]
 
 
-def probe(path: str | Path) -> MediaInfo:
+def probe(path: str | Path, tracks: Tracks = BEST) -> MediaInfo:
     """Duration in seconds, size of the shown picture in pixels, rates and codecs of a file.
 
     If the file states no duration, all packets are read (but not decoded) to find it.
 
+    Args:
+        path: a local media file.
+        tracks: the streams to describe.
+
     Raises:
         MediaError: missing, a folder, empty, not a media file, truncated, or without video and audio.
     """
-    with open_media(path) as container:
+    with open_media(path, tracks) as container:
         video, audio = picture_stream(container), sound_stream(container)
         if video is None and audio is None:
             raise MediaError(

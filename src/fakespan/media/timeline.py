@@ -97,7 +97,7 @@ class Timeline:
         self._end_s = zero_s + duration_s + 1.0 if 0 < duration_s <= _LONGEST_FILE_S else math.inf
         self._hole_s = hole_s
         self._parts = [_Part(zero_s, zero_s, -zero_s)]
-        self._lanes: dict[int, _Lane] = {}
+        self._lanes: dict[str, _Lane] = {}  # by kind: of each, one track is read
         self._ahead: deque[Packet[Stream]] = deque()
         self._source: Iterator[Packet[Stream]] = iter(())
 
@@ -147,9 +147,9 @@ class Timeline:
 
     def _lane(self, packet: Packet[Stream]) -> _Lane:
         """The packet's stream; a new one begins in the latest part that has begun by its first packet."""
-        lane = self._lanes.get(packet.stream_index)
+        lane = self._lanes.get(packet.stream.type)
         if lane is None:
-            lane = self._lanes[packet.stream_index] = _Lane(len(self._parts) - 1, packet.stream.type == "audio")
+            lane = self._lanes[packet.stream.type] = _Lane(len(self._parts) - 1, packet.stream.type == "audio")
             fitting = [k for k, part in enumerate(self._parts) if lane.shown(packet)[0] > part.start_s - _SAME_S]
             lane.part = max(fitting, default=lane.part)
         return lane
@@ -165,7 +165,7 @@ class Timeline:
         """Whether its stream goes on as if this packet did not exist."""
         if lane.last_s is None:
             return False
-        after_s = next((s for other, s in self._peek() if other.stream_index == packet.stream_index), None)
+        after_s = next((s for other, s in self._peek() if other.stream.type == packet.stream.type), None)
         if after_s is None or abs(after_s - time_s) < _BACK_S:
             return False
         return lane.last_s - _BACK_S <= after_s <= lane.last_s + _JUMP_S
@@ -199,13 +199,13 @@ class Timeline:
         had_sound = any(other.is_sound and other.last_s is not None for other in self._lanes.values())
         others = {number: dataclasses.replace(other) for number, other in self._lanes.items() if other is not lane}
         for ahead, ahead_s in self._peek():
-            if ahead.stream_index == packet.stream_index:
+            if ahead.stream.type == packet.stream.type:
                 n_same += 1
                 if ahead_s < time_s - _BACK_SOUND_S or (n_same > _REORDERED and not others):
                     break
                 start_s = min(start_s, lane.shown(ahead)[0]) if n_same <= _REORDERED else start_s
                 continue
-            other = others.setdefault(ahead.stream_index, _Lane(0, ahead.stream.type == "audio"))
+            other = others.setdefault(ahead.stream.type, _Lane(0, ahead.stream.type == "audio"))
             shown_s, end_s = other.shown(ahead)
             shortest_s = self._shortest_s(had_sound and (lane.is_sound or other.is_sound))
             is_there = other.last_s is None or ahead_s < other.last_s - _BACK_S
