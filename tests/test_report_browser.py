@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
 
+from clips import tone, write_clip
+from fakespan.media.probe import probe
 from fakespan.report.export import vtt_text
 from fakespan.report.html import write_html
 from fakespan.types import Scan, Segment
@@ -238,6 +241,36 @@ def test_a_zoomed_timeline_still_seeks_true_to_time(visit: Any) -> None:
     assert box["width"] == pytest.approx(4 * page.tab.locator("#scroller").bounding_box()["width"], abs=2)
     page.tab.locator(".segment[data-segment='0']").click()
     page.wait("media.currentTime > 1.2 && media.currentTime < 1.9")
+
+
+@pytest.mark.parametrize(("ending", "codecs"), [(".webm", ("libvpx", "libopus")), (".mp4", ("libx264", "aac"))])
+def test_a_click_plays_the_span_of_a_file_whose_clock_starts_late(
+    browser: Browser, tmp_path: Path, ending: str, codecs: tuple[str, str]
+) -> None:
+    """The pictures are bright during the span alone. Chromium takes the 4 s of the MP4 for its end, which is at 9 s."""
+    pictures = [np.full((90, 160, 3), 230 if 50 <= k < 75 else 20, np.uint8) for k in range(100)]
+    path = write_clip(
+        tmp_path / f"late{ending}",
+        pictures,
+        5.0 + np.arange(100) / 25,
+        sound=tone(4.0, 48_000),
+        sound_rate=48_000,
+        sound_start_s=5.0,
+        video_codec=codecs[0],
+        audio_codec=codecs[1],
+    )
+    scan = clean(file=path.name, duration_s=4.0, media=probe(path), segments=(Segment(7.0, 8.0, 0.9, "audio"),))
+    write_html(scan, tmp_path / "report.html", media=path)
+    with Visit(browser, tmp_path / "report.html") as page:
+        page.ready()
+        page.tab.click(".segment[data-segment='0']")
+        page.wait("!media.paused && media.playbackRate === 1 && media.currentTime > 7.2 && media.currentTime < 7.8")
+        shot = cv2.imdecode(np.frombuffer(page.tab.locator("#media").screenshot(), np.uint8), cv2.IMREAD_COLOR)
+        middle = shot[shot.shape[0] // 2, shot.shape[1] // 2]
+        page.wait("media.paused")
+        assert middle.min() > 125
+        assert page.time() == pytest.approx(8.0, abs=0.05)
+        assert page.errors == []
 
 
 @pytest.mark.parametrize("scan", [clean(), hour_long(), forged(tracks=(), curves=(), notes=())])

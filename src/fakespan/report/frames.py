@@ -48,12 +48,13 @@ class Marks:
     def of(cls, scan: Scan) -> Marks:
         """The segments of a scan."""
         rate = frame_rate(scan.media)
-        firsts = [max(_nearest(segment.start_s, rate), 0) for segment in in_order(scan)]
-        n_frames = max([_nearest(scan.media.duration_s or scan.duration_s, rate), *(first + 1 for first in firsts), 1])
+        begin_s = scan.media.starts_at_s
+        firsts = [max(_nearest(segment.start_s - begin_s, rate), 0) for segment in in_order(scan)]
+        n_frames = max([_nearest(_length_s(scan), rate), *(first + 1 for first in firsts), 1])
         marks = []
         for number, (first, segment) in enumerate(zip(firsts, in_order(scan), strict=True), 1):
             # the time steps of a scan reach up to half a step beyond the file
-            end = min(max(_nearest(segment.end_s, rate), first + 1), n_frames)
+            end = min(max(_nearest(segment.end_s - begin_s, rate), first + 1), n_frames)
             marks.append(Mark(number, first, end, segment))
         return cls(rate, n_frames, tuple(marks))
 
@@ -72,6 +73,12 @@ def frame_rate(media: MediaInfo) -> Fraction:
         return _NO_PICTURE
     nearest = min(_STANDARD, key=lambda standard: abs(rate - standard))
     return nearest if abs(rate - nearest) <= nearest * _NEAR else rate
+
+
+def _length_s(scan: Scan) -> float:
+    """The length that the file states, unless more was found in it: if its clock starts again, it states too little."""
+    stated_s = scan.media.duration_s
+    return stated_s if scan.duration_s < stated_s + 1.0 else scan.duration_s
 
 
 def _nearest(time_s: float, rate: Fraction) -> int:

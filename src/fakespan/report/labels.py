@@ -61,7 +61,8 @@ def write_textgrid(scan: Scan, path: Path) -> None:
     textgrid = library("praatio.textgrid")
     tiers = list(_tiers(scan))
     ends_ms = [end_ms for _, labels in tiers for _, end_ms, _ in labels]
-    length_s = max([round(scan.duration_s * 1000), *ends_ms, 1]) / 1000
+    end_s = scan.media.starts_at_s + scan.duration_s
+    length_s = max([round(end_s * 1000), *ends_ms, 1]) / 1000
     grid = textgrid.Textgrid(0, length_s)
     for name, labels in tiers:
         intervals = [(start_ms / 1000, end_ms / 1000, text) for start_ms, end_ms, text in labels]

@@ -7,6 +7,7 @@
   const FRAME_S = 0.04;
   let position = scan.start; // seconds; of the playhead when there is no player
   let current = -1; // the chosen segment
+  let isLearning = false; // while the player looks for the end of the file
   let range = null; // what is being played: {from, to}, or null for the file as it is
 
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -83,7 +84,7 @@
 
   function seek(time) {
     position = clamp(time, scan.start, scan.start + scan.span);
-    if (isPlayable()) media.currentTime = position;
+    if (isPlayable() && !isLearning) media.currentTime = position;
     show();
   }
 
@@ -94,6 +95,10 @@
   function playSegment(number) {
     const segment = scan.segments[number];
     if (!segment) return;
+    if (isLearning) {
+      choose(number); // played when the end is known
+      return;
+    }
     const around = context.checked ? 0.5 : 0;
     const last = isPlayable() && media.duration ? media.duration - FRAME_S : Infinity; // at its very end a player stops by itself
     range = { from: Math.max(segment.start - around, scan.start), to: Math.min(segment.end + around, last) };
@@ -223,12 +228,12 @@
     const missing = scan.start + scan.span - media.duration;
     if (!(scan.start > 0 && missing > 0.5 && missing < 300)) return;
     media.addEventListener("ended", () => {
-      media.muted = false;
+      isLearning = media.muted = false;
       media.playbackRate = Number(by("speed").value);
       if (current < 0) free(scan.start);
       else playSegment(current); // it was chosen meanwhile
     }, { once: true });
-    media.muted = true;
+    isLearning = media.muted = true;
     media.playbackRate = 16;
     media.currentTime = media.duration;
     start();
