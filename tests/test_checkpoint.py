@@ -170,6 +170,14 @@ def test_a_truncated_file_is_told(saved, tmp_path, share):
             load_checkpoint(path)
 
 
+def test_altered_weights_of_a_published_checkpoint_are_told(tmp_path):
+    content = bytearray(LIGHTNING.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "x.ckpt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"the checksum of .* differs"):
+        load_checkpoint(tmp_path / "x.ckpt")
+
+
 @pytest.mark.parametrize("name", ["missing.ckpt", "missing.safetensors", "."])
 def test_a_missing_file_is_told(tmp_path, name):
     with pytest.raises(CheckpointError, match="check the path"):

@@ -67,6 +67,26 @@ def check_archive(path: Path) -> None:
     n_pickled = max((entry.file_size for entry in entries if entry.filename.endswith(".pkl")), default=0)
     if n_pickled > MOST_PICKLE_BYTES:
         raise bad_file(path, f"a pickle of at most {MOST_PICKLE_BYTES >> 20} MB", f"one of {n_pickled >> 20} MB")
+    _check_sums(path)
+
+
+def _check_sums(path: Path) -> None:
+    """Every entry has the CRC-32 that the archive states; torch itself would load altered weights."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            altered = archive.testzip()
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+        EOFError,
+        struct.error,
+    ) as error:
+        raise bad_file(path, "a checkpoint", f"a damaged file ({error})") from error
+    if altered is not None:
+        raise bad_file(path, "a checkpoint", f"a damaged file (the checksum of {altered} differs)")
 
 
 def _directory_bytes(tail: bytes) -> int:

@@ -41,7 +41,7 @@ def main() -> None:
         _discard_output()
         sys.exit(1)
     except Exception as error:
-        failure = error if isinstance(error, FakespanError) else unforeseen("output", error)
+        failure = error if isinstance(error, FakespanError) else unforeseen("standard output", error)
         complain(failure, wants_debug())
         _discard_output()
         sys.exit(failure.exit_code)
