@@ -73,9 +73,9 @@ class _Lane:
         self.step_s = 0.0 if self.last_s is None else min(max(time_s - self.last_s, 0.0), _PAUSE_S)
         self.last_s = time_s
 
-    def shown(self, packet: Packet[Stream]) -> tuple[float, float]:
+    def shown(self, packet: Packet[Stream], tick_s: float) -> tuple[float, float]:
         """When it begins and ends to be seen or heard; without a stated length it lasts as long as the one before."""
-        stamp, tick_s = packet.dts if packet.pts is None else packet.pts, float(packet.time_base)
+        stamp = packet.dts if packet.pts is None else packet.pts
         start_s, length_s = (stamp or 0) * tick_s, (packet.duration or 0) * tick_s
         return start_s, start_s + (min(length_s, _PAUSE_S) if length_s > 0 else self.step_s)
 
@@ -98,6 +98,7 @@ class Timeline:
         self._hole_s = hole_s
         self._parts = [_Part(zero_s, zero_s, -zero_s)]
         self._lanes: dict[str, _Lane] = {}  # by kind: of each, one track is read
+        self._ticks_s: dict[int, float] = {}  # unit of the stamps of each stream; fractions are slow
         self._ahead: deque[Packet[Stream]] = deque()
         self._source: Iterator[Packet[Stream]] = iter(())
 
@@ -106,9 +107,15 @@ class Timeline:
         self._source = iter(packets)
         while self._ahead or self._read():
             packet = self._ahead.popleft()
-            if (time_s := _decoded_s(packet)) is not None:
+            if (time_s := _decoded_s(packet, self._tick_s(packet))) is not None:
                 self._place(packet, time_s)
             yield packet
+
+    def _tick_s(self, packet: Packet[Stream]) -> float:
+        tick_s = self._ticks_s.get(packet.stream_index)
+        if tick_s is None:
+            tick_s = self._ticks_s[packet.stream_index] = float(packet.time_base or 0)
+        return tick_s
 
     def _read(self) -> bool:
         """Read one more packet; False at the end."""
@@ -124,7 +131,7 @@ class Timeline:
         while k < n_most and n_bytes < _PEEK_BYTES and (k < len(self._ahead) or self._read()):
             packet = self._ahead[k]
             k, n_bytes = k + 1, n_bytes + packet.size
-            if (time_s := _decoded_s(packet)) is not None:
+            if (time_s := _decoded_s(packet, self._tick_s(packet))) is not None:
                 yield packet, time_s
 
     def _place(self, packet: Packet[Stream], time_s: float) -> None:
@@ -133,7 +140,7 @@ class Timeline:
         while lane.part < len(self._parts) - 1 and self._is_next(lane, packet, time_s):
             lane.part, lane.last_s = lane.part + 1, None
         is_back = lane.goes_back(packet, time_s)
-        if is_back or lane.shown(packet)[0] > self._parts[lane.part].end_s + _JUMP_S:
+        if is_back or lane.shown(packet, self._tick_s(packet))[0] > self._parts[lane.part].end_s + _JUMP_S:
             is_lost = not is_back and lane.part < len(self._parts) - 1
             if is_lost or self._is_alone(lane, packet, time_s):
                 packet.pts = packet.dts = None
@@ -142,15 +149,20 @@ class Timeline:
                 is_back = False  # another stream may have begun the part: it may lie further ahead
         part = self._parts[lane.part]
         lane.step_to(time_s)
-        part.end_s = max(part.end_s, lane.shown(packet)[1])
-        _shift(packet, part.shift_s)
+        part.end_s = max(part.end_s, lane.shown(packet, self._tick_s(packet))[1])
+        if part.shift_s:
+            _shift(packet, round(part.shift_s / self._tick_s(packet)))
 
     def _lane(self, packet: Packet[Stream]) -> _Lane:
         """The packet's stream; a new one begins in the latest part that has begun by its first packet."""
         lane = self._lanes.get(packet.stream.type)
         if lane is None:
             lane = self._lanes[packet.stream.type] = _Lane(len(self._parts) - 1, packet.stream.type == "audio")
-            fitting = [k for k, part in enumerate(self._parts) if lane.shown(packet)[0] > part.start_s - _SAME_S]
+            fitting = [
+                k
+                for k, part in enumerate(self._parts)
+                if lane.shown(packet, self._tick_s(packet))[0] > part.start_s - _SAME_S
+            ]
             lane.part = max(fitting, default=lane.part)
         return lane
 
@@ -158,7 +170,7 @@ class Timeline:
         """Whether a packet belongs to the part after its stream's, which another stream has begun."""
         after = self._parts[lane.part + 1]
         if after.is_after_hole:
-            return lane.shown(packet)[0] > after.start_s - _BACK_S
+            return lane.shown(packet, self._tick_s(packet))[0] > after.start_s - _BACK_S
         return (lane.last_s is None or time_s < lane.last_s - _BACK_S) and abs(time_s - after.start_s) < _SAME_S
 
     def _is_alone(self, lane: _Lane, packet: Packet[Stream], time_s: float) -> bool:
@@ -173,7 +185,7 @@ class Timeline:
     def _jump(self, lane: _Lane, packet: Packet[Stream], time_s: float, is_back: bool) -> bool:
         """Begin a part with this packet; False if there is no jump, or only a pause of its stream."""
         before = self._parts[-1]
-        if not is_back and lane.shown(packet)[0] <= before.end_s + _JUMP_S:
+        if not is_back and lane.shown(packet, self._tick_s(packet))[0] <= before.end_s + _JUMP_S:
             return False
         start_s, length_s = self._look_around(lane, packet, time_s, is_back)
         if not is_back and start_s <= before.end_s + length_s:
@@ -195,7 +207,7 @@ class Timeline:
 
         Reads ahead to where the other streams jump; packets in front of that still belong to the part before.
         """
-        before, start_s, n_same = self._parts[-1], lane.shown(packet)[0], 0
+        before, start_s, n_same = self._parts[-1], lane.shown(packet, self._tick_s(packet))[0], 0
         had_sound = any(other.is_sound and other.last_s is not None for other in self._lanes.values())
         others = {number: dataclasses.replace(other) for number, other in self._lanes.items() if other is not lane}
         for ahead, ahead_s in self._peek():
@@ -203,10 +215,10 @@ class Timeline:
                 n_same += 1
                 if ahead_s < time_s - _BACK_SOUND_S or (n_same > _REORDERED and not others):
                     break
-                start_s = min(start_s, lane.shown(ahead)[0]) if n_same <= _REORDERED else start_s
+                start_s = min(start_s, lane.shown(ahead, self._tick_s(ahead))[0]) if n_same <= _REORDERED else start_s
                 continue
             other = others.setdefault(ahead.stream.type, _Lane(0, ahead.stream.type == "audio"))
-            shown_s, end_s = other.shown(ahead)
+            shown_s, end_s = other.shown(ahead, self._tick_s(ahead))
             shortest_s = self._shortest_s(had_sound and (lane.is_sound or other.is_sound))
             is_there = other.last_s is None or ahead_s < other.last_s - _BACK_S
             if (is_there and abs(ahead_s - time_s) < _SAME_S) if is_back else shown_s > before.end_s + shortest_s:
@@ -221,22 +233,21 @@ class Timeline:
         return self._hole_s if has_sound else max(self._hole_s, _PAUSE_S)
 
 
-def _decoded_s(packet: Packet[Stream]) -> float | None:
+def _decoded_s(packet: Packet[Stream], tick_s: float) -> float | None:
     """The decoding time of a packet; if its time of display cannot be true, it is made the same.
 
     If only the time of display is known, as in the first packets of Matroska, it may be decoded a second before.
     """
-    if packet.time_base is None or packet.pts is packet.dts is None:
+    pts, dts = packet.pts, packet.dts
+    if not tick_s or pts is dts is None:
         return None
-    tick_s = float(packet.time_base)
-    if packet.dts is None:
-        return (packet.pts or 0) * tick_s - _BACK_SOUND_S
-    if packet.pts is not None and abs(packet.pts - packet.dts) * tick_s > _PAUSE_S:
-        packet.pts = packet.dts
-    return packet.dts * tick_s
+    if dts is None:
+        return (pts or 0) * tick_s - _BACK_SOUND_S
+    if pts is not None and abs(pts - dts) * tick_s > _PAUSE_S:
+        packet.pts = dts
+    return dts * tick_s
 
 
-def _shift(packet: Packet[Stream], shift_s: float) -> None:
-    n_ticks = round(shift_s / packet.time_base)
+def _shift(packet: Packet[Stream], n_ticks: int) -> None:
     packet.pts = None if packet.pts is None else packet.pts + n_ticks
     packet.dts = None if packet.dts is None else packet.dts + n_ticks
