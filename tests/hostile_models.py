@@ -112,6 +112,7 @@ CHECKPOINTS: dict[str, Callable[[Path, dict[str, Any]], bytes]] = {
     "tensor_expanded": lambda folder, good: with_tensor(16, (1 << 20, 1 << 20), (0, 0)),
     "tensor_without_record": lambda folder, good: archive(published(tensor(16, (16,), (1,)))),
     "many_entries": lambda folder, good: archive(b"\x80\x02}.", {str(k): b"" for k in range(60_000)}),
+    "ten_thousand_entries": lambda folder, good: archive(b"\x80\x02}.", {str(k): b"" for k in range(9_900)}),
     "number_as_name": lambda folder, good: saved({**good, "state_dict": {3: torch.zeros(1)}}),
     "sparse": lambda folder, good: other_weights(good, torch.Tensor.to_sparse),
     "meta": lambda folder, good: other_weights(good, lambda weight: weight.to("meta")),
