@@ -8,9 +8,11 @@ import av
 import numpy as np
 import pytest
 
+import fakespan
 from clips import tone, write_clip, write_frames_at
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.probe import probe
+from remade import SAMPLE
 
 
 def _flv_tags(data: bytes) -> list[int]:
@@ -88,3 +90,63 @@ def test_one_silent_channel_still_counts_half(tmp_path):
         audio_codec="pcm_s16le",
     )
     np.testing.assert_allclose(read_sound(path), left[0] / 2, atol=1e-3)
+
+
+def _damaged(path, share, n_bytes=4096, source=SAMPLE):
+    data = bytearray(source.read_bytes())
+    place = int(share * len(data))
+    data[place : place + n_bytes] = bytes(n_bytes)
+    path.write_bytes(data)
+    return path
+
+
+def _remuxed(path):
+    """The sample in another container, its packets unchanged."""
+    with av.open(str(SAMPLE)) as source, av.open(str(path), "w") as container:
+        streams = {s.index: container.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                container.mux(packet)
+    return path
+
+
+def test_a_file_that_was_cut_short_says_so(tmp_path, tiny_path, call):
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(SAMPLE.read_bytes()[:100_000])
+    result = fakespan.load_model(tiny_path).scan(path)
+    (end,) = result.not_judged
+    assert (end.reason, end.end_s) == ("damaged", pytest.approx(8.28, abs=0.1))
+    assert 3.2 < end.start_s < 3.8
+    assert any("before its stated length" in note for note in result.notes)
+    code, out, err = call("scan", path, "--model", tiny_path, "--strict")
+    assert (code, out) == (1, "")
+    assert "damage at 3." in err
+    assert call("scan", SAMPLE, "--model", tiny_path, "--strict", "--json")[0] == 0
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
+def test_damage_in_the_middle_is_named_and_not_judged(tmp_path, tiny_path, ending):
+    whole = SAMPLE if ending == ".mp4" else _remuxed(tmp_path / f"whole{ending}")
+    path = _damaged(tmp_path / f"damaged{ending}", 0.5, source=whole)
+    localizer = fakespan.load_model(tiny_path)
+    assert not localizer.scan(whole).not_judged
+    result = localizer.scan(path)
+    damaged = [stretch for stretch in result.not_judged if stretch.reason == "damaged"]
+    assert damaged
+    assert any("damaged" in note for note in result.notes)
+    for stretch in damaged:
+        assert stretch.start_s > 2.5
+        for curve in result.curves:
+            end_s = curve.start_s + len(curve.values) / curve.fps
+            assert end_s <= stretch.start_s + 0.05 or curve.start_s >= stretch.end_s - 0.05
+
+
+def test_pictures_are_judged_again_from_the_next_key_frame(tmp_path, tiny_path):
+    options = {"video_codec": "mpeg2video", "audio_codec": "mp2"}  # a key frame every 12 pictures
+    whole, _ = write_frames_at(tmp_path / "whole.ts", 25, 8.0, sound=tone(8.0), **options)
+    path = _damaged(tmp_path / "damaged.ts", 0.3, 1000, source=whole)
+    result = fakespan.load_model(tiny_path).scan(path, faces="whole")
+    assert 0.1 < sum(stretch.length_s for stretch in result.not_judged) < 2.0
+    first, *_, last = result.tracks
+    assert first.end_s < 4 < last.end_s

@@ -12,7 +12,7 @@ from fakespan.cli.folders import media_files
 from fakespan.cli.output import Format, ResultFiles, check_formats
 from fakespan.cli.shared import Device, Model, each, wants_quiet
 from fakespan.config import Decoding
-from fakespan.errors import FakespanError
+from fakespan.errors import FakespanError, MediaError
 from fakespan.types import Progress
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ AudioTrack = Annotated[
 ]
 
 
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse files that are damaged or cut short (exit code 1).")]
+
+
 def scan(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Media files, or folders of them.")],
     model: Model = "small",
@@ -57,6 +60,7 @@ def scan(
     decoding: DecodingChoice = None,
     video_track: VideoTrack = None,
     audio_track: AudioTrack = None,
+    strict: Strict = False,
     out: Annotated[Path | None, typer.Option(help="Output folder, created if missing.")] = None,
     formats: Formats = None,
     embed: Embed = False,
@@ -74,7 +78,7 @@ def scan(
     localizer = load_model(model, device)
 
     def work(path: Path, progress: Progress) -> Scan:
-        return localizer.scan(
+        result = localizer.scan(
             path,
             faces=faces,
             threshold=threshold,
@@ -83,6 +87,7 @@ def scan(
             video_track=video_track,
             audio_track=audio_track,
         )
+        return _undamaged(path, result) if strict else result
 
     show = _printer(as_json)
     for _, result in each(media, work, failures):
@@ -91,6 +96,16 @@ def scan(
             output.write(result, failures, quiet=as_json)
     if failures:
         raise typer.Exit(1)
+
+
+def _undamaged(path: Path, result: Scan) -> Scan:
+    """The result; raises MediaError if a stretch of the file was not judged because it is damaged."""
+    damaged = [stretch for stretch in result.not_judged if stretch.reason == "damaged"]
+    if damaged:
+        got = "damage at " + ", ".join(f"{s.start_s:.2f}-{s.end_s:.2f} s" for s in damaged[:3])
+        remedy = "copy or download it again, or leave out --strict"
+        raise MediaError(path, expected="a file without damage", got=got, remedy=remedy)
+    return result
 
 
 def report(

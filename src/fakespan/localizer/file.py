@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from fakespan.localizer.maps import ClipMaps
 from fakespan.localizer.stretch import JudgeClip, Stretch, listen
 from fakespan.localizer.verdict import head_verdict, plain_verdict
 from fakespan.media.choice import ONLY, Choice
+from fakespan.media.damage import Damage
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, FaceMode, TrackEnd, follow_faces
 from fakespan.media.jumps import Jumps
@@ -44,6 +46,8 @@ __all__ = ["FileScan"]
 
 Timed = TypeVar("Timed", Segment, FaceTrack, Curve)
 
+_STATING = {"mov", "matroska", "avi", "flv", "asf", "wav", "ogg", "mxf"}  # formats whose length is no estimate
+_LONGEST_MISSING_S = 0.5
 MIN_STRETCH_FRAMES = 10  # shorter gaps between faces are not scored by their audio alone
 
 
@@ -81,6 +85,7 @@ class FileScan:
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
         self.notes: list[str] = list(choice.notes)
+        self.damage = Damage()
         self.jumps = Jumps()  # found in the pass over the sound, or over the pictures if there is none
 
     @cached_property
@@ -88,7 +93,7 @@ class FileScan:
         """The audio of the file, empty if there is none."""
         if not self.info.has_audio:
             return np.zeros(0, np.float32)
-        return read_sound(self.path, jumps=self.jumps, tracks=self.source)
+        return read_sound(self.path, jumps=self.jumps, tracks=self.source, damage=self.damage)
 
     @property
     def has_sound(self) -> bool:
@@ -110,6 +115,7 @@ class FileScan:
             )
         self._note(missing)
         self._note_clock()
+        self._note_damage(max(self.n_pictures, n_heard))
         self.progress(self.info.duration_s, self.info.duration_s)
         return self._result(max(self.n_pictures, n_heard), model_name)
 
@@ -117,6 +123,7 @@ class FileScan:
         """Send every face track through the network."""
         if not self.info.has_video or self.faces == "none":
             return
+        _ = self.sound  # first, because pictures are not judged where the sound is damaged
         open_tracks: dict[int, Stretch] = {}
         for event in follow_faces(self._pictures(), self.faces, FaceConfig(framing=self.model.framing)):
             if isinstance(event, TrackEnd):
@@ -133,12 +140,14 @@ class FileScan:
     def _pictures(self) -> Iterator[Picture]:
         """The pictures of the file; none if nothing can be decoded but there is audio."""
         try:
-            jumps = None if self.info.has_audio else self.jumps
-            for picture in read_pictures(self.path, jumps=jumps, tracks=self.source):
+            jumps, was_damaged = None if self.info.has_audio else self.jumps, False
+            for picture in read_pictures(self.path, jumps=jumps, tracks=self.source, damage=self.damage):
                 self.n_pictures = picture.index + 1
                 if picture.index % 25 == 0:
                     self.progress(picture.index / FPS, self.info.duration_s)
-                yield picture
+                if not (is_damaged := self.damage.covers(picture.time_s)):
+                    yield dataclasses.replace(picture, is_after_hole=True) if was_damaged else picture
+                was_damaged = is_damaged
         except MediaError:
             if self.n_pictures or not self.has_sound:
                 raise
@@ -149,11 +158,18 @@ class FileScan:
         for track in self.tracks:
             if track.is_scanned:
                 free[round(track.start_s * FPS) : round(track.end_s * FPS)] = False
-        for part in self.jumps.parts(n_heard):
+        for part in self._intact(n_heard):
             for begin, end in _runs(free[slice(*part)], part[0]):
                 if end - begin >= MIN_STRETCH_FRAMES or (begin, end) == part:
                     maps = listen(self.judge, self.model, self.sound, begin, end, part)
                     self.stretches.append((maps, None))
+
+    def _intact(self, n_frames: int) -> list[tuple[int, int]]:
+        """The stretches [begin, end) between holes and damage."""
+        is_intact = np.ones(n_frames, bool)
+        for start_s, end_s in self.damage.merged(n_frames / FPS):
+            is_intact[int(start_s * FPS) : math.ceil(end_s * FPS)] = False
+        return [run for part in self.jumps.parts(n_frames) for run in _runs(is_intact[slice(*part)], part[0])]
 
     def _missing_sound(self) -> list[str]:
         if not self.info.has_audio:
@@ -199,12 +215,38 @@ class FileScan:
         """How much later than the clock of the arrays a player shows a frame."""
         return self.info.starts_at_s + self.jumps.file_s(frame) - frame / FPS
 
-    def _holes(self) -> tuple[Unjudged, ...]:
-        ends_s = [self.info.starts_at_s + self.jumps.file_s(hole.frame) for hole in self.jumps.holes]
-        return tuple(
-            Unjudged(round(end_s - hole.length_s, 3), round(end_s, 3), "gap")
-            for hole, end_s in zip(self.jumps.holes, ends_s, strict=True)
-        )
+    def _not_judged(self, n_frames: int) -> tuple[Unjudged, ...]:
+        """Holes, damage, and what is missing at the end, by the clock of a player."""
+        zero_s, found = self.info.starts_at_s, []
+        for hole in self.jumps.holes:
+            end_s = zero_s + self.jumps.file_s(hole.frame)
+            found.append(Unjudged(round(end_s - hole.length_s, 3), round(end_s, 3), "gap"))
+        for begin, end in self.jumps.parts(n_frames):
+            late_s = self._late_s(begin)
+            for start_s, end_s in self.damage.merged(end / FPS):
+                if end_s > begin / FPS:
+                    start_s = max(start_s, begin / FPS)  # noqa: PLW2901
+                    found.append(Unjudged(round(start_s + late_s, 3), round(end_s + late_s, 3), "damaged"))
+        missing_s = self._missing_s(n_frames)
+        if missing_s:
+            end_s = round(zero_s + self.jumps.file_s(n_frames), 3)
+            found.append(Unjudged(end_s, round(end_s + missing_s, 3), "damaged"))
+        return tuple(sorted(found, key=lambda u: u.start_s))
+
+    def _missing_s(self, n_frames: int) -> float:
+        """How long before its stated length the file ends; 0 if it ends in time or states none."""
+        states_length = bool(_STATING & set(self.info.container.split(",")))
+        missing_s = self.info.duration_s - self.jumps.file_s(n_frames)
+        return missing_s if states_length and not self.jumps.n_restarts and missing_s > _LONGEST_MISSING_S else 0.0
+
+    def _note_damage(self, n_frames: int) -> None:
+        damaged = self.damage.merged(n_frames / FPS)
+        if damaged:
+            length_s = sum(end_s - start_s for start_s, end_s in damaged)
+            self.notes.append(f"{length_s:.1f} s are damaged and were not judged")
+        missing_s = self._missing_s(n_frames)
+        if missing_s:
+            self.notes.append(f"the file ends {missing_s:.1f} s before its stated length: cut short or damaged")
 
     def _result(self, n_frames: int, model_name: str) -> Scan:
         segments, curves, score = [], [], 0.0
@@ -226,7 +268,7 @@ class FileScan:
             notes=tuple(self.notes),
             fakespan_version=__version__,
             verdict=self._verdict(score),
-            not_judged=self._holes(),
+            not_judged=self._not_judged(n_frames),
             source=Source(self.path.name, *fingerprint(self.path)),
         )
 

@@ -9,6 +9,7 @@ resamples neither stream; this module does.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +39,7 @@ from fakespan.media.container import (
     sound_streams,
     zero_s,
 )
+from fakespan.media.damage import Damage, Watch
 from fakespan.media.jumps import Jumps, at_clock
 from fakespan.media.order import DisplayOrder
 from fakespan.media.packets import decoded, in_turn, packets_of
@@ -55,7 +57,13 @@ _LONGEST_FILLED_S = 60.0  # longer holes are refused in the clips of data sets
 
 
 def read_pictures(
-    path: str | Path, fps: float = FPS, threads: int = 0, jumps: Jumps | None = None, *, tracks: Tracks = BEST
+    path: str | Path,
+    fps: float = FPS,
+    threads: int = 0,
+    jumps: Jumps | None = None,
+    *,
+    tracks: Tracks = BEST,
+    damage: Damage | None = None,
 ) -> Generator[Picture, None, None]:
     """Yield the pictures shown at times k / fps, decoded ahead in a thread that ends with the generator.
 
@@ -65,6 +73,7 @@ def read_pictures(
         threads: threads of the decoder; 0: one per core.
         jumps: filled with what the clock of the file does, until the last picture.
         tracks: the streams to read.
+        damage: filled with what is damaged, some pictures ahead.
 
     Raises:
         MediaError: not a media file (consume `probe`), no video stream, or no picture that decodes.
@@ -79,7 +88,7 @@ def read_pictures(
             stream.thread_type = "AUTO"
         area = max(1, streams[0].codec_context.width * streams[0].codec_context.height)
         jumps = Jumps() if jumps is None else jumps
-        placed = _placed_pictures(streams[0], _decoded(container, streams, jumps))
+        placed = _placed_pictures(streams[0], _decoded(container, streams, jumps, damage=damage))
         shown = at_clock(placed, fps, jumps)
         index = -1
         with closing(run_ahead(shown, size=min(16, max(2, _QUEUE_BYTES // (2 * area))))) as ahead:
@@ -95,7 +104,12 @@ def read_pictures(
 
 
 def iter_sound(
-    path: str | Path, sample_rate: int = SAMPLE_RATE, jumps: Jumps | None = None, *, tracks: Tracks = BEST
+    path: str | Path,
+    sample_rate: int = SAMPLE_RATE,
+    jumps: Jumps | None = None,
+    *,
+    tracks: Tracks = BEST,
+    damage: Damage | None = None,
 ) -> Iterator[Float32Array]:
     """Yield the audio in blocks of float32 (n,), mono in -1..1, without gaps from the common origin on.
 
@@ -108,17 +122,22 @@ def iter_sound(
         if not streams:
             return
         clock = SoundClock(sample_rate)
-        for frame in _decoded(container, streams, jumps or Jumps()):
+        for frame in _decoded(container, streams, jumps or Jumps(), damage=damage):
             if isinstance(frame, AudioFrame):
                 yield from clock.add(frame)
         yield from clock.finish()
 
 
 def read_sound(
-    path: str | Path, sample_rate: int = SAMPLE_RATE, jumps: Jumps | None = None, *, tracks: Tracks = BEST
+    path: str | Path,
+    sample_rate: int = SAMPLE_RATE,
+    jumps: Jumps | None = None,
+    *,
+    tracks: Tracks = BEST,
+    damage: Damage | None = None,
 ) -> Float32Array:
     """The whole audio, float32 (n,); n is 0 for a file without audio or with an empty audio stream."""
-    blocks = list(iter_sound(path, sample_rate, jumps, tracks=tracks))
+    blocks = list(iter_sound(path, sample_rate, jumps, tracks=tracks, damage=damage))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
@@ -199,12 +218,22 @@ def _placed_pictures(
 
 
 def _decoded(
-    container: InputContainer, wanted: Sequence[Stream], jumps: Jumps, hole_s: float = SHORTEST_HOLE_S
+    container: InputContainer,
+    wanted: Sequence[Stream],
+    jumps: Jumps,
+    hole_s: float = SHORTEST_HOLE_S,
+    damage: Damage | None = None,
 ) -> Iterator[Any]:
     """Every frame of the wanted streams that decodes, by the clock that picture and sound share."""
     used = [*picture_streams(container), *sound_streams(container)]
-    order = DisplayOrder(container.format.name)
+    order, watch = DisplayOrder(container.format.name), Watch(damage or Damage())
     timeline = Timeline(zero_s(container), duration_s(container), jumps, hole_s)
-    for packet in timeline.follow(in_turn(packets_of(container, used))):
-        if packet.stream in wanted:  # the others are read for their stamps alone
-            yield from decoded(packet, decode=order.decode)
+    packets = in_turn(packets_of(container, used, functools.partial(watch.failed, None)))
+    for packet in timeline.follow(packets):
+        watch.packet(packet)
+        if packet.stream not in wanted:  # read for its stamps alone
+            continue
+        for frame in decoded(packet, functools.partial(watch.failed, packet), order.decode):
+            if isinstance(frame, VideoFrame):
+                watch.picture(frame)
+            yield frame

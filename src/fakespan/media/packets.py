@@ -18,17 +18,17 @@ __all__ = ["decoded", "in_turn", "packets_of"]
 
 _TRIES = 100  # errors in a row after which the rest of a file counts as unreadable
 
-OnDamage = Callable[[float | None], None]
+OnDamage = Callable[[], None]
 
 
-def _unheard(time_s: float | None) -> None:
+def _unheard() -> None:
     pass
 
 
 def packets_of(
     container: InputContainer, streams: Sequence[Stream], on_damage: OnDamage = _unheard
 ) -> Iterator[Packet[Stream]]:
-    """All packets of the streams; `on_damage` is called with None for each place where the container is damaged."""
+    """All packets of the streams; `on_damage` is called at each place where the container is damaged."""
     packets, n_vain = container.demux(*streams), 0
     while n_vain < _TRIES:
         try:
@@ -36,7 +36,7 @@ def packets_of(
         except MemoryError:
             raise
         except Exception:  # the iterator is at its end, the container goes on
-            on_damage(None)
+            on_damage()
             packets, n_vain = container.demux(*streams), n_vain + 1
             continue
         if packet is None:
@@ -71,12 +71,11 @@ def decoded(
     on_damage: OnDamage = _unheard,
     decode: Callable[[Packet[Stream]], Sequence[Any]] | None = None,
 ) -> Sequence[Any]:
-    """The frames that a packet completes; none, and a call of `on_damage` with its time, if it does not decode."""
+    """The frames that a packet completes; none, and a call of `on_damage`, if it does not decode."""
     try:
         return packet.decode() if decode is None else decode(packet)
     except MemoryError:
         raise
     except Exception:
-        stamp, tick = packet.dts if packet.pts is None else packet.pts, packet.time_base
-        on_damage(float(stamp * tick) if stamp is not None and tick is not None else None)
+        on_damage()
         return ()

@@ -1,0 +1,106 @@
+"""Where a file is damaged: what does not decode, and what was decoded from it.
+
+Contract: times are those of the clock by which the file is read. A picture is damaged from the error to the next key
+frame, because pictures in between are predicted from what was lost; sound only where its packets fail. Places where the
+container lost the packets of picture and sound alike count if the picture does not begin anew behind them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+
+__all__ = ["Damage", "Watch"]
+
+_BEFORE_S = 0.12  # pictures that are shown before a damaged one may be predicted from it
+_SOUND_S = 0.1  # around a packet of sound that fails: windows of neighbouring packets overlap
+_LOST_S = 0.4  # shorter pauses of picture and sound are none
+
+
+@dataclass
+class Damage:
+    """Damaged stretches of a file; filled while it is read."""
+
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    open_s: float | None = None  # begin of a stretch whose end is not known yet
+
+    def covers(self, time_s: float) -> bool:
+        """Whether a time lies in a damaged stretch."""
+        is_open = self.open_s is not None and time_s >= self.open_s
+        return is_open or any(start_s <= time_s < end_s for start_s, end_s in self.spans)
+
+    def merged(self, end_s: float) -> list[tuple[float, float]]:
+        """The stretches in order, without overlap, none beyond `end_s`.
+
+        >>> Damage([(1.0, 2.0), (4.0, 9.0), (1.5, 3.0)]).merged(5.0)
+        [(1.0, 3.0), (4.0, 5.0)]
+        """
+        merged: list[tuple[float, float]] = []
+        still = [] if self.open_s is None else [(self.open_s, math.inf)]
+        for start_s, stop_s in sorted([*self.spans, *still]):
+            if merged and start_s <= merged[-1][1]:
+                start_s, stop_s = merged[-1][0], max(stop_s, merged.pop()[1])  # noqa: PLW2901
+            merged.append((start_s, stop_s))
+        return [(start_s, min(stop_s, end_s)) for start_s, stop_s in merged if start_s < end_s]
+
+
+class Watch:
+    """Fills a `Damage` from the packets and frames of one reading, in their order."""
+
+    def __init__(self, damage: Damage) -> None:
+        self._damage = damage
+        self._ends_s: dict[str, float] = {}  # of the packets so far, by kind
+        self._is_broken = False  # the container failed after the last packet
+        self._lost_s: float | None = None  # begin of a place without packets, until the next of the picture
+
+    def failed(self, packet: Packet[Stream] | None) -> None:
+        """The container (None) or the decoder failed."""
+        if packet is None:
+            self._is_broken = True
+            return
+        time_s = _time_s(packet)
+        self._hit(packet.stream.type, max(self._ends_s.values(), default=0.0) if time_s is None else time_s)
+
+    def packet(self, packet: Packet[Stream]) -> None:
+        """A packet arrives, its stamps by the clock."""
+        time_s, kind = _time_s(packet), packet.stream.type
+        if time_s is None:
+            return
+        if packet.is_corrupt:
+            self._hit(kind, time_s)
+        end_s = max(self._ends_s.values(), default=time_s)
+        if self._is_broken or (len(self._ends_s) > 1 and time_s > end_s + _LOST_S):
+            self._lost_s, self._is_broken = min(time_s, end_s), False
+        if self._lost_s is not None and kind == "video":
+            if not packet.is_keyframe:
+                self._hit("video", self._lost_s)
+            self._lost_s = None
+        length_s = float((packet.duration or 0) * packet.time_base)
+        self._ends_s[kind] = max(self._ends_s.get(kind, time_s), time_s + min(length_s, 1.0))
+
+    def picture(self, frame: VideoFrame) -> None:
+        """A picture was decoded."""
+        damage, time_s = self._damage, frame.time
+        if time_s is None:
+            return
+        if frame.is_corrupt:
+            self._hit("video", time_s)
+        elif frame.key_frame and damage.open_s is not None and time_s > damage.open_s + _BEFORE_S:
+            damage.spans.append((damage.open_s, time_s))
+            damage.open_s = None
+
+    def _hit(self, kind: str, time_s: float) -> None:
+        if kind == "audio":
+            self._damage.spans.append((max(0.0, time_s - _SOUND_S), time_s + _SOUND_S))
+            return
+        start_s = max(0.0, time_s - _BEFORE_S)
+        self._damage.open_s = start_s if self._damage.open_s is None else min(self._damage.open_s, start_s)
+
+
+def _time_s(packet: Packet[Stream]) -> float | None:
+    stamp = packet.dts if packet.pts is None else packet.pts
+    return float(stamp * packet.time_base) if stamp is not None and packet.time_base is not None else None
