@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fakespan
-from clips import write_clip
+from clips import tone, write_clip
 from conftest import TINY
 from fakespan.boundary_map import iou_map_target
 from fakespan.checkpoint import Checkpoint
@@ -410,3 +410,12 @@ def test_a_model_that_is_not_there_is_told(tmp_path):
         load_model("enormous")
     with pytest.raises(CheckpointError, match="check the path"):
         load_model(tmp_path / "none.safetensors")
+
+
+def test_a_slideshow_is_judged_by_its_sound_alone(tmp_path, tiny_path):
+    pictures = [np.full((96, 96, 3), 60 + 20 * k, np.uint8) for k in range(4)]
+    path = write_clip(tmp_path / "slides.mkv", pictures, np.arange(4.0), sound=tone(4.0))
+    result = load_model(tiny_path).scan(path)
+    assert any("still pictures (1 a second)" in note and "sound alone" in note for note in result.notes)
+    assert {curve.modality for curve in result.curves} == {"audio", "fused"}
+    assert not result.tracks

@@ -48,6 +48,7 @@ Timed = TypeVar("Timed", Segment, FaceTrack, Curve)
 
 _STATING = {"mov", "matroska", "avi", "flv", "asf", "wav", "ogg", "mxf"}  # formats whose length is no estimate
 _LONGEST_MISSING_S = 0.5
+SLOWEST_FPS = 5.0  # slower pictures are stills: a syllable takes a fifth of a second
 MIN_STRETCH_FRAMES = 10  # shorter gaps between faces are not scored by their audio alone
 
 
@@ -121,7 +122,7 @@ class FileScan:
 
     def _scan_tracks(self) -> None:
         """Send every face track through the network."""
-        if not self.info.has_video or self.faces == "none":
+        if not self.info.has_video or self.faces == "none" or self._is_slideshow:
             return
         _ = self.sound  # first, because pictures are not judged where the sound is damaged
         open_tracks: dict[int, Stretch] = {}
@@ -171,6 +172,11 @@ class FileScan:
             is_intact[int(start_s * FPS) : math.ceil(end_s * FPS)] = False
         return [run for part in self.jumps.parts(n_frames) for run in _runs(is_intact[slice(*part)], part[0])]
 
+    @property
+    def _is_slideshow(self) -> bool:
+        """Whether the picture changes too seldom to show a mouth that moves."""
+        return 0 < self.info.fps < SLOWEST_FPS
+
     def _missing_sound(self) -> list[str]:
         if not self.info.has_audio:
             return ["no sound"]
@@ -181,6 +187,8 @@ class FileScan:
             return ["no picture"]
         if self.faces == "none":
             return ["faces not detected (--faces none)"]
+        if self._is_slideshow:
+            return [f"still pictures ({self.info.fps:.3g} a second)"]
         if not self.n_pictures:
             return ["a picture stream that cannot be decoded"]
         has_face = any(track.is_scanned for track in self.tracks)
