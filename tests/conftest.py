@@ -62,7 +62,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A running service with the shipped model, which all tests of this process share."""
     from services import running
 
-    with running(tmp_path_factory.mktemp("service"), private_callbacks=True, url_hosts=("files.example",)) as found:
+    settings = {"private_callbacks": True, "url_hosts": ("files.example",), "requests_per_minute": 10**6}
+    with running(tmp_path_factory.mktemp("service"), **settings) as found:
         found.service.durable.pauses_s = (0.01, 0.01)
         yield found
 

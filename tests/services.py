@@ -7,12 +7,13 @@ import copy
 import dataclasses
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from fakespan.serve.settings import Settings
 from fakespan.serve.store import Store
 
 SAMPLE = Path(__file__).parents[1] / "src" / "fakespan" / "samples" / "sample.mp4"
-PATIENCE_S = 60.0  # a condition that is not met by then is not met at all
+PATIENCE_S = 180.0  # a condition that is not met by then is not met at all
 
 
 class Running:
@@ -106,7 +107,8 @@ class Process:
             env={**os.environ, "PYTHONUNBUFFERED": "1", "FAKESPAN_SERVE_NICENESS": "0", **environment},
         )
         self.address = self._address()
-        threading.Thread(target=self._drain, daemon=True).start()
+        self._reader = threading.Thread(target=self._drain)
+        self._reader.start()
         self.http = httpx.Client(base_url=self.address, timeout=PATIENCE_S)
 
     @property
@@ -114,17 +116,20 @@ class Process:
         """What it printed."""
         return "".join(self._log)
 
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        self._end(self.process.kill)
+    def kill(self, *stopped: int) -> None:
+        """End it as a power cut would, and then processes below it that were stopped and cannot end by themselves."""
+        self._end(self.process.kill, stopped)
 
     def stop(self) -> None:
         """Ask it to stop, and wait."""
-        self._end(self.process.terminate)
+        self._end(self.process.terminate, ())
 
-    def _end(self, how: Callable[[], None]) -> None:
+    def _end(self, how: Callable[[], None], stopped: Iterable[int]) -> None:
         how()
         self.process.wait(PATIENCE_S)
+        for pid in stopped:
+            os.kill(pid, signal.SIGKILL)
+        self._reader.join(PATIENCE_S)
         self.http.close()
 
     def _address(self) -> str:
@@ -133,12 +138,14 @@ class Process:
             self._log.append(line)
             if found := re.search(r"serves at (http://\S+:\d+)", line):
                 return found[1]
+        self.process.stdout.close()
+        self.process.wait(PATIENCE_S)
         raise AssertionError(self.log)
 
     def _drain(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._log.append(line)
+        with self.process.stdout as lines:
+            self._log += lines
 
 
 def submit(http: httpx.Client, content: bytes | None = None, name: str = "sample.mp4", **fields: Any) -> httpx.Response:

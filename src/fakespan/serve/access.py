@@ -15,12 +15,13 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fakespan.serve.jobs import Job
 from fakespan.serve.problems import Problem
 from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings
 from fakespan.serve.tokens import LOCAL, Token
 
-__all__ = ["COOKIE", "Admin", "Guard", "RateLimit", "Reader", "Served", "Writer", "need"]
+__all__ = ["COOKIE", "Admin", "Found", "Guard", "RateLimit", "Reader", "Served", "Writer", "need"]
 
 COOKIE = "fakespan_token"
 """Cookie of the page; programs send `Authorization: Bearer TOKEN`."""
@@ -158,3 +159,11 @@ Served = Annotated[Service, Depends(_service)]
 Reader = Annotated[Token, Depends(need("read"))]
 Writer = Annotated[Token, Depends(need("write"))]
 Admin = Annotated[Token, Depends(need("admin"))]
+
+
+def _job(job_id: str, service: Served) -> Job:
+    return service.job(job_id)
+
+
+Found = Annotated[Job, Depends(_job)]
+"""The job of the path; stands behind the token, so that nobody learns without one which jobs there are."""

@@ -32,7 +32,6 @@ AHEAD = 1  # jobs that wait beside a busy worker, so that it never waits for the
 POLL_S = 0.1
 CALLBACK_PAUSES_S = (5.0, 30.0, 300.0, 1_800.0, 7_200.0, 18_000.0)  # before each further attempt
 STOP_S = 10.0  # for the scans in progress to be put back
-DEAD_S = 30.0  # a machine that has not been heard of for so long is dead
 VERSION = "1"  # of the workflows; jobs of another version are not run
 
 _log = logging.getLogger("fakespan.serve")
@@ -148,7 +147,7 @@ class Durable:
 
     def adopt(self) -> int:
         """Take over the jobs of machines that have died; how many."""
-        where = MACHINES.c.alive < time.time() - DEAD_S
+        where = MACHINES.c.alive < time.time() - self._settings.dead_s
         with self._engine.begin() as connection:
             dead = [row.name for row in connection.execute(sa.delete(MACHINES).where(where).returning(MACHINES.c.name))]
         if not dead:

@@ -95,14 +95,17 @@ class Worker:
 
     def _start(self) -> None:
         command = [sys.executable, "-m", "fakespan.serve.worker"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)  # noqa: S603
+        pipe = subprocess.PIPE
+        # a group of its own: an interrupt at the terminal is for the service alone
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0, process_group=0)  # noqa: S603
         self._rest, self._facts = b"", None
         models = self._settings.model_names
         self._say({"models": models, "device": self._settings.device, "niceness": self._settings.niceness})
 
     def _replaced(self, reason: str, detail: str) -> Answer:
         self.stop()
-        self._start()
+        if reason != "stopping":
+            self._start()
         return Answer(reason=reason, detail=detail)
 
     def _excess(self, deadline: float) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fakespan.serve.access import Reader, Served, Writer
+from fakespan.serve.access import Found, Reader, Served, Writer
 from fakespan.serve.forms import FORM_SCHEMA, receive_job
 from fakespan.serve.jobs import Job
 from fakespan.serve.problems import Problem
@@ -87,29 +87,27 @@ def list_jobs(
     return {"jobs": [describe(job, service.jobs.position(job)) for job in page], "next": link}
 
 
-def show(job_id: str, service: Served, _: Reader) -> Any:
+def show(service: Served, _: Reader, job: Found) -> Any:
     """State, progress, position in the queue, and times of a job."""
-    job = service.job(job_id)
     return describe(job, service.jobs.position(job))
 
 
-def delete(job_id: str, service: Served, token: Writer) -> Response:
+def delete(service: Served, token: Writer, job: Found) -> Response:
     """Delete a job that has ended, with its files (204); cancel one that has not (202)."""
-    job = service.job(job_id)
     if job.is_final:
         service.delete(job)
         service.audit.write(token.name, "delete", job=job.id, file=job.file_sha256)
         return Response(status_code=204)
     service.cancel(job)
     service.audit.write(token.name, "cancel", job=job.id, file=job.file_sha256)
-    return JSONResponse(describe(service.job(job_id)), 202)
+    return JSONResponse(describe(service.job(job.id)), 202)
 
 
-async def events(job_id: str, request: Request, service: Served, _: Reader) -> AsyncIterator[ServerSentEvent]:
+async def events(request: Request, service: Served, _: Reader, job: Found) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events `job`, each with the job as JSON, until it has ended."""
     hub: Hub = request.app.state.hub
-    async with hub.subscribed(job_id) as changes:
-        current: Job | None = await asyncio.to_thread(service.job, job_id)
+    async with hub.subscribed(job.id) as changes:
+        current = await asyncio.to_thread(service.jobs.get, job.id)
         while current is not None:
             yield ServerSentEvent(data=await _described(service, current), event="job")
             if current.is_final:

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 
 from fakespan.report.export import csv_text, json_text, vtt_text
 from fakespan.report.html import render_html
-from fakespan.serve.access import Reader, Served
+from fakespan.serve.access import Found, Reader, Served
 from fakespan.serve.jobs import Job
 from fakespan.serve.problems import Problem
 from fakespan.serve.schema import refusals
@@ -42,31 +42,29 @@ def router() -> APIRouter:
     return routes
 
 
-def result(job_id: str, service: Served, _: Reader) -> Response:
+def result(service: Served, _: Reader, job: Found) -> Response:
     """The result, as `fakespan scan --json` prints it."""
-    return result_response(service, service.job(job_id))
+    return result_response(service, job)
 
 
-def table(job_id: str, service: Served, _: Reader) -> Response:
+def table(service: Served, _: Reader, job: Found) -> Response:
     """One row for each segment."""
-    return Response(csv_text(_scan(service, service.job(job_id))), media_type="text/csv")
+    return Response(csv_text(_scan(service, job)), media_type="text/csv")
 
 
-def captions(job_id: str, service: Served, _: Reader) -> Response:
+def captions(service: Served, _: Reader, job: Found) -> Response:
     """The segments as captions."""
-    return Response(vtt_text(_scan(service, service.job(job_id))), media_type="text/vtt")
+    return Response(vtt_text(_scan(service, job)), media_type="text/vtt")
 
 
-def report(job_id: str, service: Served, _: Reader) -> Response:
+def report(service: Served, _: Reader, job: Found) -> Response:
     """The report page, with the player while the uploaded file is kept."""
-    job = service.job(job_id)
     url = f"/v1/jobs/{job.id}/media" if job.upload else None
     return HTMLResponse(render_html(_scan(service, job), url), headers=_REPORT_HEADERS)
 
 
-def media(job_id: str, service: Served, _: Reader) -> Response:
+def media(service: Served, _: Reader, job: Found) -> Response:
     """The uploaded file; ranges are understood."""
-    job = service.job(job_id)
     path = service.store.upload_path(job.upload) if job.upload else None
     if path is None or not path.is_file():
         raise Problem("upload_deleted")
@@ -74,9 +72,8 @@ def media(job_id: str, service: Served, _: Reader) -> Response:
     return FileResponse(path, media_type=kind if kind.startswith(("video/", "audio/")) else "application/octet-stream")
 
 
-def thumbnail(job_id: str, service: Served, _: Reader) -> Response:
+def thumbnail(service: Served, _: Reader, job: Found) -> Response:
     """The first picture, small."""
-    job = service.job(job_id)
     path = service.store.result_path(job.result, ".jpg") if job.result else None
     if path is None or not path.is_file():
         raise Problem("not_found", "expected a job with a picture")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from fakespan.serve.jobs import Job
-from fakespan.serve.problems import Problem, record
+from fakespan.serve.problems import MEDIA_TYPE, Problem, record
 
 __all__ = ["EXAMPLE", "JobList", "JobOut", "ModelOut", "ProblemOut", "describe", "refusals"]
 
@@ -90,7 +90,8 @@ class ModelOut(BaseModel):
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problem details that a route may answer with, for OpenAPI."""
-    return {status: {"model": ProblemOut, "description": "Problem details"} for status in statuses}
+    content = {MEDIA_TYPE: {"schema": ProblemOut.model_json_schema()}}
+    return {status: {"description": "Problem details", "content": content} for status in statuses}
 
 
 def describe(job: Job, position: int | None = None) -> dict[str, Any]:

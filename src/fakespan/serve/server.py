@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI
@@ -33,18 +35,30 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
     Raises:
         UsageError: the address, the data folder, or a model cannot be used.
     """
-    listener = _listener(settings)
-    host, port = listener.getsockname()[:2]
-    log_as_json()
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
-    service = Service(settings, describe)
-    app = create_app(service)
-    server = _Server(server_config(app), lambda: announce(f"http://{_in_url(host)}:{port}/"), app.state.hub.close)
-    service.open()
+    with _listener(settings) as listener:
+        host, port = listener.getsockname()[:2]
+        log_as_json()
+        logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+        service = Service(settings, describe)
+        app = create_app(service)
+        server = _Server(server_config(app), lambda: announce(f"http://{_in_url(host)}:{port}/"), app.state.hub.close)
+        try:
+            service.open()
+            with _survived_signals():
+                server.run(sockets=[listener])
+        finally:
+            service.close()
+
+
+@contextlib.contextmanager
+def _survived_signals() -> Iterator[None]:
+    """At its end uvicorn raises the signal that stopped it once more; the service is not closed yet then."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        server.run(sockets=[listener])
+        yield
     finally:
-        service.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def server_config(app: FastAPI) -> uvicorn.Config:

@@ -28,9 +28,8 @@ from fakespan.serve.tokens import Tokens
 
 __all__ = ["Service"]
 
-BEAT_S = 5.0
+BEATS = 6  # signs of life within the time after which a machine counts as dead
 ABANDONED_S = 86_400.0  # an upload that nobody continued for so long is removed
-ORPHAN_S = 600.0  # a file that no job names may be on its way to one
 
 _log = logging.getLogger("fakespan.serve")
 
@@ -47,21 +46,29 @@ class Service:
         self.settings = settings
         folder = settings.folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (folder / "service.lock").open("ab")
-        if not settings.database and not try_lock(self._lock):
-            remedy = "stop the other one, or give both a PostgreSQL database"
-            raise UsageError(folder, expected="a free data folder", got="one in use by another service", remedy=remedy)
-        self.store = Store(
-            folder,
-            quota_bytes=settings.quota_gb * 1e9,
-            min_free_bytes=settings.min_free_gb * 1e9,
-            max_file_bytes=settings.max_upload_bytes,
-        )
-        self.engine: sa.Engine = connect(settings.database_url)
-        self.jobs, self.tokens, self.audit = Jobs(self.engine), Tokens(self.engine), Audit(folder / "audit.jsonl")
-        self.pool = Pool(settings)
-        runner = Runner(settings, self.jobs, self.store, self.pool)
-        self.durable = Durable(settings, self.engine, self.jobs, runner, secret=_secret(settings), describe=describe)
+        with contextlib.ExitStack() as undo:
+            lock = undo.enter_context((folder / "service.lock").open("ab"))
+            if not settings.database and not try_lock(lock):
+                got, remedy = "one in use by another service", "stop the other one, or give both a PostgreSQL database"
+                raise UsageError(folder, expected="a free data folder", got=got, remedy=remedy)
+            self.store = Store(
+                folder,
+                quota_bytes=settings.quota_gb * 1e9,
+                min_free_bytes=settings.min_free_gb * 1e9,
+                max_file_bytes=settings.max_upload_bytes,
+            )
+            self.engine: sa.Engine = connect(settings.database_url)
+            undo.callback(self.engine.dispose)
+            self.jobs, self.tokens, self.audit = Jobs(self.engine), Tokens(self.engine), Audit(folder / "audit.jsonl")
+            undo.callback(self.audit.close)
+            self.pool = Pool(settings)
+            undo.callback(self.pool.stop)
+            runner = Runner(settings, self.jobs, self.store, self.pool)
+            self.durable = Durable(
+                settings, self.engine, self.jobs, runner, secret=_secret(settings), describe=describe
+            )
+            undo.callback(self.durable.close)
+            self._undo = undo.pop_all()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
 
@@ -82,12 +89,9 @@ class Service:
     def close(self) -> None:
         """Put running jobs back, and stop all processes and threads."""
         self._stop.set()
-        self._thread.join(timeout=10.0)
-        self.durable.close()
-        self.pool.stop()
-        self.audit.close()
-        self.engine.dispose()
-        self._lock.close()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10.0)
+        self._undo.close()
 
     def submit(self, job: Job) -> Job:
         """Accept a job whose upload, if it has one, is in the store; it may be done at once."""
@@ -133,7 +137,7 @@ class Service:
                 for suffix in (".json", ".jpg"):
                     self.store.result_path(job.result, suffix).unlink(missing_ok=True)
 
-    def sweep(self, orphan_s: float = ORPHAN_S) -> None:
+    def sweep(self) -> None:
         """Remove what has expired, and files that a crash left behind."""
         now = time.time()
         self.jobs.forget_uploads(now)
@@ -142,14 +146,14 @@ class Service:
                 self.delete(job)
                 self.audit.write("service", "expire", job=job.id, file=job.file_sha256)
         with self.store.locked():
-            n_removed = self.store.remove_orphans(*self.jobs.files(), older_than_s=orphan_s)
+            n_removed = self.store.remove_orphans(*self.jobs.files(), older_than_s=self.settings.orphan_s)
         n_removed += self.store.remove_abandoned(ABANDONED_S)
         if n_removed:
             _log.info("files removed", extra={"files": n_removed})
 
     def _keep_house(self) -> None:
         swept_at = time.monotonic()
-        while not self._stop.wait(BEAT_S):
+        while not self._stop.wait(self.settings.dead_s / BEATS):
             with _logged("housekeeping failed"):
                 self.durable.beat()
                 if n_adopted := self.durable.adopt():

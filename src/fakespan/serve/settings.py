@@ -43,16 +43,26 @@ class Settings:
     keep_uploads_days: float = 7.0  # 0: deleted after the scan
     keep_results_days: float = 30.0
     sweep_s: float = 60.0  # time between two searches for expired and orphaned files
+    orphan_s: float = 600.0  # age from which a file that no job names is removed; it may be on its way to one
+    dead_s: float = 30.0  # silence after which the jobs of another machine are taken over
     url_hosts: tuple[str, ...] = ()  # from which jobs may fetch their file; (): none
     private_callbacks: bool = False  # callbacks may go to private addresses
     public_hosts: tuple[str, ...] = ()  # further names under which browsers reach the service, behind a proxy
 
     def __post_init__(self) -> None:
         positive = ("scans_at_once", "memory_mb", "time_limit_s", "max_upload_mb", "max_uploads", "max_queued")
-        for key in (*positive, "upload_idle_s", "requests_per_minute", "quota_gb", "keep_results_days", "sweep_s"):
+        for key in (
+            *positive,
+            "upload_idle_s",
+            "requests_per_minute",
+            "quota_gb",
+            "keep_results_days",
+            "sweep_s",
+            "dead_s",
+        ):
             if not getattr(self, key) > 0:
                 raise _bad(key, "a number above 0", getattr(self, key))
-        for key in ("min_free_gb", "keep_uploads_days", "niceness"):
+        for key in ("min_free_gb", "keep_uploads_days", "niceness", "orphan_s"):
             if not getattr(self, key) >= 0:
                 raise _bad(key, "a number of at least 0", getattr(self, key))
         if not 0 <= self.port <= 65_535:

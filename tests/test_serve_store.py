@@ -1,0 +1,239 @@
+"""The store, the table of jobs, settings, and the sweep, without a network."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+
+from fakespan.errors import ConfigError, UsageError
+from fakespan.serve.database import connect
+from fakespan.serve.jobs import Ending, Job, Jobs, Options
+from fakespan.serve.problems import Problem
+from fakespan.serve.runner import DAY_S
+from fakespan.serve.schema import describe
+from fakespan.serve.service import Service
+from fakespan.serve.settings import Settings, load_settings
+from fakespan.serve.store import Store, result_key
+from services import files_below, variant
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, quota_bytes=10_000, min_free_bytes=0, max_file_bytes=1_000)
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    engine = connect(Settings(data=str(tmp_path)).database_url)
+    yield Jobs(engine)
+    engine.dispose()
+
+
+def a_job(**fields: object) -> Job:
+    return Job(name="a.mp4", options=Options("small"), **fields)  # type: ignore[arg-type]
+
+
+# ---- files
+
+
+def test_a_file_is_found_under_its_content(store):
+    incoming = store.receive()
+    incoming.write(b"some")
+    incoming.write(b"thing")
+    sha256 = incoming.finish()
+    store.adopt(incoming.path, sha256)
+    incoming.discard()
+    assert sha256 == "3fc9b689459d738f8c88a3a48aa9e33542016b7a4052e001aaa536fca74813cb"
+    assert store.upload_path(sha256).read_bytes() == b"something"
+    assert list(store.incoming_folder.iterdir()) == []
+
+
+def test_a_path_is_made_of_digits_only(store):
+    for digest in ("../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n", ""):
+        with pytest.raises(AssertionError):
+            store.upload_path(digest)
+
+
+def test_orphans_are_removed_when_they_are_old_enough(store):
+    known, orphan, fresh = (result_key(name, "", "", "") for name in ("known", "orphan", "fresh"))
+    for key in (known, orphan, fresh):
+        store.write_result(key, "{}")
+        if key != fresh:
+            os.utime(store.result_path(key), (1.0, 1.0))
+    assert store.remove_orphans(set(), {known}, older_than_s=60) == 1
+    assert store.result_path(known).exists()
+    assert store.result_path(fresh).exists()
+    assert not store.result_path(orphan).exists()
+
+
+def test_the_lock_is_held_by_one_at_a_time(store):
+    order = []
+
+    def other() -> None:
+        with store.locked():
+            order.append("other")
+
+    with store.locked():
+        thread = threading.Thread(target=other)
+        thread.start()
+        order.append("first")
+    thread.join()
+    assert order == ["first", "other"]
+
+
+def test_room_is_what_quota_and_size_leave(store):
+    store.check_room(1_000)
+    with pytest.raises(Problem, match="at most 1000"):
+        store.check_room(1_001)
+    for key in range(10):
+        store.write_result(result_key(str(key), "", "", ""), "x" * 950)
+    store.used_bytes(max_age_s=0)
+    with pytest.raises(Problem, match="quota"):
+        store.check_room(1_000)
+
+
+def test_the_key_of_a_result_depends_on_all_that_it_depends_on():
+    parts = ("file", "model", {"threshold": 0.5}, "1.0")
+    others = [
+        ("file2", *parts[1:]),
+        (parts[0], "model2", *parts[2:]),
+        (*parts[:2], {"threshold": 0.6}, "1.0"),
+        (*parts[:3], "2.0"),
+    ]
+    keys = {result_key(*values) for values in (parts, *others)}
+    assert len(keys) == 5
+
+
+# ---- jobs
+
+
+def test_a_job_ends_once(jobs):
+    job = a_job()
+    jobs.add(job)
+    assert jobs.start(job.id)
+    assert jobs.end(job.id, Ending("failed", "time_limit", "too long"), 1.0)
+    assert not jobs.end(job.id, Ending("done", result="0" * 64), 1.0)
+    assert not jobs.start(job.id)
+    assert not jobs.put_back(job.id)
+    found = jobs.get(job.id)
+    assert (found.state, found.reason, found.result) == ("failed", "time_limit", None)
+
+
+def test_only_one_of_many_endings_counts(jobs):
+    job = a_job()
+    jobs.add(job)
+    won = []
+    threads = [
+        threading.Thread(target=lambda k=k: won.append(jobs.end(job.id, Ending("failed", "internal", str(k)), 1.0)))
+        for k in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == [False] * 7 + [True]
+
+
+def test_the_queue_position_follows_priority_and_age(jobs):
+    first, second = a_job(priority=5, created=1.0), a_job(priority=5, created=2.0)
+    urgent = a_job(priority=1, created=3.0)
+    for job in (first, second, urgent):
+        jobs.add(job)
+    assert [jobs.position(job) for job in (urgent, first, second)] == [1, 2, 3]
+    jobs.start(urgent.id)
+    assert jobs.position(jobs.get(urgent.id)) is None
+    assert jobs.position(second) == 2
+
+
+def test_a_cancelled_job_makes_no_progress(jobs):
+    job = a_job()
+    jobs.add(job)
+    jobs.start(job.id)
+    assert jobs.progress(job.id, 1.0, 8.0)
+    assert jobs.ask_to_cancel(job.id)
+    assert not jobs.progress(job.id, 2.0, 8.0)
+    assert not jobs.start(job.id)
+
+
+def test_a_file_survives_a_second_connection(tmp_path):
+    url = Settings(data=str(tmp_path)).database_url
+    one, other = connect(url), connect(url)
+    job = a_job()
+    Jobs(one).add(job)
+    assert Jobs(other).get(job.id) == job
+    one.dispose()
+    other.dispose()
+
+
+# ---- retention
+
+
+def test_what_has_expired_is_swept(served):
+    folder = served.service.settings.folder
+    with variant(served, keep_uploads_days=0.0, keep_results_days=1e-9, orphan_s=0.0) as brief:
+        job = brief.submit(threshold=0.77, content=(served.service.settings.folder / "callback-secret").read_bytes())
+        failed = served.ended(job.json()["id"])
+        assert failed["state"] == "failed"
+        upload = served.service.jobs.get(failed["id"]).upload
+        assert any(upload in name for name in files_below(folder))
+        brief.service.sweep()
+        assert not any(upload in name for name in files_below(folder))
+        assert served.service.jobs.get(failed["id"]).upload is None
+        assert "media" not in served.http.get(failed["links"]["self"]).json()["links"]
+        served.service.jobs._update(failed["id"], True, result_expires=time.time() - DAY_S)  # type: ignore[arg-type]
+        brief.service.sweep()
+        assert served.http.get(failed["links"]["self"]).status_code == 404
+
+
+# ---- settings
+
+
+def test_settings_come_from_file_environment_and_options_in_this_order(tmp_path):
+    config = tmp_path / "serve.toml"
+    config.write_text('port = 1\nmax_queued = 2\nurl_hosts = ["a.example"]\nkeep_uploads_days = 0\n')
+    environment = {"FAKESPAN_SERVE_PORT": "3", "FAKESPAN_SERVE_PRIVATE_CALLBACKS": "true", "PATH": "/bin"}
+    settings = load_settings(config, environment, {"port": 4, "host": None})
+    assert (settings.port, settings.max_queued, settings.url_hosts) == (4, 2, ("a.example",))
+    assert (settings.keep_uploads_days, settings.private_callbacks, settings.host) == (0.0, True, "127.0.0.1")
+    assert load_settings(config, environment, {}).port == 3
+    hosts = load_settings(None, {"FAKESPAN_SERVE_URL_HOSTS": "a.example, b.example"}, {}).url_hosts
+    assert hosts == ("a.example", "b.example")
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "message"),
+    [
+        ({"FAKESPAN_SERVE_PROT": "1"}, {}, "FAKESPAN_SERVE_PROT"),
+        ({"FAKESPAN_SERVE_PORT": "many"}, {}, "a number"),
+        ({"FAKESPAN_SERVE_PRIVATE_CALLBACKS": "maybe"}, {}, "true or false"),
+        ({}, {"port": 70_000}, "65535"),
+        ({}, {"memory_mb": 0}, "above 0"),
+        ({}, {"niceness": -1}, "at least 0"),
+        ({}, {"models": ()}, "at least one model"),
+        ({}, {"models": ("a/small.safetensors", "small")}, "different names"),
+    ],
+)
+def test_a_wrong_setting_is_named(environment, options, message):
+    with pytest.raises(ConfigError, match=message):
+        load_settings(None, environment, options)
+
+
+def test_a_database_is_postgresql_or_the_file_beside_the_uploads(tmp_path):
+    assert Settings(data=str(tmp_path)).database_url == f"sqlite:///{tmp_path}/jobs.sqlite"
+    assert Settings(data=str(tmp_path)).executor == "local"
+    many = Settings(database="postgresql://me@/jobs?host=/run/pg", machine="one")
+    assert (many.database_url, many.executor) == ("postgresql+psycopg://me@/jobs?host=/run/pg", "one")
+    with pytest.raises(ConfigError, match="postgresql://"):
+        _ = Settings(database="mysql://me@/jobs").database_url
+
+
+def test_a_service_that_cannot_start_says_why(call, tmp_path):
+    code, _, message = call("serve", "--data", tmp_path, "--port", 0, "--host", "203.0.113.7")
+    assert code == 2
+    assert "a free address of this machine" in message
+    settings = Settings(data=str(tmp_path / "data"), models=("missing.safetensors",))
+    with pytest.raises(UsageError, match="models that load, got missing"):
+        Service(settings, describe)
