@@ -43,6 +43,10 @@ class FakespanError(Exception):
         sentence = f"{subject}: expected {expected}, got {got}; {remedy}"
         super().__init__(" ".join(sentence.split()))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For processes that send errors to each other: they are made of keywords, which pickling does not keep."""
+        return _restored, (type(self), self.args, self.__dict__)
+
 
 class UsageError(FakespanError):
     """The call itself is wrong, independent of the input."""
@@ -80,3 +84,9 @@ class CheckpointError(InputError):
 
 class DataError(InputError):
     """An invalid data set, label file or proposals file."""
+
+
+def _restored(kind: type[FakespanError], arguments: tuple[object, ...], state: dict[str, object]) -> FakespanError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from fakespan.cli import alarms, evaluate, experts, forge, info, maps, prepare, scan, score, serve, train, verdict
+from fakespan.cli import alarms, bulk, evaluate, experts, forge, info, maps, prepare, scan, score, serve, train, verdict
 from fakespan.cli.shared import ANYWHERE, complain, unforeseen, wants_debug
 from fakespan.errors import FakespanError
 from fakespan.version import __version__
@@ -58,6 +58,7 @@ def _discard_output() -> None:
 for command in (
     scan.scan,
     scan.report,
+    bulk.bulk,
     info.info,
     train.train,
     evaluate.evaluate,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fakespan.cli.folders import media_files
 from fakespan.cli.output import Format, ResultFiles, check_formats
-from fakespan.cli.shared import Device, Model, each, wants_quiet
+from fakespan.cli.shared import Device, Model, bar, complain, each, wants_debug, wants_quiet
 from fakespan.config import Decoding
 from fakespan.errors import FakespanError, MediaError
-from fakespan.types import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 Faces = Literal["auto", "whole", "none"]
 
+ScanWorkers = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes that scan at the same time; results come as they are ready.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record per line and nothing else.")]
 Embed = Annotated[bool, typer.Option("--embed", help="Put the video inside the HTML page.")]
 FaceChoice = Annotated[
@@ -66,6 +70,7 @@ def scan(
     embed: Embed = False,
     as_json: AsJson = False,
     device: Device = "auto",
+    workers: ScanWorkers = 1,
 ) -> None:
     """Find and show the forged segments of media files."""
     check_formats(out, formats, embed)
@@ -73,24 +78,14 @@ def scan(
     media, failures = media_files(files)
     if not media:
         raise typer.Exit(1)
-    from fakespan.localizer import load_model
-
-    localizer = load_model(model, device)
-
-    def work(path: Path, progress: Progress) -> Scan:
-        result = localizer.scan(
-            path,
-            faces=faces,
-            threshold=threshold,
-            decoding=decoding,
-            progress=progress,
-            video_track=video_track,
-            audio_track=audio_track,
-        )
-        return _undamaged(path, result) if strict else result
-
+    options = {"faces": faces, "threshold": threshold, "decoding": decoding}
+    options |= {"video_track": video_track, "audio_track": audio_track}
+    if workers == 1:
+        results = _in_turn(media, model, device, options, failures)
+    else:
+        results = _side_by_side(media, workers, model, device, options, failures)
     show = _printer(as_json)
-    for _, result in each(media, work, failures):
+    for result in _undamaged(results, failures) if strict else results:
         show(result)
         if output is not None:
             output.write(result, failures, quiet=as_json)
@@ -98,14 +93,16 @@ def scan(
         raise typer.Exit(1)
 
 
-def _undamaged(path: Path, result: Scan) -> Scan:
-    """The result; raises MediaError if a stretch of the file was not judged because it is damaged."""
-    damaged = [stretch for stretch in result.not_judged if stretch.reason == "damaged"]
-    if damaged:
-        got = "damage at " + ", ".join(f"{s.start_s:.2f}-{s.end_s:.2f} s" for s in damaged[:3])
-        remedy = "copy or download it again, or leave out --strict"
-        raise MediaError(path, expected="a file without damage", got=got, remedy=remedy)
-    return result
+def _undamaged(results: Iterable[Scan], failures: list[FakespanError]) -> Iterator[Scan]:
+    """The results of undamaged files; a file of which a stretch was not judged because it is damaged is a failure."""
+    for result in results:
+        if damaged := [stretch for stretch in result.not_judged if stretch.reason == "damaged"]:
+            got = "damage at " + ", ".join(f"{s.start_s:.2f}-{s.end_s:.2f} s" for s in damaged[:3])
+            remedy = "copy or download it again, or leave out --strict"
+            failures.append(MediaError(result.file, expected="a file without damage", got=got, remedy=remedy))
+            complain(failures[-1], wants_debug())
+        else:
+            yield result
 
 
 def report(
@@ -126,6 +123,42 @@ def report(
         output.write(result, failures, quiet=as_json)
     if failures:
         raise typer.Exit(1)
+
+
+def _in_turn(
+    media: Sequence[Path], model: str, device: str, options: Mapping[str, Any], failures: list[FakespanError]
+) -> Iterator[Scan]:
+    """Scans in this process."""
+    from fakespan.localizer import load_model
+
+    localizer = load_model(model, device)
+    for _, result in each(media, lambda path, progress: localizer.scan(path, progress=progress, **options), failures):
+        yield result
+
+
+def _side_by_side(
+    media: Sequence[Path],
+    workers: int,
+    model: str,
+    device: str,
+    options: Mapping[str, Any],
+    failures: list[FakespanError],
+) -> Iterator[Scan]:
+    """Scans in worker processes, as they are ready."""
+    from fakespan.bulk.engines import on_this_machine
+    from fakespan.bulk.listing import Item
+    from fakespan.bulk.worker import Setup
+
+    setup = Setup(model, device, options, threads=max(1, (os.cpu_count() or 1) // workers))
+    outcomes = on_this_machine(setup, workers)([Item(str(path)) for path in media], ())
+    with bar(f"{len(media)} files") as progress, contextlib.closing(outcomes):
+        for n_done, outcome in enumerate(outcomes, 1):
+            progress(n_done, len(media))
+            if outcome.scan is not None:
+                yield outcome.scan
+            elif outcome.error is not None:
+                failures.append(outcome.error)
+                complain(outcome.error, wants_debug())
 
 
 def _print_json(result: Scan) -> None:

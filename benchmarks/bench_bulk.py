@@ -1,0 +1,120 @@
+"""Many copies of the bundled sample: one process, worker processes, and the keeper's memory over many tiny files.
+
+    python benchmarks/bench_bulk.py [--files 12] [--ray] [--tiny 10000]
+
+Prints wall-clock time and CPU time of each way. On a machine that does other work only the CPU time is comparable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import torch
+
+import fakespan
+from fakespan.bulk.engines import Engine, on_ray, on_this_machine
+from fakespan.bulk.listing import Item
+from fakespan.bulk.outcome import Outcome
+from fakespan.bulk.run import State, scan_all
+from fakespan.bulk.table import opened
+from fakespan.bulk.worker import Setup
+
+SAMPLE = Path(fakespan.__file__).parent / "samples" / "sample.mp4"
+SAMPLE_S = 8.28
+
+
+def copies(folder: Path, n_files: int) -> Path:
+    """The sample `n_files` times, each with other bytes behind it, which no player reads."""
+    for number in range(n_files):
+        path = folder / f"{number:04d}.mp4"
+        shutil.copy(SAMPLE, path)
+        with path.open("ab") as file:
+            file.write((16).to_bytes(4, "big") + b"free" + number.to_bytes(8, "big"))
+    return folder
+
+
+def measured(name: str, n_files: int, work: Callable[[], object]) -> float:
+    """Run it; print wall-clock and CPU seconds for each file; returns the CPU seconds."""
+    before, started = cpu_s(), time.monotonic()
+    work()
+    wall_s, used_s = time.monotonic() - started, cpu_s() - before
+    each = f"{wall_s / n_files:6.2f} s wall, {used_s / n_files:6.2f} s CPU a file"
+    print(f"{name:28} {each}, {used_s / n_files / SAMPLE_S * 60:5.1f} s CPU a video minute", flush=True)
+    return used_s
+
+
+def cpu_s() -> float:
+    """CPU time of this process and of the children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def one_process(folder: Path) -> None:
+    """As `fakespan scan` does, in this process, with one thread."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    localizer = fakespan.load_model("small", "cpu")
+    for path in sorted(folder.iterdir()):
+        localizer.scan(path)
+
+
+def to_table(folder: Path, engine: Engine) -> State:
+    """As `fakespan bulk` does, into a new table."""
+    with (
+        tempfile.TemporaryDirectory() as out,
+        opened(Path(out) / "table", {}, curves=False, retry_failed=False) as table,
+    ):
+        return scan_all([str(folder)], table, engine, lambda *_: None)
+
+
+def tiny(n_files: int) -> None:
+    """Memory of the process that lists, hands out and writes, with an engine that does nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number in range(n_files):
+            (folder / f"{number:06d}.mp4").write_bytes(b"x%d" % number)
+
+        def engine(items: object, known: object) -> Iterator[Outcome]:
+            for item in items:  # type: ignore[attr-defined]
+                assert isinstance(item, Item)
+                yield Outcome(Item(item.name, "1"), "same", f"{hash(item.name) & (1 << 256) - 1:064x}")
+
+        before = rss_mb()
+        to_table(folder, engine)  # type: ignore[arg-type]
+        print(f"{n_files:6d} tiny files: {rss_mb() - before:6.1f} MB more", flush=True)
+
+
+def rss_mb() -> float:
+    """Resident memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", type=int, default=12)
+    parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--tiny", type=int, default=10_000)
+    arguments = parser.parse_args()
+    for n_files in (100, 100, arguments.tiny):  # the first time loads libraries
+        tiny(n_files)
+    with tempfile.TemporaryDirectory() as name:
+        folder, n_files = copies(Path(name), arguments.files), arguments.files
+        setup = Setup("small", "cpu")
+        measured("one process", n_files, lambda: one_process(folder))
+        for n_workers in (1, 2):
+            engine = on_this_machine(setup, n_workers)
+            measured(f"{n_workers} worker processes", n_files, lambda engine=engine: to_table(folder, engine))  # type: ignore[misc]
+        if arguments.ray:
+            measured("2 workers on Ray", n_files, lambda: to_table(folder, on_ray(setup, 2)))
+
+
+if __name__ == "__main__":
+    main()
