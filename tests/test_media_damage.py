@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fakespan
-from clips import tone, write_clip, write_frames_at
+from clips import numbered_picture, tone, write_clip, write_frames_at
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.probe import probe
 from remade import SAMPLE
@@ -150,3 +150,18 @@ def test_pictures_are_judged_again_from_the_next_key_frame(tmp_path, tiny_path):
     assert 0.1 < sum(stretch.length_s for stretch in result.not_judged) < 2.0
     first, *_, last = result.tracks
     assert first.end_s < 4 < last.end_s
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_pauses_of_the_picture_are_no_damage(tmp_path, tiny_path, ending):
+    times_s = np.array([0, 1, 2, 2.04, 2.08, 4, 6, 6.04, 7])
+    path = tmp_path / f"pauses{ending}"
+    write_clip(path, [numbered_picture(k) for k in range(9)], times_s, sound=tone(8.0))
+    result = fakespan.load_model(tiny_path).scan(path)
+    assert result.not_judged == ()
+
+
+def test_damage_of_the_picture_does_not_matter_if_the_sound_alone_is_judged(tmp_path, tiny_path):
+    path = _damaged(tmp_path / "damaged.mp4", 0.5)
+    result = fakespan.load_model(tiny_path).scan(path, faces="none")
+    assert 0 < sum(stretch.length_s for stretch in result.not_judged) < 1.0

@@ -8,6 +8,7 @@ container lost the packets of picture and sound alike count if the picture does 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from av.packet import Packet
@@ -18,6 +19,7 @@ __all__ = ["Damage", "Watch"]
 
 _BEFORE_S = 0.12  # pictures that are shown before a damaged one may be predicted from it
 _SOUND_S = 0.1  # around a packet of sound that fails: windows of neighbouring packets overlap
+_KINDS = ("video", "audio")
 _LOST_S = 0.4  # shorter pauses of picture and sound are none
 
 
@@ -49,13 +51,18 @@ class Damage:
 
 
 class Watch:
-    """Fills a `Damage` from the packets and frames of one reading, in their order."""
+    """Fills a `Damage` from the packets and frames of one reading, in their order.
 
-    def __init__(self, damage: Damage) -> None:
-        self._damage = damage
-        self._ends_s: dict[str, float] = {}  # of the packets so far, by kind
+    Args:
+        damage: what is filled.
+        kinds: "video" and "audio", as far as they are decoded; damage of others is not recorded.
+    """
+
+    def __init__(self, damage: Damage, kinds: Iterable[str]) -> None:
+        self._damage, self._kinds = damage, frozenset(kinds)
+        self._ends_s: dict[str, float] = {}  # of the packets so far, by kind, in the order of decoding
+        self._leaps: dict[str, tuple[float, float, bool]] = {}  # the latest pause of each kind; does it begin anew?
         self._is_broken = False  # the container failed after the last packet
-        self._lost_s: float | None = None  # begin of a place without packets, until the next of the picture
 
     def failed(self, packet: Packet[Stream] | None) -> None:
         """The container (None) or the decoder failed."""
@@ -72,15 +79,26 @@ class Watch:
             return
         if packet.is_corrupt:
             self._hit(kind, time_s)
-        end_s = max(self._ends_s.values(), default=time_s)
-        if self._is_broken or (len(self._ends_s) > 1 and time_s > end_s + _LOST_S):
-            self._lost_s, self._is_broken = min(time_s, end_s), False
-        if self._lost_s is not None and kind == "video":
-            if not packet.is_keyframe:
-                self._hit("video", self._lost_s)
-            self._lost_s = None
+        if self._is_broken:
+            self._hit("video", self._ends_s.get("video", time_s))
+            self._is_broken = False
+        decoded_s = float(packet.dts * packet.time_base) if packet.dts is not None else time_s
+        end_s = self._ends_s.get(kind, decoded_s)
+        if decoded_s > end_s + _LOST_S:
+            self._leaps[kind] = (end_s, decoded_s, packet.is_keyframe)
+            self._compare()
         length_s = float((packet.duration or 0) * packet.time_base)
-        self._ends_s[kind] = max(self._ends_s.get(kind, time_s), time_s + min(length_s, 1.0))
+        self._ends_s[kind] = max(end_s, decoded_s + min(length_s, 1.0))
+
+    def _compare(self) -> None:
+        """Record a place where both kinds pause, unless the picture begins anew: it can be a pause of the recording."""
+        if len(self._leaps) < len(_KINDS):
+            return
+        (video_s, to_s, is_new), (audio_s, heard_s, _) = (self._leaps[kind] for kind in _KINDS)
+        start_s, stop_s = max(video_s, audio_s), min(to_s, heard_s)
+        if stop_s - start_s > _LOST_S / 2 and not is_new:
+            self._damage.spans.append((start_s, stop_s))
+            self._hit("video", start_s)
 
     def picture(self, frame: VideoFrame) -> None:
         """A picture was decoded."""
@@ -94,6 +112,8 @@ class Watch:
             damage.open_s = None
 
     def _hit(self, kind: str, time_s: float) -> None:
+        if kind not in self._kinds:
+            return
         if kind == "audio":
             self._damage.spans.append((max(0.0, time_s - _SOUND_S), time_s + _SOUND_S))
             return

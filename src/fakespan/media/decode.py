@@ -226,7 +226,8 @@ def _decoded(
 ) -> Iterator[Any]:
     """Every frame of the wanted streams that decodes, by the clock that picture and sound share."""
     used = [*picture_streams(container), *sound_streams(container)]
-    order, watch = DisplayOrder(container.format.name), Watch(damage or Damage())
+    order = DisplayOrder(container.format.name)
+    watch = Watch(Damage() if damage is None else damage, {stream.type for stream in wanted})
     timeline = Timeline(zero_s(container), duration_s(container), jumps, hole_s)
     packets = in_turn(packets_of(container, used, functools.partial(watch.failed, None)))
     for packet in timeline.follow(packets):
