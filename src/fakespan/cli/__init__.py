@@ -11,7 +11,22 @@ from typing import Annotated
 
 import typer
 
-from fakespan.cli import alarms, bulk, evaluate, experts, forge, info, maps, prepare, scan, score, serve, train, verdict
+from fakespan.cli import (
+    alarms,
+    bulk,
+    evaluate,
+    experts,
+    forge,
+    info,
+    maps,
+    mcp,
+    prepare,
+    scan,
+    score,
+    serve,
+    train,
+    verdict,
+)
 from fakespan.cli.shared import ANYWHERE, complain, unforeseen, wants_debug
 from fakespan.errors import FakespanError
 from fakespan.version import __version__
@@ -67,6 +82,7 @@ for command in (
     prepare.prepare,
     forge.forge,
     maps.maps,
+    mcp.mcp,
 ):
     app.command()(command)
 app.add_typer(experts.app, name="experts")
