@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fakespan.cli.shared import AsJson, note, printable, show
+from fakespan.cli.shared import AsJson, printable, show
 from fakespan.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -84,11 +84,13 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
 
 @token_app.command()
 def revoke(
-    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="The name of a token.")]
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of a token.")],
+    as_json: AsJson = False,
 ) -> None:
     """Revoke a token at once and for good."""
     _tokens(context).revoke(name)
-    note(f"revoked: {name}")
+    show(f"revoked: {printable(name)}", {"name": name, "revoked": True}, as_json=as_json)
 
 
 def _settings(config: Path | None, **options: object) -> Settings:
