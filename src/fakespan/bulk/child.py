@@ -51,7 +51,9 @@ def _load(setup: dict[str, Any]) -> Any:
 
     torch.set_num_threads(setup["threads"])
     cv2.setNumThreads(setup["threads"])
-    return load_model(setup["model"], setup["device"])
+    localizer = load_model(setup["model"], setup["device"])
+    localizer.decoder_threads = setup["threads"]
+    return localizer
 
 
 def _unforeseen(path: str, error: Exception) -> FakespanError:

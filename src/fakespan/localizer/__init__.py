@@ -43,6 +43,7 @@ class Localizer:
         self.post: PostConfig = checkpoint.post
         self.notes: Mapping[str, Any] = checkpoint.notes
         self.head: Head | None = checkpoint.head  # for the video-level label
+        self.decoder_threads = 0  # for the pictures of a file; 0: one per core
         self.runner = TorchRunner(checkpoint.network, checkpoint.model, device)
 
     @property
@@ -137,6 +138,7 @@ class Localizer:
         )
         choice = choose_tracks(path, video=video_track, audio=audio_track)
         scan = FileScan(self.judge_clip, self.model, Path(path), faces, post, progress, self.head, choice)
+        scan.decoder_threads = self.decoder_threads
         return scan.run(self.name)
 
 

@@ -27,18 +27,7 @@ from fakespan.media.jumps import Jumps
 from fakespan.media.probe import probe
 from fakespan.models.verdict_head import Head
 from fakespan.segments import merge
-from fakespan.types import (
-    Curve,
-    FaceTrack,
-    MediaInfo,
-    Progress,
-    Scan,
-    Segment,
-    Source,
-    Unjudged,
-    Verdict,
-    no_progress,
-)
+from fakespan.types import Curve, FaceTrack, MediaInfo, Progress, Scan, Segment, Source, Unjudged, Verdict, no_progress
 from fakespan.version import __version__
 
 __all__ = ["FileScan"]
@@ -82,6 +71,7 @@ class FileScan:
         self.progress = progress or no_progress
         self.source = choice.tracks
         self.info: MediaInfo = dataclasses.replace(probe(path, choice.tracks), streams=choice.every)
+        self.decoder_threads = 0  # 0: one per core
         self.n_pictures = 0  # so far
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
@@ -142,7 +132,10 @@ class FileScan:
         """The pictures of the file; none if nothing can be decoded but there is audio."""
         try:
             jumps, was_damaged = None if self.info.has_audio else self.jumps, False
-            for picture in read_pictures(self.path, jumps=jumps, tracks=self.source, damage=self.damage):
+            threads = self.decoder_threads
+            for picture in read_pictures(
+                self.path, threads=threads, jumps=jumps, tracks=self.source, damage=self.damage
+            ):
                 self.n_pictures = picture.index + 1
                 if picture.index % 25 == 0:
                     self.progress(picture.index / FPS, self.info.duration_s)
