@@ -11,6 +11,7 @@ import os
 import queue
 from collections.abc import Callable, Container, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import chain
 from typing import Any, TypeVar
 
 from fakespan.bulk.listing import Item
@@ -85,15 +86,18 @@ def on_ray(
     """
 
     def engine(items: Iterable[Item], known: Container[bytes]) -> Generator[Outcome, None, None]:
-        ray = _ray()
+        ray, source = _ray(), iter(items)
+        if (first := next(source, None)) is None:
+            return  # without starting Ray
         with _cluster(ray, address):
             count = n_workers or _room(ray, cpus, gpus)
             options = {"num_cpus": cpus, "num_gpus": gpus, "max_restarts": -1, "max_task_retries": _NODE_RETRIES}
-            contents = [ray.put(known)]  # in a list: each actor gets the reference, and reads one copy on its node
             actor = ray.remote(**options)(_Actor)
-            actors = [actor.remote(setup, contents) for _ in range(count)]
+            actors, contents = [actor.remote(setup) for _ in range(count)], ray.put(known)
             try:
-                yield from _from_actors(ray, actors, items)
+                for one in actors:
+                    one.know.remote(contents)
+                yield from _from_actors(ray, actors, chain([first], source))
             finally:
                 for one in actors:
                     ray.kill(one)
@@ -104,8 +108,12 @@ def on_ray(
 class _Actor:
     """A worker on a node of the cluster."""
 
-    def __init__(self, setup: Setup, known: list[Any]) -> None:
-        self.worker, self.known = Worker(setup), _ray().get(known[0])
+    def __init__(self, setup: Setup) -> None:
+        self.worker, self.known = Worker(setup), frozenset[bytes]()
+
+    def know(self, contents: frozenset[bytes]) -> None:
+        """Take contents that need no scan. An actor that Ray restarts forgets them; the table drops doubles."""
+        self.known = contents
 
     def work(self, item: Item) -> Outcome:
         """See `outcome.work`."""
