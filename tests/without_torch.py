@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-EXCUSED = frozenset({"lightning", "mkdocs", "playwright", "silero_vad", "skimage", "tensorboard", "torch"})
+EXCUSED = frozenset(
+    {"lightning", "mkdocs", "onnx", "onnxscript", "playwright", "silero_vad", "skimage", "tensorboard", "torch"}
+)
 REQUIRED = frozenset(
     {
         "test_boundary_map.py",

@@ -43,6 +43,7 @@ Sampling = Literal["bmn", "reference"]
 Decoding = Literal["aligned", "published"]
 Clock = Literal["pad", "stretch"]
 Framing = Literal["face", "mouth"]
+Backend = Literal["auto", "torch", "onnx"]
 VideoEncoderName = Literal["c3d", "mvit_t", "mvit_s", "mvit_b", "frames", "mouth"]
 AudioEncoderName = Literal["cnn", "vit_t", "vit_s", "vit_b", "mel", "spectrum", "texture"]
 

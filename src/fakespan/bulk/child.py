@@ -1,6 +1,6 @@
 """The process that scans for a `Worker`: `python -m fakespan.bulk.child`. Requests and answers are lines of JSON.
 
-    -> {"model": "small", "device": "auto", "options": {...}, "threads": 1}    once
+    -> {"model": "small", "device": "auto", "options": {...}, "threads": 1, "backend": "auto"}    once
     <- {"ready": true}
     -> {"path": ...}
     <- {"scan": {...}}   or   {"error": {"kind": "MediaError", "subject", "expected", "got", "remedy"}}
@@ -45,13 +45,11 @@ def main() -> None:
 
 def _load(setup: dict[str, Any]) -> Any:
     import cv2  # noqa: PLC0415 - these are in this process only
-    import torch  # noqa: PLC0415
 
     from fakespan.localizer import load_model  # noqa: PLC0415
 
-    torch.set_num_threads(setup["threads"])
     cv2.setNumThreads(setup["threads"])
-    localizer = load_model(setup["model"], setup["device"])
+    localizer = load_model(setup["model"], setup["device"], setup["backend"])
     localizer.decoder_threads = setup["threads"]
     return localizer
 

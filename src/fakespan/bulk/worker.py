@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import fakespan.errors
+from fakespan.config import Backend
 from fakespan.errors import FakespanError, InputError, MediaError, UsageError
 from fakespan.types import Scan
 
@@ -35,6 +36,7 @@ class Setup:
     device: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)  # of Localizer.scan
     threads: int = 1  # of the network and of the pictures
+    backend: Backend = "auto"  # see `load_model`
     program: tuple[str, ...] = ("-m", "fakespan.bulk.child")  # arguments of Python
 
     def __post_init__(self) -> None:

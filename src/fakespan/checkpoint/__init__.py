@@ -33,7 +33,8 @@ from fakespan.checkpoint.head import (
     save_head,
 )
 from fakespan.checkpoint.tensors import MODEL_KEY, check_weights, read_tensors, shapes, write_tensors
-from fakespan.config import ModelConfig, PostConfig, from_mapping, to_mapping
+from fakespan.config import ModelConfig, PostConfig
+from fakespan.description import FORMAT, Description
 from fakespan.errors import ConfigError
 from fakespan.models import build_model
 from fakespan.models.published import config_from_published, family_from_names, rename_published
@@ -51,8 +52,6 @@ __all__ = [
     "save_head",
 ]
 
-FORMAT = 1
-"""Version of the header's JSON; it increases when a field changes its meaning."""
 VERDICT = "verdict."  # prefix of the tensor names of a joined head
 
 
@@ -119,27 +118,12 @@ def save_checkpoint(
     path = Path(path)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     _check_fit(path, model, state)
-    header = {
-        "format": FORMAT,
-        "name": name,
-        "model": to_mapping(model),
-        "post": to_mapping(post or PostConfig()),
-        "notes": dict(notes or {}),
-    }
     if head is not None:
         check_head_belongs(path, head, model_of(name, model, network))
-        header["verdict"] = head_entry(head)
         state |= {VERDICT + key: value for key, value in head_tensors(head).items()}
-    write_tensors(path, MODEL_KEY, json.dumps(header), state)
-
-
-@dataclass(frozen=True)
-class _Description:
-    name: str
-    model: ModelConfig
-    post: PostConfig
-    notes: Mapping[str, Any]
-    head: Any = None  # the JSON of a joined head
+    entry = None if head is None else head_entry(head)
+    record = Description(name, model, post or PostConfig(), notes or {}, entry).record()
+    write_tensors(path, MODEL_KEY, json.dumps(record), state)
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -152,7 +136,7 @@ def _is_safetensors(path: Path) -> bool:
     return start[8:] == b"{" or path.suffix == ".safetensors"
 
 
-def _read_ours(path: Path) -> tuple[_Description, dict[str, Tensor]]:
+def _read_ours(path: Path) -> tuple[Description, dict[str, Tensor]]:
     header, state = read_tensors(path, MODEL_KEY)
     try:
         return _description(path, header), state
@@ -166,20 +150,14 @@ def _split_head(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[st
     return {key: value for key, value in state.items() if not key.startswith(VERDICT)}, joined
 
 
-def _description(path: Path, header: Mapping[str, Any]) -> _Description:
+def _description(path: Path, header: Mapping[str, Any]) -> Description:
     if header.get("format") != FORMAT:
         remedy = "update fakespan, or use a model file of this version"
         raise _error(path, f"a header of format {FORMAT}", f"format {header.get('format')!r}", remedy)
-    return _Description(
-        str(header["name"]),
-        from_mapping(ModelConfig, header["model"], "model"),
-        from_mapping(PostConfig, header["post"], "post"),
-        dict(header.get("notes", {})),
-        header.get("verdict"),
-    )
+    return Description.of(header)
 
 
-def _read_published(path: Path) -> tuple[_Description, dict[str, Tensor]]:
+def _read_published(path: Path) -> tuple[Description, dict[str, Tensor]]:
     record = _load_plain(path)
     state = record.get("state_dict") if isinstance(record, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
@@ -194,7 +172,7 @@ def _read_published(path: Path) -> tuple[_Description, dict[str, Tensor]]:
     except (ConfigError, AttributeError, TypeError) as error:
         raise bad_content(path, "hyper_parameters of a published network", error) from error
     notes = {"source": "published checkpoint", "file": path.name, "epoch": plain(record.get("epoch"))}
-    return _Description(path.stem, model, PostConfig(), notes), rename_published(state)
+    return Description(path.stem, model, PostConfig(), notes), rename_published(state)
 
 
 def _load_plain(path: Path) -> Any:

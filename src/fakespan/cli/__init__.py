@@ -16,6 +16,7 @@ from fakespan.cli import (
     bulk,
     evaluate,
     experts,
+    export,
     forge,
     info,
     maps,
@@ -83,6 +84,7 @@ for command in (
     forge.forge,
     maps.maps,
     mcp.mcp,
+    export.export,
 ):
     app.command()(command)
 app.add_typer(experts.app, name="experts")

@@ -6,14 +6,14 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from fakespan.cli.folders import media_files
 from fakespan.cli.output import Format, ResultFiles, check_formats
 from fakespan.cli.shared import Device, Model, bar, complain, each, wants_debug, wants_quiet
-from fakespan.config import Decoding
+from fakespan.config import Backend, Decoding
 from fakespan.errors import FakespanError, MediaError
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ Threshold = Annotated[
 DecodingChoice = Annotated[
     Decoding | None, typer.Option(help="How maps are decoded; default: the model's. published: as in published tables.")
 ]
+BackendChoice = Annotated[
+    Backend,
+    typer.Option(help="Library that runs the network; auto: onnx for an ONNX file, or where torch is not installed."),
+]
 
 
 VideoTrack = Annotated[
@@ -71,6 +75,7 @@ def scan(
     as_json: AsJson = False,
     device: Device = "auto",
     workers: ScanWorkers = 1,
+    backend: BackendChoice = "auto",
 ) -> None:
     """Find and show the forged segments of media files."""
     check_formats(out, formats, embed)
@@ -80,10 +85,11 @@ def scan(
         raise typer.Exit(1)
     options = {"faces": faces, "threshold": threshold, "decoding": decoding}
     options |= {"video_track": video_track, "audio_track": audio_track}
+    network = _Network(model, device, backend)
     if workers == 1:
-        results = _in_turn(media, model, device, options, failures)
+        results = _in_turn(media, network, options, failures)
     else:
-        results = _side_by_side(media, workers, model, device, options, failures)
+        results = _side_by_side(media, workers, network, options, failures)
     show = _printer(as_json)
     for result in _undamaged(results, failures) if strict else results:
         show(result)
@@ -125,13 +131,21 @@ def report(
         raise typer.Exit(1)
 
 
+class _Network(NamedTuple):
+    """What is run, where and by what; arguments of `load_model`."""
+
+    model: str
+    device: str
+    backend: Backend
+
+
 def _in_turn(
-    media: Sequence[Path], model: str, device: str, options: Mapping[str, Any], failures: list[FakespanError]
+    media: Sequence[Path], network: _Network, options: Mapping[str, Any], failures: list[FakespanError]
 ) -> Iterator[Scan]:
     """Scans in this process."""
     from fakespan.localizer import load_model
 
-    localizer = load_model(model, device)
+    localizer = load_model(*network)
     for _, result in each(media, lambda path, progress: localizer.scan(path, progress=progress, **options), failures):
         yield result
 
@@ -139,8 +153,7 @@ def _in_turn(
 def _side_by_side(
     media: Sequence[Path],
     workers: int,
-    model: str,
-    device: str,
+    network: _Network,
     options: Mapping[str, Any],
     failures: list[FakespanError],
 ) -> Iterator[Scan]:
@@ -149,7 +162,8 @@ def _side_by_side(
     from fakespan.bulk.listing import Item
     from fakespan.bulk.worker import Setup
 
-    setup = Setup(model, device, options, threads=max(1, (os.cpu_count() or 1) // workers))
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    setup = Setup(network.model, network.device, options, threads, backend=network.backend)
     outcomes = on_this_machine(setup, workers)([Item(str(path)) for path in media], ())
     with bar(f"{len(media)} files") as progress, contextlib.closing(outcomes):
         for n_done, outcome in enumerate(outcomes, 1):

@@ -59,7 +59,8 @@ Faces = Literal["auto", "whole"]
 R = TypeVar("R")
 
 Model = Annotated[
-    str, typer.Option(help="Name of a shipped model, a .safetensors file of fakespan, or a published .ckpt file.")
+    str,
+    typer.Option(help="Name of a shipped model, a .safetensors or .onnx file, or a published .ckpt file."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda ...")]
 SplitChoice = Annotated[Split, typer.Option(help="Split of the data set; dev and val mean validation.")]

@@ -10,51 +10,56 @@ Independent of data sets, labels and output formats.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from fakespan.arrays import Float32Array, UInt8Array
-from fakespan.checkpoint import Checkpoint, load_checkpoint
-from fakespan.config import Decoding, ModelConfig, PostConfig
-from fakespan.errors import UsageError
+from fakespan.config import Backend, Decoding, ModelConfig, PostConfig
+from fakespan.errors import MissingExtraError, UsageError
 from fakespan.localizer.file import FileScan
 from fakespan.localizer.judge import Clip, Judge
 from fakespan.localizer.maps import ClipMaps
-from fakespan.localizer.torch_runner import TorchRunner
+from fakespan.localizer.runner import Runner
 from fakespan.media.choice import choose_tracks
 from fakespan.media.faces import FaceMode
-from fakespan.models.outputs import Output
-from fakespan.models.verdict_head import Head
+from fakespan.portable import SUFFIX, PortableModel, load_portable
 from fakespan.types import Progress, Scan
 
-__all__ = ["Clip", "ClipMaps", "Localizer", "load_model", "scan"]
+if TYPE_CHECKING:  # torch is imported for the models that need it
+    import torch
+    from torch import nn
+
+    from fakespan.checkpoint import Checkpoint
+    from fakespan.localizer.torch_runner import TorchRunner
+    from fakespan.models.outputs import Output
+    from fakespan.models.verdict_head import Head
+
+__all__ = ["Clip", "ClipMaps", "Localizer", "load_model", "model_path", "scan"]
 
 
 class Localizer:
     """A network with its config and post-processing, ready to scan files."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+    def __init__(self, checkpoint: Checkpoint | PortableModel, device: str = "auto") -> None:
         self.name = checkpoint.name
         self.model: ModelConfig = checkpoint.model
         self.post: PostConfig = checkpoint.post
         self.notes: Mapping[str, Any] = checkpoint.notes
         self.head: Head | None = checkpoint.head  # for the video-level label
         self.decoder_threads = 0  # for the pictures of a file; 0: one per core
-        self.runner = TorchRunner(checkpoint.network, checkpoint.model, device)
+        self.runner: Runner = _runner(checkpoint, device)
 
     @property
     def network(self) -> nn.Module:
-        """The network itself."""
-        return self.runner.network
+        """The network itself. Raises UsageError for a model in an ONNX file."""
+        return self._torch.network
 
     @property
     def device(self) -> torch.device:
-        """Where the network runs."""
-        return self.runner.device
+        """Where the network runs. Raises UsageError for a model in an ONNX file."""
+        return self._torch.device
 
     @property
     def digest(self) -> str:
@@ -72,8 +77,18 @@ class Localizer:
 
         Returns:
             `.fused`, `.visual`, `.audio`, each (B, D, T) in 0..1, and `.start`, `.end` (B, T) or None.
+
+        Raises:
+            UsageError: the model is in an ONNX file.
         """
-        return self.runner.predict(video, audio)
+        return self._torch.predict(video, audio)
+
+    @property
+    def _torch(self) -> TorchRunner:
+        if isinstance(self.runner, PortableModel):
+            expected, remedy = "a model with weights for torch", "use its .safetensors or .ckpt file"
+            raise UsageError("model", expected=expected, got=f"the ONNX file {self.runner.path}", remedy=remedy)
+        return cast("TorchRunner", self.runner)
 
     def judge(self, clips: Sequence[Clip], batch_size: int = 8) -> list[ClipMaps | None]:
         """The maps of each clip of any length, at the network's clock; None for a clip without a face and audio.
@@ -142,9 +157,35 @@ class Localizer:
         return scan.run(self.name)
 
 
-def load_model(model: str | Path = "small", device: str = "auto") -> Localizer:
-    """Load a `Localizer` from a shipped name, a model file (.safetensors) or a published checkpoint (.ckpt)."""
-    return Localizer(load_checkpoint(_model_path(model)), device)
+def load_model(model: str | Path = "small", device: str = "auto", backend: Backend = "auto") -> Localizer:
+    """Load a `Localizer`.
+
+    Args:
+        model: a shipped name, a model file (.safetensors), a published checkpoint (.ckpt), or an ONNX file (.onnx) of
+            `fakespan export`.
+        device: "auto", "cpu", "cuda" ...; an ONNX file runs on the CPU.
+        backend: "torch"; "onnx" runs a shipped model or an ONNX file with onnxruntime, and torch is not imported;
+            "auto": onnx for an ONNX file, and for a shipped model where torch is not installed.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not a model.
+        UsageError: an unknown name, a device that is not available, or a backend that cannot run the file.
+        MissingExtraError: a library of an extra is not installed.
+    """
+    wants_onnx = backend == "onnx" or (backend == "auto" and not _has_torch())
+    path = model_path(model, SUFFIX if wants_onnx else ".safetensors")
+    is_onnx = path.suffix == SUFFIX
+    if backend != "auto" and is_onnx != wants_onnx:
+        remedy = "write one with `fakespan export`" if wants_onnx else "use --backend onnx or auto"
+        expected = "an ONNX file" if wants_onnx else "a .safetensors or .ckpt file"
+        raise UsageError(path, expected=f"{expected} for --backend {backend}", got="another", remedy=remedy)
+    if is_onnx:
+        return Localizer(load_portable(path), device)
+    try:
+        from fakespan.checkpoint import load_checkpoint  # noqa: PLC0415 - imports torch
+    except ImportError as error:
+        raise MissingExtraError("torch", "torch") from error
+    return Localizer(load_checkpoint(path), device)
 
 
 def scan(path: str | Path, model: str | Path = "small", device: str = "auto", **options: Any) -> Scan:
@@ -152,9 +193,10 @@ def scan(path: str | Path, model: str | Path = "small", device: str = "auto", **
     return load_model(model, device).scan(path, **options)
 
 
-def _model_path(model: str | Path) -> Path:
+def model_path(model: str | Path, suffix: str = ".safetensors") -> Path:
+    """The file of a shipped model, in the format of that suffix, or the given path itself."""
     folder = Path(__file__).parent.parent / "weights"
-    shipped = {path.stem: path for path in folder.glob("*.safetensors")}
+    shipped = {path.stem: path for path in folder.glob(f"*{suffix}")}
     if str(model) in shipped:
         return shipped[str(model)]
     if Path(model).suffix or Path(model).name != str(model) or Path(model).exists():
@@ -163,5 +205,23 @@ def _model_path(model: str | Path) -> Path:
         "--model",
         expected=" or ".join([*sorted(shipped), "a path"]),
         got=repr(str(model)),
-        remedy="give the path of a .safetensors or .ckpt file",
+        remedy="give the path of a .safetensors, .onnx or .ckpt file",
     )
+
+
+def _has_torch() -> bool:
+    try:
+        return importlib.util.find_spec("torch") is not None
+    except ImportError:
+        return False
+
+
+def _runner(checkpoint: Checkpoint | PortableModel, device: str) -> Runner:
+    if isinstance(checkpoint, PortableModel):
+        if device not in ("auto", "cpu"):
+            remedy = "use its .safetensors or .ckpt file there"
+            raise UsageError("--device", expected="auto or cpu for an ONNX file", got=repr(device), remedy=remedy)
+        return checkpoint
+    from fakespan.localizer.torch_runner import TorchRunner  # noqa: PLC0415 - imports torch
+
+    return TorchRunner(checkpoint.network, checkpoint.model, device)

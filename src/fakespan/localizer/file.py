@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,10 +25,12 @@ from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, FaceMode, TrackEnd, follow_faces
 from fakespan.media.jumps import Jumps
 from fakespan.media.probe import probe
-from fakespan.models.verdict_head import Head
 from fakespan.segments import merge
 from fakespan.types import Curve, FaceTrack, MediaInfo, Progress, Scan, Segment, Source, Unjudged, Verdict, no_progress
 from fakespan.version import __version__
+
+if TYPE_CHECKING:  # it imports torch
+    from fakespan.models.verdict_head import Head
 
 __all__ = ["FileScan"]
 

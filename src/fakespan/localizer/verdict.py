@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from fakespan.config import ModelConfig
 from fakespan.localizer.findings import DIGITS
 from fakespan.localizer.maps import longest_span, window_frames
 from fakespan.models.map_features import map_windows
-from fakespan.models.verdict_head import Head
 from fakespan.types import Verdict
+
+if TYPE_CHECKING:  # it imports torch
+    from fakespan.models.verdict_head import Head
 
 __all__ = ["at_network_clock", "head_verdict", "plain_verdict"]
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from fakespan.config import ModelConfig, Sampling
+from fakespan.models.proposal_gather import gathered_proposals
 from fakespan.models.sampling import Bags, sampling_bags, transpose
 
 __all__ = ["BoundaryModule", "ProposalFeatures"]
@@ -86,8 +87,10 @@ class ProposalFeatures(nn.Module):
         """(B, C, T) -> (B, C2, D, T), or (B, C2, D, n_begins) for the cells that begin before that frame."""
         batch, _, n_frames = features.shape
         n_begins = n_frames if n_begins is None else min(n_begins, n_frames)
-        kernel = self.sampled.weight[..., 0, 0].permute(2, 0, 1).flatten(0, 1)  # (N C1, C)
-        rows = F.linear(features.transpose(1, 2), kernel)  # (B, T, N C1)
+        kernel = self.sampled.weight[..., 0, 0].permute(2, 0, 1)  # (N, C1, C)
+        if torch.compiler.is_compiling():
+            return self._traced(features, kernel)[..., :n_begins]
+        rows = F.linear(features.transpose(1, 2), kernel.flatten(0, 1))  # (B, T, N C1)
         rows = rows.view(batch, n_frames * self.n_samples, -1)  # (B, T N, C1)
         assert self.sampled.bias is not None
         assert self.project.bias is not None
@@ -100,6 +103,14 @@ class ProposalFeatures(nn.Module):
             x = _gather_project(rows, *parameters, groups)
         x = F.leaky_relu(x, SLOPE, inplace=True)  # (B, D n_begins, C2)
         return x.view(batch, self.max_duration, n_begins, -1).permute(0, 3, 1, 2)
+
+    def _traced(self, features: Tensor, kernel: Tensor) -> Tensor:
+        """`forward` without tables, for tracers."""
+        assert self.sampled.bias is not None
+        x = gathered_proposals(features, kernel, self.max_duration, self.sampling)  # (B, D T, C1)
+        x = F.leaky_relu(x + self.sampled.bias, SLOPE)
+        x = F.leaky_relu(F.linear(x, self.project.weight.flatten(1), self.project.bias), SLOPE)  # (B, D T, C2)
+        return x.view(features.shape[0], self.max_duration, features.shape[-1], -1).permute(0, 3, 1, 2)
 
     def _groups(self, n_frames: int, n_begins: int, like: Tensor, with_transposed: bool) -> tuple[_Group, ...]:
         key = (n_frames, n_begins, like.device, like.dtype, with_transposed)

@@ -117,7 +117,7 @@ class _ClassToken(nn.Module):
         nn.init.trunc_normal_(self.class_token, std=0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return torch.cat((self.class_token.expand(len(tokens), 1, -1).to(tokens.dtype), tokens), dim=1)
+        return torch.cat((self.class_token.expand(tokens.shape[0], 1, -1).to(tokens.dtype), tokens), dim=1)
 
 
 class _Block(nn.Module):
@@ -230,8 +230,10 @@ class PooledAttention(nn.Module):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Queries (B, heads, T, P, c) of P tokens a frame -> (B, heads, T*P, c), a few frames at a time."""
         n_batch, heads, n_frames, n_tokens, _ = q.shape
-        step = max(1, _MAX_SCORES // (n_batch * heads * n_tokens * k.shape[2]))
         time, space = self._time_table(n_frames), self._space_table()
+        if torch.compiler.is_compiling():  # a tracer cannot count the parts of any T
+            return F.scaled_dot_product_attention(q.flatten(2, 3), k, v, attn_mask=relative_bias(q, time, space))
+        step = max(1, _MAX_SCORES // (n_batch * heads * n_tokens * k.shape[2]))
         parts = []
         for some_q, some_time in zip(q.split(step, dim=2), time.split(step), strict=True):
             bias = relative_bias(some_q, some_time, space)
@@ -243,6 +245,9 @@ class PooledAttention(nn.Module):
         spare = self.size.n_frames - n_frames
         assert spare >= 0, f"a clip of {n_frames} frames for a network of {self.size.n_frames}"
         table = self.rel_pos_t[spare : len(self.rel_pos_t) - spare]
+        if torch.compiler.is_compiling():  # a tracer has no view of a size that it does not know
+            frames = torch.arange(n_frames, device=table.device)
+            return table[frames[:, None] + frames]
         return table.unfold(0, n_frames, 1).transpose(1, 2)
 
     def _space_table(self) -> Tensor:

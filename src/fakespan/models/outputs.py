@@ -103,6 +103,6 @@ def _scores(boundary_map: Tensor, start: Tensor | None, end: Tensor | None) -> T
     if start is None or end is None:
         return boundary_map
     n_durations, n_frames = boundary_map.shape[1:]
-    frames = torch.arange(n_frames, device=end.device)
-    last = (frames[:n_durations, None] + frames).clamp(max=n_frames - 1)  # (D, T): the span's last frame, t + d
+    frames, longer = torch.arange(n_frames, device=end.device), torch.arange(n_durations, device=end.device)
+    last = (longer[:, None] + frames).clamp(max=n_frames - 1)  # (D, T): the span's last frame, t + d
     return boundary_map * start[:, None] * end[:, last]

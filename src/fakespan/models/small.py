@@ -103,9 +103,10 @@ class FrameEncoder(nn.Module):
         For inference a few frames are processed at a time, which fit the cache; in training the norm needs all frames.
         """
         n_clips, n_frames = faces.shape[:2]
-        size = n_frames if self.training else GROUP_FRAMES
+        is_whole = self.training or torch.compiler.is_compiling()  # a tracer cannot count the groups of any T
+        size, begins = (n_frames, [0]) if is_whole else (GROUP_FRAMES, range(0, n_frames, GROUP_FRAMES))
         parts = []
-        for begin in range(0, n_frames, size):
+        for begin in begins:
             before = max(0, begin - 1)  # differences need the previous frame
             views = _views(faces[:, before : begin + size])[:, begin - before :]
             x = self.stages[0](views.flatten(0, 1).contiguous(memory_format=torch.channels_last))

@@ -61,7 +61,8 @@ class C3dEncoder(Recomputing):
 
     def forward(self, video: Tensor) -> Tensor:
         """(B, 3, T, 96, 96) -> (B, C_f, T)."""
-        chunks = [self._kept(video)] if torch.is_grad_enabled() else self._streamed(video)
+        is_whole = torch.is_grad_enabled() or torch.compiler.is_compiling()  # a tracer cannot count the chunks of any T
+        chunks = [self._kept(video)] if is_whole else self._streamed(video)
         x = torch.cat([chunk.permute(0, 1, 3, 4, 2).flatten(1, 3) for chunk in chunks], dim=-1)  # (B, C h w, T)
         return F.leaky_relu(self.project(x), SLOPE)
 
