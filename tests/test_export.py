@@ -72,6 +72,7 @@ def assert_same_maps(onnx_model: Localizer, torch_model: Localizer) -> None:
                 np.testing.assert_allclose(a, b, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_the_file_gives_the_maps_of_torch_for_every_length_batch_and_modality(exported):
     assert_same_maps(load_model(exported), Localizer(checkpoint_of(EXPERTS), "cpu"))
 
@@ -84,6 +85,7 @@ def test_networks_of_every_family_can_be_exported(family, tmp_path, one_thread):
     assert_same_maps(load_model(tmp_path / "a.onnx"), Localizer(checkpoint, "cpu"))
 
 
+@pytest.mark.slow
 def test_the_file_describes_itself(exported):
     model = onnx.load(exported)
     (record,) = (json.loads(entry.value) for entry in model.metadata_props if entry.key == "fakespan")
@@ -99,6 +101,7 @@ def test_the_file_describes_itself(exported):
     assert str(Path(__file__).parents[1]) not in exported.read_bytes().decode("latin-1")  # no paths of this machine
 
 
+@pytest.mark.slow
 def test_nothing_is_written_that_differs_from_torch(exported, tmp_path):
     out = tmp_path / "other.onnx"
     with pytest.raises(CheckpointError, match=r"outputs of torch within 0\.0001, got a difference of"):
