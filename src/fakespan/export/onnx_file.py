@@ -77,7 +77,7 @@ def write_onnx(path: str | Path, checkpoint: Checkpoint) -> Exported:
     try:
         model = _traced(network, checkpoint.model)
     except (RuntimeError, ValueError, TypeError) as error:  # what torch's exporters raise
-        reason = (str(error).splitlines() or [""])[0]
+        reason = str(error).split(". ", maxsplit=1)[0].split("\n", maxsplit=1)[0]
         got, remedy = f"{type(error).__name__}: {reason}", "use this model with torch"
         raise CheckpointError(
             checkpoint.name, expected="a network that can be traced", got=got, remedy=remedy

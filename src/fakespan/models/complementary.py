@@ -52,11 +52,11 @@ class BoundaryGenerator(nn.Module):
         """Features (B, C, T) -> start and end probabilities, and their features."""
         # x<level>_<step>: levels 0, 1, 2 have T, T/2, T/4 frames
         x0_0 = self.conv0_0(features)
-        x1_0 = self.conv1_0(F.max_pool1d(x0_0, 2))
-        x0_1 = self.conv0_1(torch.cat((x0_0, _doubled(x1_0)), 1))
-        x2_0 = self.conv2_0(F.max_pool1d(x1_0, 2))
-        x1_1 = self.conv1_1(torch.cat((x1_0, _doubled(x2_0)), 1))
-        x0_2 = self.conv0_2(torch.cat((x0_0, x0_1, _doubled(x1_1)), 1))
+        x1_0 = self.conv1_0(_halved(x0_0))
+        x0_1 = self.conv0_1(torch.cat((x0_0, _doubled(x1_0, x0_0.shape[-1])), 1))
+        x2_0 = self.conv2_0(_halved(x1_0))
+        x1_1 = self.conv1_1(torch.cat((x1_0, _doubled(x2_0, x1_0.shape[-1])), 1))
+        x0_2 = self.conv0_2(torch.cat((x0_0, x0_1, _doubled(x1_1, x0_0.shape[-1])), 1))
         nested = torch.cat((x0_0, x0_1, x0_2), 1)
         probabilities = self.final(nested).float().sigmoid()  # (B, 2, T)
         return BoundaryRun(probabilities[:, _START], probabilities[:, _END], nested)
@@ -72,8 +72,16 @@ class _ConvBlock(nn.Module):
         return y
 
 
-def _doubled(x: Tensor) -> Tensor:
-    return torch.stack([x, x], dim=-1).flatten(-2)
+def _halved(x: Tensor) -> Tensor:
+    """The larger of every two frames."""
+    return F.max_pool2d(x[:, :, None], (1, 2))[:, :, 0]  # a tracer cannot follow max_pool1d to every length
+
+
+def _doubled(x: Tensor, n_frames: int) -> Tensor:
+    """Every frame twice, which makes so many."""
+    if torch.compiler.is_compiling():  # a tracer does not know that the length is even
+        return x[..., torch.arange(n_frames, device=x.device) // 2]
+    return F.interpolate(x, scale_factor=2.0)  # nearest
 
 
 def combined_boundaries(runs: Boundaries) -> tuple[Tensor, Tensor]:
