@@ -47,10 +47,13 @@ def test_names_are_where_they_belong():
 def test_calls_take_what_the_documentation_says():
     assert list(inspect.signature(fakespan.scan).parameters)[:3] == ["path", "model", "device"]
     assert inspect.signature(fakespan.scan).parameters["model"].default == "small"
-    assert list(inspect.signature(fakespan.load_model).parameters) == ["model", "device"]
+    assert list(inspect.signature(fakespan.load_model).parameters) == ["model", "device", "backend"]
     assert list(inspect.signature(fakespan.Localizer.predict).parameters) == ["self", "video", "audio"]
     options = inspect.signature(fakespan.Localizer.scan).parameters
-    assert set(options) == {"self", "path", "faces", "threshold", "decoding", "progress"}
+    assert set(options) == {
+        *("self", "path", "faces", "threshold", "decoding", "progress"),
+        *("video_track", "audio_track"),
+    }
 
 
 def test_importing_loads_nothing_heavy_and_scan_stays_a_function():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import os
@@ -55,7 +56,11 @@ def post_raw(address: str, headers: str, body: bytes = b"", *, wait: bool = True
     with socket.create_connection((url.host, url.port), timeout=30) as connection:
         head = f"POST /v1/jobs HTTP/1.1\r\nhost: {url.host}\r\ncontent-type: multipart/form-data; boundary=b0undary\r\n"
         connection.sendall(f"{head}{headers}\r\n\r\n".encode() + body)
-        return connection.recv(65_536) if wait else b""
+        if not wait:
+            return b""
+        with http.client.HTTPResponse(connection) as answer:
+            answer.begin()
+            return f"HTTP/1.1 {answer.status}\r\n{answer.headers}".encode() + answer.read()
 
 
 # ---- tokens

@@ -323,7 +323,7 @@ def rewritten(path, change=None, **tensors):
         ({"format": "left out"}, "expected a readable verdict head, got KeyError: 'format'"),
         ({"maximum": "left out"}, "expected a readable verdict head, got KeyError: 'maximum'"),
         ({"maximum": {"threshold": 0.5}}, "expected a readable verdict head, got TypeError"),
-        ({"config": {"row": 3}}, "the key 'row'; did you mean rows"),
+        ({"config": {"row": 3}}, "the key 'row' instead of known keys only; did you mean rows"),
         ({"config": {"rows": 5}}, r"expected mean of shape \(\d+,\) by its config, got \(18,\)"),
         ({"config": {"rows": 10**9}}, r"expected mean of shape \(\d+,\) by its config"),
         ({"mlp": None}, r"expected the weights of its verdict network, got \d+ unknown"),

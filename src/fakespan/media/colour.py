@@ -46,7 +46,7 @@ def to_sdr(rgb: UInt16Array, hdr: str) -> UInt8Array:
 
     >>> white = np.full((1, 1, 3), round(0.5807 * 65535), np.uint16)  # 203 cd/m² in PQ
     >>> to_sdr(white, "PQ").ravel().tolist()
-    [239, 239, 239]
+    [241, 241, 241]
     """
     light = _linear(hdr)[rgb]
     if hdr == "HLG":
