@@ -172,6 +172,16 @@ def test_join_takes_each_expert_from_its_file(tmp_path: Path) -> None:
     assert joined.name == "two"
 
 
+def test_a_joined_model_has_no_scales_of_an_earlier_calibration(tmp_path: Path) -> None:
+    calibrated = load_checkpoint(saved(tmp_path / "m.safetensors", 1))
+    calibrated.network.load_state_dict({**calibrated.network.state_dict(), "scales": torch.full((2, 2), 3.0)})
+    picture, out = tmp_path / "p.safetensors", tmp_path / "joined.safetensors"
+    save_checkpoint(picture, calibrated.network, name="p", model=calibrated.model, post=calibrated.post)
+    call = CliRunner().invoke(app, ["experts", "join", str(picture), str(picture), "--out", str(out)])
+    assert call.exit_code == 0, call.output
+    assert load_checkpoint(out).network.state_dict()["scales"].tolist() == [[1, 0], [1, 0]]
+
+
 def test_join_refuses_experts_of_other_sizes(tmp_path: Path) -> None:
     picture = saved(tmp_path / "p.safetensors", 1)
     sound = saved(tmp_path / "s.safetensors", 2, dataclasses.replace(TINY_EXPERTS, n_features=12))

@@ -35,7 +35,9 @@ def join(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write one model with the video expert of one file and the audio expert of another."""
+    """Write one model with the video expert of one file and the audio expert of another; `calibrate` comes next."""
+    import torch
+
     from fakespan.checkpoint import load_checkpoint, save_checkpoint
 
     check_output(out, overwrite)
@@ -48,6 +50,7 @@ def join(
         raise UsageError(sound, expected=f"the sizes of {picture}", got=got, remedy=remedy)
     weights = seen.network.state_dict()
     weights |= {key: value for key, value in heard.network.state_dict().items() if key.startswith("sound.")}
+    weights["scales"] = torch.tensor([[1.0, 0.0], [1.0, 0.0]])  # `calibrate` fits them to these two experts
     seen.network.load_state_dict(weights)
     notes = {"data": "a picture bank and a sound bank", "picture": dict(seen.notes), "sound": dict(heard.notes)}
     save_checkpoint(out, seen.network, name=name, model=seen.model, post=seen.post, notes=notes)
