@@ -9,7 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from fakespan.media.decode import read_pictures
+import fakespan
+from fakespan.media.decode import read_pictures, read_sound
 
 BITS = 10
 BAR = 16  # pixels; wide enough to survive a codec
@@ -36,6 +37,14 @@ def tone(seconds: float, rate: int = 44_100, hz: float = 440.0, n_channels: int 
     """A sine of amplitude 0.5, (channels, n) float32."""
     wave = 0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
     return np.repeat(wave[None].astype(np.float32), n_channels, axis=0)
+
+
+def spoken(seconds: float) -> np.ndarray:
+    """Speech of the bundled sample at 16 kHz, (1, n) float32."""
+    sample = Path(fakespan.__file__).parent / "samples" / "sample.mp4"
+    return read_sound(sample)[
+        None, 16_000 : 16_000 + round(seconds * 16_000)
+    ]  # it begins with half a second of silence
 
 
 def write_clip(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clips import tone, write_clip
+from clips import spoken, write_clip
 from fakespan.errors import DataError
 from fakespan.localizer import load_model
 from fakespan.localizer.alarms import Alarms
@@ -60,7 +60,7 @@ def genuine(tmp_path: Path) -> Path:
     folder = tmp_path / "genuine"
     (folder / "more").mkdir(parents=True)
     for path, seconds in ((folder / "one.wav", 2.0), (folder / "more" / "two.wav", 3.0)):
-        write_clip(path, sound=tone(seconds, 16_000), sound_rate=16_000, audio_codec="pcm_s16le")
+        write_clip(path, sound=spoken(seconds), sound_rate=16_000, audio_codec="pcm_s16le")
     (folder / "notes.txt").write_text("no media")
     return folder
 

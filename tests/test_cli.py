@@ -107,11 +107,14 @@ def test_options_reach_the_localizer(scan, voice, monkeypatch):
         "decoding": "published",
         "video_track": None,
         "audio_track": 2,
+        "sound": "speech",
     }
 
 
 def test_a_published_checkpoint_scans(call, voice):
-    code, out, err = call("scan", voice, "--model", GOLDEN / "lightning_batfd_tiny.ckpt", "--device", "cpu", "--json")
+    code, out, err = call(
+        "scan", voice, "--model", GOLDEN / "lightning_batfd_tiny.ckpt", *("--device", "cpu", "--sound", "all", "--json")
+    )
     assert (code, err) == (0, "")
     record = json.loads(out)
     assert record["model"] == "lightning_batfd_tiny"

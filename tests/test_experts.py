@@ -10,6 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from clips import spoken, write_clip
 from fakespan.checkpoint import load_checkpoint, save_checkpoint
 from fakespan.cli import app
 from fakespan.config import ModelConfig
@@ -128,10 +129,12 @@ def test_too_few_genuine_minutes_tell_no_rate() -> None:
         alarms(5, 0.9, 0.8).score_at(0.05)
 
 
-def test_an_expert_is_asked_alone_and_then_both_are_again(genuine: Path, tmp_path: Path) -> None:
+def test_an_expert_is_asked_alone_and_then_both_are_again(tmp_path: Path) -> None:
     localizer = load_model(saved(tmp_path / "m.safetensors"), "cpu")
     set_scales(localizer, (Scale(1, 9), Scale(1, 9)))  # both cry wolf
-    files = sorted(genuine.glob("*.wav"))
+    sounds = {tmp_path / f"{k}.wav": spoken(5.0) for k in range(3)}
+    options = {"sound_rate": 16_000, "audio_codec": "pcm_s16le"}
+    files = [write_clip(path, sound=sound, **options) for path, sound in sounds.items()]
     before = localizer.network.state_dict()["scales"].clone()
     heard = count_alarms(localizer, files, "audio")
     assert heard.scores

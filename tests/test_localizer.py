@@ -27,6 +27,7 @@ from fakespan.localizer import ClipMaps, Localizer, load_model
 from fakespan.localizer import file as file_module
 from fakespan.localizer.file import FileScan
 from fakespan.localizer.findings import find_curves, find_segments, stretch_score
+from fakespan.localizer.options import ScanOptions
 from fakespan.localizer.stretch import Stretch, listen
 from fakespan.media.faces import TrackEnd, TrackFrame
 from fakespan.media.features import log_mel, sound_input
@@ -78,7 +79,7 @@ def clip(folder: Path, n_frames: int, lit=(), loud=(), *, has_picture=True, has_
 
 
 def scanned(path: Path, faces="whole", post=POST, progress=None):
-    return FileScan(judge, TINY, path, faces, post, progress).run("perfect")
+    return FileScan(judge, TINY, path, ScanOptions(faces, "all"), post, progress).run("perfect")
 
 
 def spans(result):
@@ -343,7 +344,7 @@ def test_a_network_is_shown_the_framing_that_it_was_trained_on(tmp_path):
             shown[framing] = faces
             return judge(faces, sound)
 
-        FileScan(seen, dataclasses.replace(TINY, framing=framing), path, "whole", POST, None).run("tiny")
+        FileScan(seen, dataclasses.replace(TINY, framing=framing), path, ScanOptions("whole"), POST, None).run("tiny")
         sample = Sample("a", path, "test", 1.2)
         np.testing.assert_array_equal(shown[framing], read_example(sample, "whole", framing).faces)
     assert not np.array_equal(shown["face"], shown["mouth"])
@@ -415,7 +416,7 @@ def test_a_model_that_is_not_there_is_told(tmp_path):
 def test_a_slideshow_is_judged_by_its_sound_alone(tmp_path, tiny_path):
     pictures = [np.full((96, 96, 3), 60 + 20 * k, np.uint8) for k in range(4)]
     path = write_clip(tmp_path / "slides.mkv", pictures, np.arange(4.0), sound=tone(4.0))
-    result = load_model(tiny_path).scan(path)
+    result = load_model(tiny_path).scan(path, sound="all")
     assert any("still pictures (1 a second)" in note and "sound alone" in note for note in result.notes)
     assert {curve.modality for curve in result.curves} == {"audio", "fused"}
     assert not result.tracks

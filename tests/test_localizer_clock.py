@@ -217,7 +217,7 @@ def test_a_file_is_scanned_end_to_end(tmp_path, n):
         audio_codec="pcm_s16le",
         b_frames=False,
     )
-    result = localizer(STRETCH).scan(path, faces="whole")
+    result = localizer(STRETCH).scan(path, faces="whole", sound="all")
     assert [s.modality for s in result.segments] == ["visual", "audio"]
     for segment, span in zip(result.segments, (lit, loud), strict=True):
         assert segment.start_s * 25 == pytest.approx(span[0], abs=2.5)

@@ -111,12 +111,16 @@ def _remuxed(path):
     return path
 
 
+def damaged_parts(result):
+    return [stretch for stretch in result.not_judged if stretch.reason == "damaged"]
+
+
 def test_a_file_that_was_cut_short_says_so(tmp_path, tiny_path, call):
     path = tmp_path / "cut.mp4"
     path.write_bytes(SAMPLE.read_bytes()[:100_000])
     result = fakespan.load_model(tiny_path).scan(path)
-    (end,) = result.not_judged
-    assert (end.reason, end.end_s) == ("damaged", pytest.approx(8.28, abs=0.1))
+    (end,) = damaged_parts(result)
+    assert end.end_s == pytest.approx(8.28, abs=0.1)
     assert 3.2 < end.start_s < 3.8
     assert any("before its stated length" in note for note in result.notes)
     code, out, err = call("scan", path, "--model", tiny_path, "--strict")
@@ -130,9 +134,9 @@ def test_damage_in_the_middle_is_named_and_not_judged(tmp_path, tiny_path, endin
     whole = SAMPLE if ending == ".mp4" else _remuxed(tmp_path / f"whole{ending}")
     path = _damaged(tmp_path / f"damaged{ending}", 0.5, source=whole)
     localizer = fakespan.load_model(tiny_path)
-    assert not localizer.scan(whole).not_judged
+    assert not damaged_parts(localizer.scan(whole))
     result = localizer.scan(path)
-    damaged = [stretch for stretch in result.not_judged if stretch.reason == "damaged"]
+    damaged = damaged_parts(result)
     assert damaged
     assert any("damaged" in note for note in result.notes)
     for stretch in damaged:
@@ -147,7 +151,7 @@ def test_pictures_are_judged_again_from_the_next_key_frame(tmp_path, tiny_path):
     whole, _ = write_frames_at(tmp_path / "whole.ts", 25, 8.0, sound=tone(8.0), **options)
     path = _damaged(tmp_path / "damaged.ts", 0.3, 1000, source=whole)
     result = fakespan.load_model(tiny_path).scan(path, faces="whole")
-    assert 0.1 < sum(stretch.length_s for stretch in result.not_judged) < 2.0
+    assert 0.1 < sum(stretch.length_s for stretch in damaged_parts(result)) < 2.0
     first, *_, last = result.tracks
     assert first.end_s < 4 < last.end_s
 
@@ -158,10 +162,10 @@ def test_pauses_of_the_picture_are_no_damage(tmp_path, tiny_path, ending):
     path = tmp_path / f"pauses{ending}"
     write_clip(path, [numbered_picture(k) for k in range(9)], times_s, sound=tone(8.0))
     result = fakespan.load_model(tiny_path).scan(path)
-    assert result.not_judged == ()
+    assert damaged_parts(result) == []
 
 
 def test_damage_of_the_picture_does_not_matter_if_the_sound_alone_is_judged(tmp_path, tiny_path):
     path = _damaged(tmp_path / "damaged.mp4", 0.5)
     result = fakespan.load_model(tiny_path).scan(path, faces="none")
-    assert 0 < sum(stretch.length_s for stretch in result.not_judged) < 1.0
+    assert 0 < sum(stretch.length_s for stretch in damaged_parts(result)) < 1.0

@@ -52,7 +52,7 @@ def test_calls_take_what_the_documentation_says():
     options = inspect.signature(fakespan.Localizer.scan).parameters
     assert set(options) == {
         *("self", "path", "faces", "threshold", "decoding", "progress"),
-        *("video_track", "audio_track"),
+        *("video_track", "audio_track", "sound"),
     }
 
 

@@ -78,7 +78,7 @@ def test_from_a_set_to_a_calibrated_probability(call: Call, road: tuple[Path, Pa
     assert head.notes["validation"]["clips"] == 8
     for k, sample in enumerate(open_set(f"dfdc:{data}", "test").samples[:4]):
         assert stored.entries[k].name == sample.name
-        scan = ("scan", sample.path, "--model", folder / "joined.safetensors", "--faces", "whole", "--device", "cpu")
+        scan = ("scan", sample.path, "--model", folder / "joined.safetensors", "--faces", "whole", "--sound", "all")
         said = json.loads(wanted(call(*scan, "--json")))["verdict"]
         score = head.score(stored.fused(k))
         assert said["way"] == "mlp"

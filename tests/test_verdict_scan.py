@@ -16,7 +16,7 @@ from rich.console import Console
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from clips import tone, write_clip
+from clips import spoken, write_clip
 from conftest import TINY
 from fakespan.boundary_map import at_clock, peak
 from fakespan.checkpoint import Checkpoint, load_checkpoint, load_head, save_checkpoint, save_head
@@ -64,7 +64,7 @@ def head_path(tiny_path, tmp_path):
 
 @pytest.fixture
 def voice(tmp_path):
-    return write_clip(tmp_path / "voice.wav", sound=tone(1.0, 16_000), sound_rate=16_000, audio_codec="pcm_s16le")
+    return write_clip(tmp_path / "voice.wav", sound=spoken(1.0), sound_rate=16_000, audio_codec="pcm_s16le")
 
 
 # -- joined to a checkpoint

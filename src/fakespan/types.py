@@ -8,14 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from fakespan.media_types import MediaInfo, MediaTrack, Source
+
 __all__ = [
     "FORMAT",
+    "MIN_JUDGED_S",
+    "MIN_JUDGED_SHARE",
     "SUBSETS",
     "Curve",
     "FaceTrack",
+    "JudgedShare",
     "MediaInfo",
     "MediaTrack",
     "Modality",
+    "Outcome",
     "Progress",
     "Reason",
     "Sample",
@@ -30,11 +36,26 @@ __all__ = [
 
 Modality = Literal["audio", "visual", "both"]
 Subset = Literal["full", "visual", "audio"]
-Reason = Literal["gap", "damaged"]
-"""Why a stretch was not judged: the file has nothing there (its clock jumps ahead), or what it has does not decode."""
+Outcome = Literal["suspected", "nothing_found", "inconclusive"]
+"""What a scan says of a file; inconclusive: nothing was found, but too little could be judged to say so of the file."""
+Reason = Literal[
+    "gap",  # the file has nothing there: its clock jumps ahead
+    "damaged",  # what it has does not decode
+    "silence",
+    "music_or_noise",  # sound without speech
+    "tone",  # a steady tone, such as a bleep, over the speech or instead of it
+    "no_face",
+    "too_short",  # a face that is seen too briefly, or a file with less than a second to judge
+    "sound_only",  # the file has no picture, or it was not to be looked at
+    "picture_only",  # the file has no sound
+]
+"""Why a stretch or a stream was not judged."""
 
 SUBSETS: Mapping[Subset, Modality | None] = {"full": None, "visual": "audio", "audio": "visual"}
 """Subset of a data set -> the fakes that it leaves out: those in which only this was forged. Real clips are in all."""
+
+MIN_JUDGED_SHARE, MIN_JUDGED_S = 0.5, 1.0
+"""A file of which less was judged, in sound or picture, is inconclusive if nothing was found."""
 
 FORMAT = "fakespan.scan/1"
 """Name and version of the JSON of `Scan.to_dict`; the version increases when a field changes its meaning."""
@@ -76,50 +97,6 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class MediaTrack:
-    """A track of picture or sound in a file."""
-
-    kind: Literal["video", "audio"]
-    number: int  # among the tracks of its kind, from 1
-    codec: str = ""
-    language: str = ""  # as stated
-    title: str = ""
-    is_judged: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class MediaInfo:
-    """Properties of a media file as stated by its container. Width and height are in square pixels, after rotation."""
-
-    duration_s: float
-    has_video: bool
-    has_audio: bool
-    container: str = ""
-    width: int = 0
-    height: int = 0
-    fps: float = 0.0  # average; 0 if unknown
-    rotation_deg: int = 0
-    video_codec: str = ""
-    audio_codec: str = ""
-    sample_rate: int = 0
-    n_channels: int = 0
-    hdr: str = ""  # "PQ" or "HLG"; empty for SDR
-    frame_rate: str = ""  # the average as an exact ratio, "30000/1001" or "25"; empty if unknown
-    start_timecode: str = ""  # of the first frame, as HH:MM:SS:FF; with a semicolon before FF: drop-frame
-    starts_at_s: float = 0.0  # what a player's clock shows at the first picture or sound
-    streams: tuple[MediaTrack, ...] = ()  # all tracks of picture and sound; empty: not listed
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Identity of the scanned file, by content."""
-
-    name: str  # without its folder
-    size_bytes: int
-    sha256: str  # 64 hexadecimal digits
-
-
-@dataclass(frozen=True, slots=True)
 class FaceTrack:
     """One face tracked through one shot, or (`is_whole`) the whole frame used as a face crop."""
 
@@ -144,11 +121,12 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Unjudged:
-    """A stretch of the file that was not judged. No segment and no curve says anything about it."""
+    """A stretch of the file whose sound, picture or both were not judged. No finding there rests on them."""
 
     start_s: float
     end_s: float
     reason: Reason
+    modality: Modality = "both"
 
     def __post_init__(self) -> None:
         if not self.start_s <= self.end_s:
@@ -158,6 +136,15 @@ class Unjudged:
     def length_s(self) -> float:
         """Length in seconds."""
         return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedShare:
+    """Shares of a file's duration that were judged, 0..1."""
+
+    either: float  # by its sound, its picture or both
+    sound: float | None = None  # None: the file has none
+    picture: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,18 +183,29 @@ class Scan:
     notes: tuple[str, ...] = ()  # caveats: no audio, no face, a skipped track ...
     fakespan_version: str = ""
     verdict: Verdict | None = None  # None: written by an older version
-    not_judged: tuple[Unjudged, ...] = ()  # in order of time, without overlap
+    not_judged: tuple[Unjudged, ...] = ()  # in order of time; those of one modality do not overlap
     source: Source | None = None  # None: written by an older version
+    judged_share: JudgedShare | None = None  # None: written by an older version
+    reasons: tuple[Reason, ...] = ()  # why something was not judged; what concerns the most of the file first
 
     @property
     def is_fake(self) -> bool:
         """Whether the score of the whole file reaches the threshold, independent of the verdict."""
         return self.score >= self.threshold
 
+    @property
+    def outcome(self) -> Outcome:
+        """What the scan says of the file."""
+        if self.segments or self.is_fake:
+            return "suspected"
+        either = 1.0 if self.judged_share is None else self.judged_share.either
+        is_enough = either >= MIN_JUDGED_SHARE and either * self.duration_s >= MIN_JUDGED_S
+        return "nothing_found" if is_enough or self.judged_share is None else "inconclusive"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dicts and numbers, ready for JSON (see docs/results.md)."""
         fields = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
-        return {"format": FORMAT, "is_fake": self.is_fake, **fields}
+        return {"format": FORMAT, "is_fake": self.is_fake, "outcome": self.outcome, **fields}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Scan:
@@ -220,7 +218,7 @@ class Scan:
         if record.get("format") != FORMAT:
             raise ValueError(f"expected a record of format {FORMAT}, got {record.get('format')!r}")
         values = _known(cls, record)
-        verdict, source = values.get("verdict"), values.get("source")
+        verdict, source, share = (values.get(name) for name in ("verdict", "source", "judged_share"))
         return cls(
             **{
                 **values,
@@ -234,6 +232,8 @@ class Scan:
                 "not_judged": tuple(Unjudged(**_known(Unjudged, u)) for u in values.get("not_judged", ())),
                 "verdict": None if verdict is None else Verdict(**_known(Verdict, verdict)),
                 "source": None if source is None else Source(**_known(Source, source)),
+                "judged_share": None if share is None else JudgedShare(**_known(JudgedShare, share)),
+                "reasons": tuple(values.get("reasons", ())),
             }
         )
 

@@ -32,6 +32,9 @@ FaceChoice = Annotated[
     Faces, typer.Option(help="auto: track faces; whole: use the whole frame as a face; none: audio only.")
 ]
 
+SoundChoice = Annotated[
+    Literal["speech", "all"], typer.Option(help="speech: judge the sound where somebody speaks; all: any sound.")
+]
 Formats = Annotated[
     list[Format] | None,
     typer.Option("--format", "-f", help="Output format of --out, may be repeated; default: html and json."),
@@ -64,6 +67,7 @@ def scan(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Media files, or folders of them.")],
     model: Model = "small",
     faces: FaceChoice = "auto",
+    sound: SoundChoice = "speech",
     threshold: Threshold = None,
     decoding: DecodingChoice = None,
     video_track: VideoTrack = None,
@@ -83,7 +87,7 @@ def scan(
     media, failures = media_files(files)
     if not media:
         raise typer.Exit(1)
-    options = {"faces": faces, "threshold": threshold, "decoding": decoding}
+    options = {"faces": faces, "sound": sound, "threshold": threshold, "decoding": decoding}
     options |= {"video_track": video_track, "audio_track": audio_track}
     network = _Network(model, device, backend)
     if workers == 1:

@@ -13,14 +13,16 @@ import dataclasses
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import Backend, Decoding, ModelConfig, PostConfig
 from fakespan.errors import MissingExtraError, UsageError
 from fakespan.localizer.file import FileScan
+from fakespan.localizer.hearing import SoundMode
 from fakespan.localizer.judge import Clip, Judge
 from fakespan.localizer.maps import ClipMaps
+from fakespan.localizer.options import ScanOptions
 from fakespan.localizer.runner import Runner
 from fakespan.media.choice import choose_tracks
 from fakespan.media.faces import FaceMode
@@ -128,6 +130,7 @@ class Localizer:
         progress: Progress | None = None,
         video_track: int | None = None,
         audio_track: int | None = None,
+        sound: SoundMode = "speech",
     ) -> Scan:
         """Find the forged segments of one file.
 
@@ -139,20 +142,20 @@ class Localizer:
             progress: called with the processed and the total duration in seconds.
             video_track: number of the video track, from 1; default: the one with most faces.
             audio_track: number of the audio track, from 1; default: the one with most speech.
+            sound: "speech" judges the sound only where somebody speaks, "all" wherever there is sound.
 
         Raises:
             MediaError: the file cannot be read, has no such track, or neither a face nor audio.
             UsageError: an invalid option.
         """
-        if faces not in get_args(FaceMode):
-            raise UsageError("faces", expected="auto, whole or none", got=repr(faces), remedy="choose one of them")
+        options = ScanOptions(faces, sound)
         post = dataclasses.replace(
             self.post,
             threshold=self.post.threshold if threshold is None else threshold,
             decoding=decoding or self.post.decoding,
         )
         choice = choose_tracks(path, video=video_track, audio=audio_track)
-        scan = FileScan(self.judge_clip, self.model, Path(path), faces, post, progress, self.head, choice)
+        scan = FileScan(self.judge_clip, self.model, Path(path), options, post, progress, self.head, choice)
         scan.decoder_threads = self.decoder_threads
         return scan.run(self.name)
 

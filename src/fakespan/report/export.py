@@ -17,11 +17,12 @@ from fakespan.report.csv_table import CSV_COLUMNS, csv_text, merge_csv, write_cs
 from fakespan.report.editing import write_edl, write_fcpxml, write_otio
 from fakespan.report.html import write_html
 from fakespan.report.labels import write_audacity, write_eaf, write_labelstudio, write_rttm, write_textgrid
+from fakespan.report.outcomes import outcome
 from fakespan.report.parquet import write_parquet
 from fakespan.report.reading import read_json
 from fakespan.report.table import Row
 from fakespan.report.timeline import write_svg
-from fakespan.report.words import in_order, printable, span_ms, suspicion
+from fakespan.report.words import in_order, printable, span_ms, suspicion, unjudged
 from fakespan.types import Scan
 
 __all__ = [
@@ -56,6 +57,7 @@ def vtt_text(scan: Scan) -> str:
     """The suspected segments as captions at the top of the frame, so that the mouth stays visible."""
     about = f"fakespan {_vtt(scan.fakespan_version)}: suspected segments of {_vtt(scan.file)}"
     blocks = ["WEBVTT", f"NOTE\n{about}" + (f"\nSHA-256 {scan.source.sha256}" if scan.source else "")]
+    blocks.append("\n".join(["NOTE", _vtt(outcome(scan)), *(_vtt(unjudged(part)) for part in scan.not_judged)]))
     for number, segment in enumerate(in_order(scan), 1):
         start_ms, end_ms = span_ms(segment)
         text = _vtt(suspicion(segment))

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from fakespan.errors import UsageError
 from fakespan.files import write_text
 from fakespan.report import timeline, words
+from fakespan.report.outcomes import about
 from fakespan.types import FORMAT, FaceTrack, Scan, Segment, Source
 
 __all__ = ["EMBED_LIMIT_MB", "render_html", "write_html"]
@@ -48,7 +49,8 @@ def render_html(scan: Scan, media_url: str | None = None) -> str:
             file=words.printable(scan.file),
             verdict=words.verdict(scan),
             found=words.found(scan),
-            whole=words.whole(scan),
+            about=about(scan, words.whole(scan)),
+            has_whole=scan.verdict is not None,
             facts=words.media_facts(scan.media),
             rows=[_table_row(scan, segment) for segment in words.in_order(scan)],
             unjudged=[words.unjudged(part) for part in scan.not_judged],

@@ -23,7 +23,9 @@ __all__ = ["read_json"]
 _MOST = 1e7  # of seconds (115 days), pixels, samples a second ...
 _SHARE, _LENGTH = (0.0, 1.0), (0.0, _MOST)
 _RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("score", "threshold", "probability", "fake_share", "values"), _SHARE),
+    **dict.fromkeys(
+        ("score", "threshold", "probability", "fake_share", "values", "either", "sound", "picture"), _SHARE
+    ),
     **dict.fromkeys(("duration_s", "width", "height", "fps", "sample_rate", "n_channels"), _LENGTH),
     "Curve.fps": (1e-3, 1e5),  # a divisor
     "box": (-100.0, 100.0),

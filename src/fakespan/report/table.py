@@ -45,6 +45,10 @@ COLUMNS = {
     "verdict_probability": Column("float64", ".4f"),
     "verdict_threshold": Column("float64", "g"),
     "sha256": Column("string"),
+    "outcome": Column("string"),
+    "reasons": Column("string"),
+    "judged_sound": Column("float64", ".3f"),
+    "judged_picture": Column("float64", ".3f"),
 }
 
 
@@ -60,6 +64,10 @@ def table_rows(scan: Scan) -> list[Row]:
         "fakespan_version": printable(scan.fakespan_version),
         **_verdict(scan.verdict),
         "sha256": None if scan.source is None else scan.source.sha256,
+        "outcome": scan.outcome,
+        "reasons": " ".join(scan.reasons),
+        "judged_sound": None if scan.judged_share is None else scan.judged_share.sound,
+        "judged_picture": None if scan.judged_share is None else scan.judged_share.picture,
     }
     segments = [_segment(number, segment) for number, segment in enumerate(in_order(scan), 1)]
     return [{name: {**about, **segment}.get(name) for name in COLUMNS} for segment in segments or [{}]]

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fakespan.report import words
+from fakespan.report.outcomes import about
 from fakespan.types import Scan, Segment, Unjudged
 
 __all__ = ["render"]
@@ -31,22 +32,23 @@ _ASCII: dict[_Cell, str] = {"empty": "-", "unjudged": "?", "segment": "#"}
 def render(scan: Scan) -> RenderableType:
     """A scan as a rich renderable; plain text without a terminal or with NO_COLOR."""
     parts: list[RenderableType] = [_Foreign(scan.file, "bold"), _verdict(scan)]
-    parts += [Text(line) for line in [words.whole(scan)] if line]
+    parts += map(Text, about(scan, words.whole(scan)))
     parts += [_facts(scan), "", _Timeline(scan)]
     if scan.segments:
         parts += ["", _table(scan)]
     if scan.notes or scan.not_judged:
         parts += ["", *map(_note, [*map(words.unjudged, scan.not_judged[:_MOST_UNJUDGED]), *scan.notes])]
-    if scan.is_fake or scan.segments:
+    if scan.outcome == "suspected":
         parts += ["", Text("A suspected segment is a hint, not a proof: check it by eye and ear.", style="dim")]
     return Group(*parts)
 
 
 def _verdict(scan: Scan) -> Text:
-    style = "bold red" if scan.is_fake else "bold"
+    styles = {"suspected": "bold red", "inconclusive": "bold yellow"}
+    name = words.verdict(scan)
     compared = "reaches" if scan.is_fake else "is below"
     return Text.assemble(
-        ("SUSPECTED FORGED" if scan.is_fake else words.verdict(scan), style),
+        (name.upper() if scan.outcome == "suspected" else name, styles.get(scan.outcome, "bold")),
         f"  score {scan.score:.2f} {compared} the threshold {scan.threshold:.2f}; {words.found(scan)}",
     )
 
@@ -110,7 +112,7 @@ class _Foreign:
 class _Timeline:
     """One bar per modality over the full width, ticks below.
 
-    A cell is filled if any part of a segment is in it, hatched if any part of it was not judged.
+    A cell is filled if any part of a segment is in it, hatched if any part of that stream was not judged.
     """
 
     scan: Scan
@@ -133,7 +135,7 @@ class _Timeline:
 
     def _cells(self, modality: str, width: int) -> list[_Cell]:
         cells: list[_Cell] = ["empty"] * width
-        parts: list[Segment | Unjudged] = [*self.scan.not_judged]
+        parts: list[Segment | Unjudged] = [u for u in self.scan.not_judged if u.modality in ("both", modality)]
         parts += [s for s in self.scan.segments if s.modality == modality]
         for part in parts:
             first, last = (words.share(self.scan, time_s) * width for time_s in (part.start_s, part.end_s))

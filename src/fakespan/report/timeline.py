@@ -139,8 +139,10 @@ def _plot_marks(scan: Scan) -> str:
     bottom = rows[-1].top + rows[-1].height
     marks += [_tick_set(scan, zoom, bottom) for zoom in zooms(words.span_s(scan))]
     marks += [_HATCH] if scan.not_judged else []
-    marks += [_unjudged(scan, part, bottom) for part in scan.not_judged]
+    marks += [_unjudged(scan, part, 0, bottom) for part in scan.not_judged if part.modality == "both"]
     for row in rows:
+        own = [part for part in scan.not_judged if part.modality == row.key != "both"]
+        marks += [_unjudged(scan, part, row.top, row.height) for part in own]
         if row.key == "scores":
             marks.append(_chart(scan, row))
         elif row.key == "faces":
@@ -169,9 +171,9 @@ def _segment(scan: Scan, segment: Segment, number: int, row: _Row) -> str:
     )
 
 
-def _unjudged(scan: Scan, part: Unjudged, height: int) -> str:
+def _unjudged(scan: Scan, part: Unjudged, top: int, height: int) -> str:
     return (
-        f'<rect class="unjudged" {_place(scan, part)} height="{height}" fill="url(#hatch)">'
+        f'<rect class="unjudged" {_place(scan, part)} y="{top}" height="{height}" fill="url(#hatch)">'
         f"<title>{escape(words.unjudged(part).capitalize())}</title></rect>"
     )
 

@@ -10,11 +10,12 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from fakespan.types import FaceTrack, MediaInfo, Reason, Scan, Segment, Unjudged
+from fakespan.types import FaceTrack, MediaInfo, Outcome, Reason, Scan, Segment, Unjudged
 
 __all__ = [
     "LIMITS",
     "MODALITIES",
+    "OUTCOMES",
     "REASONS",
     "WHOLE_LIMIT",
     "absent",
@@ -41,13 +42,31 @@ __all__ = [
 MODALITIES = {"audio": "sound", "visual": "picture", "both": "both"}
 """Display name of each modality, in the order of the timeline's rows."""
 
-REASONS: dict[Reason, str] = {"gap": "nothing recorded", "damaged": "damaged"}
-"""Why a stretch was not judged, in a word or two."""
+REASONS: dict[Reason, str] = {
+    "gap": "nothing recorded",
+    "damaged": "damaged",
+    "silence": "silence",
+    "music_or_noise": "music or noise",
+    "tone": "a tone over the sound",
+    "no_face": "no face",
+    "too_short": "too short",
+    "sound_only": "sound only",
+    "picture_only": "picture only",
+}
+"""Why something was not judged, in a word or a few."""
+
+OUTCOMES: dict[Outcome, str] = {
+    "suspected": "suspected forged",
+    "nothing_found": "no forgery found",
+    "inconclusive": "inconclusive",
+}
+"""The finding about a file, in a word or a few."""
 
 LIMITS = (
     "A finding is a hint, not a proof: listen to and look at each suspected segment, and weigh it with other evidence.",
     "Strong compression, noise, cuts, dubbing and filters can raise the score of a genuine recording.",
     "A file without findings is not necessarily genuine: the model misses forgeries unlike those it was trained on.",
+    "Inconclusive means neither forged nor genuine: the model judges speech and faces, and found too little of either.",
 )
 
 WHOLE_LIMIT = (
@@ -159,15 +178,16 @@ def content(scan: Scan) -> str:
 def unjudged(part: Unjudged) -> str:
     """A stretch that was not judged, and why.
 
-    >>> unjudged(Unjudged(2.0, 3.5, "gap"))
-    'not judged: 0:02.00 to 0:03.50 (nothing recorded)'
+    >>> unjudged(Unjudged(2.0, 3.5, "gap")), unjudged(Unjudged(4.0, 6.0, "silence", "audio"))
+    ('not judged: 0:02.00 to 0:03.50 (nothing recorded)', 'sound not judged: 0:04.00 to 0:06.00 (silence)')
     """
-    return f"not judged: {timecode(part.start_s)} to {timecode(part.end_s)} ({REASONS[part.reason]})"
+    what = "" if part.modality == "both" else f"{MODALITIES[part.modality]} "
+    return f"{what}not judged: {timecode(part.start_s)} to {timecode(part.end_s)} ({REASONS[part.reason]})"
 
 
 def verdict(scan: Scan) -> str:
     """The finding about the whole file, in two or three words."""
-    return "suspected forged" if scan.is_fake else "no forgery found"
+    return OUTCOMES[scan.outcome]
 
 
 def whole(scan: Scan) -> str:
@@ -195,6 +215,8 @@ def whole(scan: Scan) -> str:
 def found(scan: Scan) -> str:
     """Number and length of the suspected segments, for instance "2 suspected segments, 1.32 s of 8.60 s"."""
     n = len(scan.segments)
+    if scan.outcome == "inconclusive":
+        return "nothing was found, but too little of the file could be judged"
     if not n:
         return "no suspected segment"
     covered, reached = 0.0, 0.0  # overlapping segments count once

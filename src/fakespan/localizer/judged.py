@@ -1,0 +1,136 @@
+"""What of a file was judged: the maps limited to it, its share, and the stretches left out, with reasons."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from fakespan.arrays import BoolArray, Int64Array
+from fakespan.config import FPS
+from fakespan.localizer.hearing import LABELS, Hearing, runs
+from fakespan.localizer.maps import ClipMaps
+from fakespan.types import MIN_JUDGED_S, FaceTrack, JudgedShare, Reason, Unjudged
+
+__all__ = ["Coverage", "LeftOut", "heard_part", "seen_labels", "without"]
+
+_SHARE = 0.5  # of the frames of a span that must be judged
+_SHORTEST = round(0.4 * FPS)  # frames; shorter stretches are not listed
+_LABELS: tuple[Reason | None, ...] = (*LABELS, "no_face", "too_short")
+_NO_FACE, _TOO_SHORT = len(LABELS), len(LABELS) + 1
+_DAMAGED = -1  # listed elsewhere
+
+
+def heard_part(maps: ClipMaps, hearing: Hearing) -> ClipMaps:
+    """The maps without the sound of spans of which less than half can be judged by it; the picture decides there."""
+    if maps.audio is None or maps.audio_frames is None:
+        return maps
+    n_spans, n_frames = maps.audio.shape
+    can = np.zeros(n_frames, bool)
+    own = hearing.is_judged[maps.first_frame : maps.first_frame + n_frames]
+    can[: len(own)] = own
+    if can.all():
+        return maps
+    allowed = _mostly(can, n_spans)
+    otherwise = np.zeros_like(maps.score) if maps.visual is None else maps.visual
+    return dataclasses.replace(
+        maps,
+        score=np.where(allowed, maps.score, otherwise),
+        audio=np.where(allowed, maps.audio, np.float32(0)),
+        audio_frames=np.where(can, maps.audio_frames, np.float32(0)),
+    )
+
+
+def _mostly(mask: BoolArray, n_spans: int) -> BoolArray:
+    """(D, n): whether the mask holds for at least half of the frames of each span [t, t + d + 1]."""
+    n_frames = len(mask)
+    sums = np.concatenate([[0], np.cumsum(mask)])
+    begin = np.arange(n_frames)
+    end = np.minimum(begin + np.arange(1, n_spans + 1)[:, None], n_frames)
+    return np.asarray(sums[end] - sums[begin] >= _SHARE * (end - begin))
+
+
+def seen_labels(n_pictures: int, tracks: Sequence[FaceTrack]) -> Int64Array:
+    """The labels of the pictures of a file at 25 fps, by the faces that were tracked in them."""
+    labels = np.full(n_pictures, _NO_FACE)
+    for track in sorted(tracks, key=lambda track: track.is_scanned):  # scanned faces last
+        label = 0 if track.is_scanned else _TOO_SHORT
+        labels[round(track.start_s * FPS) : round(track.end_s * FPS)] = label
+    return labels
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Frames [begin, end) of a stream that were not judged."""
+
+    begin: int
+    end: int
+    reason: Reason
+    modality: Literal["audio", "visual"]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The labels of the frames of each stream, 0 where it was judged."""
+
+    sound: Int64Array | None  # None: the file has none
+    picture: Int64Array | None
+
+    def share(self, duration_s: float) -> JudgedShare:
+        """The judged shares of a file's duration."""
+        lengths = [len(part) for part in (self.sound, self.picture) if part is not None]
+        n_frames = max([round(duration_s * FPS), *lengths])
+        sound, picture = (_judged(part, n_frames) for part in (self.sound, self.picture))
+        return JudgedShare(
+            either=_mean(sound | picture),
+            sound=None if self.sound is None else _mean(sound),
+            picture=None if self.picture is None else _mean(picture),
+        )
+
+    def left_out(self, parts: Sequence[tuple[int, int]]) -> Iterator[LeftOut]:
+        """The stretches that were not judged, within each of the parts [begin, end) of the file; no damage."""
+        for part in parts:
+            if self.sound is not None:
+                yield from _left_out(self.sound, part, "audio")
+            if self.picture is not None:
+                yield from _left_out(self.picture, part, "visual")
+
+    def reasons(self, not_judged: Sequence[Unjudged], duration_s: float) -> tuple[Reason, ...]:
+        """Why something was not judged, by how much of the file it concerns."""
+        lengths_s: dict[Reason, float] = {}
+        for part in not_judged:
+            lengths_s[part.reason] = lengths_s.get(part.reason, 0.0) + part.length_s
+        if self.share(duration_s).either * duration_s < MIN_JUDGED_S:
+            lengths_s.setdefault("too_short", 0.0)
+        if self.picture is None:
+            lengths_s["sound_only"] = duration_s
+        if self.sound is None:
+            lengths_s["picture_only"] = duration_s
+        return tuple(sorted(lengths_s, key=lambda reason: -lengths_s[reason]))
+
+
+def without(labels: Int64Array | None, damaged: BoolArray) -> Int64Array | None:
+    """The labels, with damaged frames as not judged."""
+    return None if labels is None else np.where(damaged[: len(labels)], _DAMAGED, labels)
+
+
+def _left_out(labels: Int64Array, part: tuple[int, int], modality: Literal["audio", "visual"]) -> Iterator[LeftOut]:
+    for label, reason in enumerate(_LABELS):
+        for begin, end in runs(labels[slice(*part)] == label, part[0]):
+            if reason is not None and end - begin >= _SHORTEST:
+                yield LeftOut(begin, end, reason, modality)
+
+
+def _judged(labels: Int64Array | None, n_frames: int) -> BoolArray:
+    """(n_frames,)."""
+    judged = np.zeros(n_frames, bool)
+    if labels is not None:
+        judged[: len(labels)] = labels == 0
+    return judged
+
+
+def _mean(mask: BoolArray) -> float:
+    return round(float(mask.mean()), 3) if len(mask) else 0.0

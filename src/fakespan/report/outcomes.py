@@ -1,0 +1,55 @@
+"""Wording of the outcome of a scan: what was judged, and whether verdict and segments agree."""
+
+from __future__ import annotations
+
+from fakespan.report.words import REASONS, found, verdict
+from fakespan.types import Scan
+
+__all__ = ["about", "agreement", "judged", "outcome"]
+
+
+def about(scan: Scan, whole: str) -> list[str]:
+    """The sentences below the finding: what was judged, the verdict on the whole file, and how they agree."""
+    return [line for line in (judged(scan), whole, agreement(scan)) if line]
+
+
+def judged(scan: Scan) -> str:
+    """How much of the file was judged, and why not all of it; empty for scans of older versions.
+
+    >>> from fakespan.types import JudgedShare, MediaInfo
+    >>> share, why = JudgedShare(either=0.0, sound=0.0), ("music_or_noise",)
+    >>> judged(Scan("x", 9.0, 0.0, 0.7, (), "m", MediaInfo(9.0, False, True), judged_share=share, reasons=why))
+    'judged: 0 % of the sound (not the rest: music or noise)'
+    """
+    share = scan.judged_share
+    if share is None:
+        return ""
+    parts = [(share.sound, "sound"), (share.picture, "picture")]
+    text = " and ".join(f"{_percent(part)} of the {name}" for part, name in parts if part is not None)
+    why = ", ".join(REASONS[reason] for reason in scan.reasons)
+    return f"judged: {text or 'nothing'}" + (f" (not the rest: {why})" if why else "")
+
+
+def outcome(scan: Scan) -> str:
+    """The outcome and what was judged, on one line, for tools that show no more."""
+    return "; ".join(text for text in (f"{verdict(scan)}: {found(scan)}", judged(scan), agreement(scan)) if text)
+
+
+def agreement(scan: Scan) -> str:
+    """Why the verdict on the whole file differs from the outcome, as a sentence; empty if they agree."""
+    if scan.verdict is None or scan.verdict.is_fake == (scan.outcome == "suspected"):
+        return ""
+    if scan.verdict.is_fake:
+        return (
+            "The whole file counts as forged although no segment reaches its threshold: the verdict weighs all spans "
+            "together, and does not say where."
+        )
+    return (
+        "A segment is suspected although the whole file does not count as forged: its score is one that genuine files "
+        "of this length may reach."
+    )
+
+
+def _percent(share: float) -> str:
+    """Whole percent, 0 and 100 only if exact."""
+    return f"{0 if share == 0 else 100 if share == 1 else min(max(round(100 * share), 1), 99)} %"

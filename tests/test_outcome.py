@@ -1,0 +1,105 @@
+"""What a scan says of a file that it cannot judge: music, tones and silence are no speech."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fakespan
+from clips import tone, write_clip
+from fakespan.localizer import hearing
+from fakespan.localizer.hearing import LABELS, hear
+from fakespan.localizer.judged import heard_part
+from fakespan.localizer.maps import ClipMaps
+from fakespan.media.decode import read_sound
+from fakespan.media.tones import steady_tones
+from fakespan.report.export import csv_text, json_text, read_json, vtt_text, write_json
+from fakespan.report.html import render_html
+from fakespan.report.outcomes import agreement, outcome
+from fakespan.types import JudgedShare, Verdict
+from scans import clean, forged
+
+SAMPLE = Path(fakespan.__file__).parent / "samples" / "sample.mp4"
+
+
+@pytest.fixture(scope="module")
+def voice() -> np.ndarray:
+    return read_sound(SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory) -> fakespan.Scan:
+    """A chord without a voice, scanned by the shipped model."""
+    chord = sum(tone(4.0, 16_000, hz) for hz in (220.0, 277.0, 330.0)) / 3
+    path = tmp_path_factory.mktemp("music") / "chord.wav"
+    return fakespan.scan(write_clip(path, sound=chord, sound_rate=16_000, audio_codec="pcm_s16le"))
+
+
+def labels(sound: np.ndarray) -> set[str | None]:
+    return {LABELS[label] for label in hear(sound).labels}
+
+
+def test_speech_is_judged_and_what_is_none_is_not(voice):
+    second = 16_000
+    assert np.mean(hear(voice).is_judged) > 0.7
+    assert labels(np.zeros(3 * second, np.float32)) == {"silence"}
+    noise = 0.1 * np.random.default_rng(0).standard_normal(3 * second).astype(np.float32)
+    assert labels(noise) == {"music_or_noise"}
+    assert labels(tone(3.0, second)[0]) == {"tone"}
+
+
+def test_a_bleep_over_the_voice_is_found_at_its_place(voice):
+    bleeped = voice.copy()
+    bleeped[48_000:57_600] += tone(0.6, 16_000, 1000.0)[0]
+    found = steady_tones(bleeped) & ~steady_tones(voice)
+    assert found[76:89].all()
+    assert not found[:73].any()
+    assert not found[92:].any()
+
+
+def test_any_sound_is_judged_if_asked_or_if_there_is_no_detector(monkeypatch):
+    noise = np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
+    assert hear(noise, "all").is_judged.all()
+    monkeypatch.setattr(hearing, "find_weights", lambda: None)
+    assert hear(noise).is_judged.all()
+    assert not hear(noise).has_detector
+
+
+def test_where_nobody_speaks_the_picture_decides():
+    full, none = np.full((3, 6), 0.9, np.float32), np.full((3, 6), 0.2, np.float32)
+    maps = ClipMaps(25.0, full, visual=none, audio=full, audio_frames=full[0])
+    heard = heard_part(maps, hearing.Hearing(np.array([0, 0, 0, 2, 2, 2])))
+    assert heard.score[0].tolist() == pytest.approx([0.9] * 3 + [0.2] * 3)
+    assert heard.audio[0, 3:].tolist() == heard.audio_frames[3:].tolist() == [0.0] * 3
+    assert heard.score[1, 2] == pytest.approx(0.9)  # half of the span [2, 4) is speech
+
+
+def test_music_is_inconclusive_and_says_why(music, tmp_path):
+    assert (music.outcome, music.segments, music.is_fake) == ("inconclusive", (), False)
+    assert music.judged_share == JudgedShare(either=0.0, sound=0.0)
+    assert set(music.reasons) <= {"music_or_noise", "tone", "sound_only", "too_short"}
+    assert {part.modality for part in music.not_judged} == {"audio"}
+    write_json(music, tmp_path / "music.json")
+    assert read_json(tmp_path / "music.json") == music
+    assert '"outcome":"inconclusive"' in json_text(music)
+    for text in (csv_text(music), vtt_text(music), render_html(music).lower(), outcome(music)):
+        assert "inconclusive" in text
+
+
+def test_findings_are_suspected_however_little_was_judged():
+    little = JudgedShare(either=0.2, sound=0.2, picture=0.0)
+    assert forged(judged_share=little).outcome == "suspected"
+    assert clean(judged_share=little).outcome == "inconclusive"
+    assert clean(judged_share=dataclasses.replace(little, either=0.9)).outcome == "nothing_found"
+    assert clean().outcome == "nothing_found"  # an older version: no share
+
+
+def test_a_verdict_that_differs_from_the_segments_is_explained():
+    yes, no = Verdict("mlp", 0.9, 0.5, 0.9), Verdict("mlp", 0.1, 0.5, 0.1)
+    assert "no segment reaches" in agreement(clean(verdict=yes))
+    assert "does not count as forged" in agreement(forged(verdict=no))
+    assert agreement(clean(verdict=no)) == agreement(forged(verdict=yes)) == ""
+    assert agreement(forged(verdict=no)) in render_html(forged(verdict=no))
