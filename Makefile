@@ -18,10 +18,10 @@ setup: .venv/.ready  ## create the development environment in .venv (0.5 to 5 mi
 system:  ## install the programs that the tests need: Chromium, espeak-ng, flite
 	@sh tools/system.sh
 
-demo: setup  ## scan the bundled sample clip; results in demo/
+demo: setup  ## scan the bundled sample and a recording without speech; results in demo/
 	@$(BIN)/python -c "import json; t = json.load(open('src/fakespan/samples/sample.json')); \
 	print('truth:', *(f'{a:.2f}-{b:.2f} s' for a, b in t['fake_periods']), '(' + t['words_before'], '->', t['words_after'] + ')')"
-	$(BIN)/fakespan scan src/fakespan/samples/sample.mp4 --out demo
+	$(BIN)/fakespan scan src/fakespan/samples/sample.mp4 src/fakespan/samples/music.wav --out demo
 
 serve-demo: setup  ## start the service, submit the sample to it, print the finding, stop
 	$(BIN)/python -m fakespan.serve.demo
@@ -97,8 +97,9 @@ small: setup speech zoo voices  ## rebuild the shipped model from the clips in C
 	$(BIN)/fakespan experts calibrate $(RUN)/joined.safetensors $(foreach fold,$(FOLDS),--visual $(RUN)/visual$(fold).json) --audio $(RUN)/audio.json --out $(RUN)/small.safetensors --overwrite
 	cp $(RUN)/small.safetensors src/fakespan/weights/small.safetensors
 
-sample: setup system  ## rebuild the bundled sample clip
+sample: setup system  ## rebuild the bundled samples
 	$(BIN)/python examples/make_sample.py --kind visual --out src/fakespan/samples
+	$(BIN)/python examples/make_music.py --out src/fakespan/samples/music.wav
 
 SPEECH ?= runs/speech
 speech: export OMP_NUM_THREADS = 1

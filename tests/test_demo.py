@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fakespan
+from fakespan.media.decode import read_sound
 from fakespan.types import Scan
+from programs import load_program
 
 SAMPLES = Path(fakespan.__file__).parent / "samples"
 
@@ -31,6 +34,18 @@ def test_the_planted_words_are_found_where_they_were_planted(found: Scan) -> Non
         assert abs(segment.start_s - start_s) <= 0.2
         assert abs(segment.end_s - end_s) <= 0.2
         assert segment.modality == "visual"
+
+
+def test_music_is_neither_forged_nor_genuine(localizer: fakespan.Localizer) -> None:
+    result = localizer.scan(SAMPLES / "music.wav")
+    assert (result.outcome, result.segments) == ("inconclusive", ())
+    assert "music_or_noise" in result.reasons
+    assert result.judged_share.either == 0
+
+
+def test_the_bundled_music_is_what_its_program_makes() -> None:
+    made = load_program("examples", "make_music").make_music(6.0)
+    np.testing.assert_allclose(read_sound(SAMPLES / "music.wav"), made, atol=1e-4)
 
 
 def test_the_untouched_take_is_not_accused(localizer: fakespan.Localizer) -> None:
