@@ -27,6 +27,7 @@ from fakespan.bulk.table import Counts, opened
 from fakespan.bulk.worker import Setup, Worker
 from fakespan.errors import DataError, FakespanError, MediaError, MissingExtraError, UsageError
 from scans import forged
+from services import until
 
 Call = Callable[..., tuple[int, str, str]]
 STUB = str(Path(__file__).with_name("stub_child.py"))
@@ -155,7 +156,7 @@ def test_a_worker_that_is_killed_between_files_is_replaced(setup: Setup, clips: 
         process = worker._process
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        until(lambda: not process.is_running)
         assert worker.scan(clips / "a.mp4") == forged()
     finally:
         worker.stop()

@@ -10,37 +10,30 @@ It ends when its input does, even in the middle of a scan.
 
 from __future__ import annotations
 
-import json
-import os
-import queue
-import sys
-import threading
-from typing import IO, Any
+from typing import Any
 
 from fakespan.errors import FakespanError, InputError
+from fakespan.line_process import serve_lines
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Serve requests until stdin ends."""
-    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # what a library prints is no answer
-    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(sys.stdin, requests), daemon=True).start()
-    setup = requests.get()
+    request, say = serve_lines()
+    setup = request()
     try:
         localizer = _load(setup)
     except FakespanError as error:
-        _say(answers, error=_parts(error))
+        say(error=_parts(error))
         return
-    _say(answers, ready=True)
+    say(ready=True)
     while True:
-        path = requests.get()["path"]
+        path = request()["path"]
         try:
-            _say(answers, scan=localizer.scan(path, **setup["options"]).to_dict())
+            say(scan=localizer.scan(path, **setup["options"]).to_dict())
         except Exception as error:
-            _say(answers, error=_parts(error if isinstance(error, FakespanError) else _unforeseen(path, error)))
+            say(error=_parts(error if isinstance(error, FakespanError) else _unforeseen(path, error)))
 
 
 def _load(setup: dict[str, Any]) -> Any:
@@ -65,16 +58,6 @@ def _unforeseen(path: str, error: Exception) -> FakespanError:
 def _parts(error: FakespanError) -> dict[str, str]:
     names = ("subject", "expected", "got", "remedy")
     return {"kind": type(error).__name__, **{name: str(getattr(error, name)) for name in names}}
-
-
-def _say(answers: IO[str], **answer: Any) -> None:
-    print(json.dumps(answer, allow_nan=False), file=answers, flush=True)
-
-
-def _read(source: IO[str], requests: queue.SimpleQueue[dict[str, Any]]) -> None:
-    for line in source:
-        requests.put(json.loads(line))
-    os._exit(0)  # nobody waits for the scan in progress
 
 
 if __name__ == "__main__":

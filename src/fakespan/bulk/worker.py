@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from typing import Any
 import fakespan.errors
 from fakespan.config import Backend
 from fakespan.errors import FakespanError, InputError, MediaError, UsageError
+from fakespan.line_process import LineProcess
 from fakespan.types import Scan
 
 __all__ = ["Setup", "Worker", "error_of"]
@@ -49,7 +48,8 @@ class Worker:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: LineProcess | None = None
+        self._code = 0  # of the latest process that ended
         self._is_stopped = False
 
     def start(self) -> None:
@@ -83,25 +83,19 @@ class Worker:
     def _kill(self) -> None:
         if self._process is None:
             return
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
+        self._code = self._process.kill()
+        self._process = None
 
     def _is_ready(self) -> bool:
         """Whether there is a process with a loaded model; one is started if there is none."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self._process.is_running:
             return True
         self._kill()
         if self._is_stopped:
             return False
         threads = str(self.setup.threads)
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUTF8": "1"}
-        command = [sys.executable, *self.setup.program]
-        self._process = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
-        )  # a session of its own: Ctrl-C is for the keeper, which ends it
+        self._process = LineProcess([sys.executable, *self.setup.program], environment=environment)
         answer = self._ask({**dataclasses.asdict(self.setup), "options": dict(self.setup.options)})
         if answer and "error" in answer:
             raise error_of(answer["error"])
@@ -110,24 +104,18 @@ class Worker:
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """The answer; None if the process ended instead."""
         assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # reading tells
-            self._process.stdin.write(json.dumps(request).encode("ascii") + b"\n")
-            self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line.endswith(b"\n"):
-            self._process.wait()
+        self._process.ask(request)
+        try:
+            return self._process.answer()
+        except EOFError:
+            self._kill()
             return None
-        answer: dict[str, Any] = json.loads(line)
-        return answer
 
     def _end(self) -> str:
         """How the process ended."""
-        code = 0 if self._process is None else self._process.wait()
         with contextlib.suppress(ValueError):
-            return signal.Signals(-code).name
-        return f"exit code {code}"
+            return signal.Signals(-self._code).name
+        return f"exit code {self._code}"
 
 
 def error_of(parts: Mapping[str, str]) -> FakespanError:

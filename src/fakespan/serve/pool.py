@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
-import select
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fakespan.errors import UsageError
+from fakespan.line_process import LineProcess
 from fakespan.serve.settings import Settings
 
 __all__ = ["Answer", "Pool", "Worker"]
@@ -52,30 +50,30 @@ class Worker:
 
     def facts(self) -> Mapping[str, Any]:
         """What the process says of its models; waits until they are loaded. Raises UsageError if they are not."""
-        while self._facts is None:
-            answer = self._next(time.monotonic() + START_S)
-            if "ready" in (answer or {}):
-                self._facts = answer["ready"]  # type: ignore[index]
-            elif answer != {}:
-                got = (answer or {}).get("failed", "a process that ended")
+        if self._facts is None:
+            answer = self._next(START_S)
+            if not answer or "ready" not in answer:
+                silence = "a process that ended" if answer is None else f"none in {START_S:g} s"
+                got = (answer or {}).get("failed", silence)
                 self.stop()
                 raise UsageError("models", expected="models that load", got=got, remedy="change the setting models")
+            self._facts = answer["ready"]
         return self._facts
 
     def scan(self, request: Mapping[str, Any], watch: Watch) -> Answer:
         """Scan one file. The process is replaced if it dies, or if it must be stopped."""
-        if self._process.poll() is not None:  # it died of something else
+        if not self._process.is_running:  # it died of something else
             self.stop()
             self._start()
         try:
             self.facts()
         except UsageError:
             return self._replaced("crashed", "")
-        self._say(request)
+        self._process.ask(request)
         deadline = time.monotonic() + self._settings.time_limit_s
         done, total = 0.0, 0.0
         while True:
-            answer = self._next(time.monotonic() + LOOK_S)
+            answer = self._next(LOOK_S)
             if answer is None:
                 return self._replaced("crashed", "")
             if "progress" in answer:
@@ -88,19 +86,11 @@ class Worker:
     def stop(self) -> None:
         """Kill the process and wait for its end."""
         self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "fakespan.serve.worker"]
-        pipe = subprocess.PIPE
-        # a group of its own: an interrupt at the terminal is for the service alone
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0, process_group=0)  # noqa: S603
-        self._rest, self._facts = b"", None
+        self._process, self._facts = LineProcess([sys.executable, "-m", "fakespan.serve.worker"]), None
         models = self._settings.model_names
-        self._say({"models": models, "device": self._settings.device, "niceness": self._settings.niceness})
+        self._process.ask({"models": models, "device": self._settings.device, "niceness": self._settings.niceness})
 
     def _replaced(self, reason: str, detail: str) -> Answer:
         self.stop()
@@ -115,25 +105,12 @@ class Worker:
             return "out_of_memory", f"expected at most {self._settings.memory_mb} MB, got {used_mb:.0f} MB"
         return None
 
-    def _say(self, request: Mapping[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it died: reading says so
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")  # type: ignore[union-attr]
-
-    def _next(self, deadline: float) -> dict[str, Any] | None:
-        """The next answer; {} if there is none until the deadline, None if the process has ended."""
-        pipe = self._process.stdout
-        assert pipe is not None
-        while b"\n" not in self._rest:
-            ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                return {}
-            block = os.read(pipe.fileno(), 1 << 20)
-            if not block:
-                return None
-            self._rest += block
-        line, self._rest = self._rest.split(b"\n", maxsplit=1)
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+    def _next(self, wait_s: float) -> dict[str, Any] | None:
+        """The next answer; {} if there is none in that time, None if the process has ended."""
+        try:
+            return self._process.answer(wait_s) or {}
+        except EOFError:
+            return None
 
 
 class Pool:

@@ -12,17 +12,15 @@ middle of a scan: no scan outlives the service that asked for it.
 
 from __future__ import annotations
 
-import json
 import os
-import queue
 import sys
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from fakespan.errors import FakespanError
+from fakespan.line_process import serve_lines
 from fakespan.serve.problems import reason_of
 
 __all__ = ["main"]
@@ -32,29 +30,26 @@ PROGRESS_S = 0.2  # least time between two reports
 
 def main() -> None:
     """Serve requests until stdin ends."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints goes to the log
-    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(sys.stdin, requests), daemon=True).start()
-    setup = requests.get()
+    request, say = serve_lines()
+    setup = request()
     os.nice(int(setup.get("niceness", 0)))
     try:
-        scanner = _Scanner(setup["models"], setup["device"], answers)
+        scanner = _Scanner(setup["models"], setup["device"], say)
     except FakespanError as error:
-        print(json.dumps({"failed": str(error)}), file=answers, flush=True)
+        say(failed=str(error))
         return
-    scanner.say(ready=scanner.facts())
+    say(ready=scanner.facts())
     while True:
-        scanner.serve(requests.get())
+        scanner.serve(request())
 
 
 class _Scanner:
     """The loaded models, which stay warm."""
 
-    def __init__(self, models: Mapping[str, str], device: str, answers: IO[str]) -> None:
+    def __init__(self, models: Mapping[str, str], device: str, say: Callable[..., None]) -> None:
         from fakespan.localizer import load_model  # noqa: PLC0415 - torch, in this process only
 
-        self._answers = answers
+        self._say = say
         self._localizers = {name: load_model(model, device) for name, model in models.items()}
         self._told = 0.0
 
@@ -80,24 +75,14 @@ class _Scanner:
             reason, detail = reason_of(error)
             if reason == "internal":
                 print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            self.say(reason=reason, detail=detail.replace(str(path), "the file"))
+            self._say(reason=reason, detail=detail.replace(str(path), "the file"))
         else:
-            self.say(scan=scan.to_dict(), scan_s=scan_s)
-
-    def say(self, **answer: Any) -> None:
-        """Write one line."""
-        print(json.dumps(answer, allow_nan=False), file=self._answers, flush=True)
+            self._say(scan=scan.to_dict(), scan_s=scan_s)
 
     def _progress(self, done: float, total: float, note: str = "") -> None:
         if time.monotonic() - self._told >= PROGRESS_S:
             self._told = time.monotonic()
-            self.say(progress=[done, total])
-
-
-def _read(source: IO[str], requests: queue.SimpleQueue[dict[str, Any]]) -> None:
-    for line in source:
-        requests.put(json.loads(line))
-    os._exit(0)  # the service is gone; a scan in progress is of no use to anybody
+            self._say(progress=[done, total])
 
 
 if __name__ == "__main__":
