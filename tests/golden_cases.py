@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from fakespan.config import ModelConfig
+
 GOLDEN = Path(__file__).parent / "golden"
+TINY = ModelConfig(
+    n_frames=16,
+    max_duration=4,
+    n_samples=3,
+    n_features=8,
+    video_widths=(2, 2, 2, 2),
+    audio_widths=(2, 2, 2),
+    boundary_widths=(4, 4),
+)
 
 _spec = importlib.util.spec_from_file_location("golden_fill", GOLDEN / "fill.py")
 _fill = importlib.util.module_from_spec(_spec)

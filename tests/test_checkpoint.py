@@ -10,21 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from fakespan.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from fakespan.config import ModelConfig, PostConfig
+from fakespan.config import PostConfig
 from fakespan.errors import CheckpointError
 from fakespan.models import build_model
-from golden_cases import GOLDEN, fill_state, inputs
+from golden_cases import GOLDEN, TINY, fill_state, inputs
 
 LIGHTNING = GOLDEN / "lightning_batfd_tiny.ckpt"
-TINY = ModelConfig(
-    n_frames=16,
-    max_duration=4,
-    n_samples=3,
-    n_features=8,
-    video_widths=(2, 2, 2, 2),
-    audio_widths=(2, 2, 2),
-    boundary_widths=(4, 4),
-)
 
 
 @pytest.fixture

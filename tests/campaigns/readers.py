@@ -21,18 +21,9 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the makers of the tests
 
-from fakespan.config import ModelConfig
 from fakespan.errors import FakespanError
+from golden_cases import TINY
 
-SMALL = ModelConfig(
-    n_frames=16,
-    max_duration=4,
-    n_samples=3,
-    n_features=8,
-    video_widths=(2, 2, 2, 2),
-    audio_widths=(2, 2, 2),
-    boundary_widths=(4, 4),
-)
 MOST_BYTES, MOST_CPU_S = 1_500_000_000, 2.0
 EXTREMES = (
     b"0",
@@ -153,7 +144,7 @@ def kinds_of(folder: Path) -> dict[str, tuple[Path, Reader]]:
     ]
     avdf = [avdeepfake1m_entry("val", "both", f"id{k}", 2.0, seed=k) for k in range(3)]
     found = {entry["file"]: [[0.9, 10.0, 20.0], [0.5, 1.0, 30.0]] for entry in lavdf}
-    save_checkpoint(folder / "ours.safetensors", build_model(SMALL), name="tiny", model=SMALL)
+    save_checkpoint(folder / "ours.safetensors", build_model(TINY), name="tiny", model=TINY)
     save_head(folder / "head.safetensors", a_head())
     (folder / "published.ckpt").write_bytes((GOLDEN / "lightning_batfd_tiny.ckpt").read_bytes())
     export.write_json(forged(), folder / "result.json")

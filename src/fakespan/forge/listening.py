@@ -1,8 +1,8 @@
 """Word times from audio: voice activity detection, forced alignment, speech recognition.
 
 pocketsphinx (its English model is in the package) aligns a known text within 0.01 s (median, GRID). Its recognition
-without a text is often wrong, but the word boundaries are usable for forging. silero-vad detects speech. Both are in
-the extra `forge`.
+without a text is often wrong, but the word boundaries are usable for forging. silero-vad detects speech.
+pocketsphinx is in the extra `forge`.
 
 Audio is mono float32 at 16 kHz, times are in seconds.
 """
