@@ -11,12 +11,13 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from fakespan.serve.tokens import Tokens
-from services import SAMPLE, Running, submit, variant
+from services import SAMPLE, Running, submit, until, variant
 from test_report_browser import ARGUMENTS
 
 pytestmark = pytest.mark.browser
 
 GENUINE = SAMPLE.with_name("sample_real.mp4")
+VIDEO = "document.querySelector('#frame').contentDocument?.querySelector('video')"
 HTML_NAME = "<img src=x onerror=alert(1)>.mp4"
 
 
@@ -78,9 +79,9 @@ def test_files_are_uploaded_followed_read_and_deleted(visit, served, tmp_path):
     row(tab, forged.name).get_by_role("link").click()
     report = tab.frame_locator("#frame")
     report.get_by_text("Suspected forged").wait_for()
-    tab.wait_for_function("document.querySelector('#frame').contentDocument.querySelector('video').readyState >= 1")
+    until(lambda: tab.evaluate(f"{VIDEO}?.readyState >= 1"))  # wait_for_function needs unsafe-eval
     report.locator(".segment").first.click()
-    tab.wait_for_function("document.querySelector('#frame').contentDocument.querySelector('video').currentTime > 5")
+    until(lambda: tab.evaluate(f"{VIDEO}?.currentTime > 5"))
     assert tab.locator("#desk").is_hidden()
     tab.get_by_role("button", name="Back to the list").click()
 
