@@ -175,6 +175,12 @@ def until(condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
     return value
 
 
+def children_of(pid: int) -> list[int]:
+    """The child processes of a process, whichever of its threads started them."""
+    lists = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for children in lists for child in children.split()]
+
+
 def files_below(folder: Path) -> set[str]:
     """The stored files of a service: uploads, results, and what is being received."""
     parts = ("uploads", "results", "incoming", "resumable")

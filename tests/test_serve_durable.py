@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from campaigns.serve_kill import Campaign
-from services import Process, ended, files_below, submit, until
+from services import Process, children_of, ended, files_below, submit, until
 
 pytestmark = pytest.mark.slow
 
 
 def worker_of(process: Process) -> int:
-    pid = process.process.pid
-    (worker,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(worker)
+    (worker,) = children_of(process.process.pid)
+    return worker
 
 
 def test_kills_at_random_moments_lose_no_job_and_leave_no_file(tmp_path):

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from postgres import postgres
-from services import Process, ended, submit, until
+from services import Process, children_of, ended, submit, until
 from test_serve_api import (  # noqa: F401 - run again, with the fixture `served` of this module
     job,
     test_a_cancelled_job_has_ended,
@@ -74,11 +74,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 def test_the_jobs_of_a_dead_service_are_finished_by_the_other(served):
-    workers = Path(f"/proc/{served.first.process.pid}/task/{served.first.process.pid}/children").read_text().split()
-    os.kill(int(workers[0]), signal.SIGSTOP)
+    (worker,) = children_of(served.first.process.pid)
+    os.kill(worker, signal.SIGSTOP)
     jobs = [served.submit(threshold=0.8 + k / 1000).json()["id"] for k in range(4)]
     until(lambda: len(served.http.get("/v1/jobs?state=done").json()["jobs"]) >= 1)
-    served.first.kill(int(workers[0]))
+    served.first.kill(worker)
     assert {served.ended(job_id)["state"] for job_id in jobs} == {"done"}
     served.first = served.start("one")
     assert served.ended(served.submit(threshold=0.81).json()["id"])["state"] == "done"

@@ -28,7 +28,7 @@ from fakespan.serve.database import connect
 from fakespan.serve.jobs import Jobs
 from fakespan.serve.problems import REASONS
 from fakespan.serve.settings import Settings
-from services import Process, ended, files_below, submit, until
+from services import Process, children_of, ended, files_below, submit, until
 
 
 class Campaign:
@@ -85,11 +85,11 @@ class Campaign:
         what = self.random.choice(["nothing", "worker", "service"])
         self.killed[what] += 1
         if what == "service":
-            workers = _children(self.process.process.pid)
+            workers = children_of(self.process.process.pid)
             self._restart()
             until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))  # they end with their service
         if what == "worker":
-            for pid in _children(self.process.process.pid):
+            for pid in children_of(self.process.process.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
@@ -98,10 +98,6 @@ def _is_typed_end(job: dict[str, Any]) -> bool:
     if job["state"] == "done":
         return job["summary"] is not None
     return job["state"] == "failed" and job["problem"]["reason"] in set(REASONS) - {"internal"}
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def main() -> int:
