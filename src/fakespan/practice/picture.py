@@ -209,7 +209,7 @@ def _through_the_world(faces: UInt8Array, disturb: bool, rng: np.random.Generato
     if disturb and rng.random() < 0.35:
         small = round(side * rng.uniform(0.45, 0.95))
         faces = _resized(faces, small)
-    faces = roundtrip_video(faces, crf=int(rng.integers(16, 36 if disturb else 30)))
+    faces = roundtrip_video(faces, crf=int(rng.integers(16, 43 if disturb else 30)))
     faces = _framed(faces, side, disturb, rng)
     return _relit(faces, rng) if disturb else faces
 
