@@ -36,7 +36,7 @@ SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
 """Audio samples per video frame: 640."""
 
-MOST_FRAMES, MOST_WIDTHS = 100_000, 64  # a model file must not ask for any amount of memory
+MOST_FRAMES, MOST_WIDTHS, MOST_SHIFTS = 100_000, 64, 16  # a model file must not ask for any amount of memory
 
 Family = Literal["batfd", "batfd_plus", "small", "experts"]
 Sampling = Literal["bmn", "reference"]
@@ -68,6 +68,7 @@ class ModelConfig:
     audio_widths: tuple[int, ...] = (32, 64, 64)  # cnn: per block; mel, spectrum, texture: per stage; vit: unused
     boundary_widths: tuple[int, int] = (512, 128)
     boundary_generator: bool = False  # BA-TFD+ only: the complementary start and end probabilities
+    sound_shifts: int = 1  # experts only: scans average over so many shifts of the audio within a frame
 
     def __post_init__(self) -> None:
         for key in ("n_frames", "max_duration", "n_samples", "n_features"):
@@ -79,6 +80,9 @@ class ModelConfig:
             raise _bad_value("max_duration", f"at most n_frames ({self.n_frames})", self.max_duration)
         if self.boundary_generator and self.family != "batfd_plus":
             raise _bad_value("boundary_generator", "false unless family is batfd_plus", True)
+        most = MOST_SHIFTS if self.family == "experts" else 1
+        if not 1 <= self.sound_shifts <= most:
+            raise _bad_value("sound_shifts", f"1 to {most} for the family {self.family}", self.sound_shifts)
         for key in ("video_widths", "audio_widths", "boundary_widths"):
             widths = getattr(self, key)
             if not 1 <= len(widths) <= MOST_WIDTHS or min(widths) < 1:

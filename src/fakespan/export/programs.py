@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from fakespan.config import SAMPLES_PER_FRAME, ModelConfig
+from fakespan.localizer.shifts import audio_branch
 from fakespan.media.crop import FACE_SIZE
-from fakespan.media.features import sound_input
 from fakespan.models.outputs import Branch
 
 __all__ = ["AudioProgram", "FuseProgram", "VideoProgram", "example", "tensors_of"]
@@ -46,7 +46,7 @@ class AudioProgram(nn.Module):
     def __init__(self, network: nn.Module, model: ModelConfig) -> None:
         super().__init__()
         self.network: Any = network
-        self.encoder = model.audio_encoder
+        self.model = model
 
     def forward(self, sound: Tensor) -> tuple[Tensor, ...]:
         """As the class."""
@@ -54,8 +54,7 @@ class AudioProgram(nn.Module):
 
     def branch(self, sound: Tensor) -> Branch:
         """The branch alone."""
-        branch: Branch = self.network.encode_audio(sound_input(self.encoder, sound))
-        return branch
+        return audio_branch(self.network, self.model, sound)
 
 
 class FuseProgram(nn.Module):

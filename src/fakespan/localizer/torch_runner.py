@@ -11,6 +11,7 @@ from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import ModelConfig
 from fakespan.errors import UsageError
 from fakespan.localizer.runner import Answers
+from fakespan.localizer.shifts import audio_branch
 from fakespan.media.features import input_of_mel, sound_input
 from fakespan.models.digest import weights_digest
 from fakespan.models.outputs import Branch, Output
@@ -49,8 +50,7 @@ class TorchRunner:
         if faces is not None:
             visual = network.encode_video(_video(faces, self.device), n_frames)
         if sound is not None:
-            features = sound_input(self.model.audio_encoder, torch.from_numpy(sound).to(self.device))
-            audio = network.encode_audio(features, n_frames)
+            audio = audio_branch(network, self.model, torch.from_numpy(sound).to(self.device), n_frames)
         fused: Any = network.fuse(visual, audio) if visual is not None and audio is not None else visual or audio
         answers = {"score": fused.score_map}
         for name, branch in (("visual", visual), ("audio", audio)):
