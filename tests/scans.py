@@ -6,7 +6,18 @@ import dataclasses
 import math
 from typing import Any
 
-from fakespan.types import Curve, FaceTrack, MediaInfo, Scan, Segment, Unjudged
+from fakespan.types import (
+    Curve,
+    Evidence,
+    FaceTrack,
+    Library,
+    MediaInfo,
+    Scan,
+    ScanChoices,
+    Segment,
+    Source,
+    Unjudged,
+)
 
 HOSTILE_NAME = "a\"b'<script>alert(1)</script>[red]x[/red]\x1b[31m\u202e\n--> =1+1 &amp; {{ 7*7 }}.mp4"
 SPLICES = (Segment(1.2, 1.9, 0.93, "audio"), Segment(4.0, 4.8, 0.81, "visual", 0), Segment(6.4, 7.0, 0.72, "both", 1))
@@ -48,6 +59,22 @@ def clean(**changes: Any) -> Scan:
 def patchy(**changes: Any) -> Scan:
     """A clean recording with a hole and a damaged stretch."""
     return clean(**{"not_judged": (Unjudged(2.0, 3.5, "gap"), Unjudged(5.0, 5.2, "damaged")), **changes})
+
+
+def recorded(**changes: Any) -> Scan:
+    """The forged recording, with the evidence of its scan."""
+    evidence = Evidence(
+        scanned_at="2026-01-02T03:04:05+00:00",
+        options=ScanChoices("auto", "speech", 0.5, "aligned"),
+        config_sha256="a" * 64,
+        config_size_bytes=400,
+        backend="torch",
+        device="cpu",
+        machine="Linux x86_64, 2 cores",
+        libraries=(Library("av", "18.0"), Library("torch", "2.6")),
+        model_file=Source("small.safetensors", 3_000_000, "b" * 64),
+    )
+    return forged(**{"evidence": evidence, "source": Source("interview.mp4", 12, "c" * 64), **changes})
 
 
 def audio_only(**changes: Any) -> Scan:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,6 +40,8 @@ class PortableModel:
     digest: str  # of the weights that were exported, see `models.digest`
     session: Any
     head: None = None
+    backend: Literal["onnx"] = "onnx"
+    device_name: str = "cpu"
 
     def __call__(self, faces: UInt8Array | None, sound: Float32Array | None, n_frames: int) -> dict[str, Float32Array]:
         """The maps and curves of a batch, see `localizer.runner`. Raises CheckpointError if the graph fails."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from fakespan.evidence_types import Evidence, Library, ScanChoices, Signature
 from fakespan.media_types import MediaInfo, MediaTrack, Source
+from fakespan.plain import from_plain, to_plain
 
 __all__ = [
     "FORMAT",
@@ -16,8 +17,10 @@ __all__ = [
     "MIN_JUDGED_SHARE",
     "SUBSETS",
     "Curve",
+    "Evidence",
     "FaceTrack",
     "JudgedShare",
+    "Library",
     "MediaInfo",
     "MediaTrack",
     "Modality",
@@ -26,7 +29,9 @@ __all__ = [
     "Reason",
     "Sample",
     "Scan",
+    "ScanChoices",
     "Segment",
+    "Signature",
     "Source",
     "Subset",
     "Unjudged",
@@ -187,6 +192,8 @@ class Scan:
     source: Source | None = None  # None: written by an older version
     judged_share: JudgedShare | None = None  # None: written by an older version
     reasons: tuple[Reason, ...] = ()  # why something was not judged; what concerns the most of the file first
+    evidence: Evidence | None = None  # how it was made; None: written by an older version
+    signature: Signature | None = None  # of all the rest
 
     @property
     def is_fake(self) -> bool:
@@ -204,8 +211,7 @@ class Scan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dicts and numbers, ready for JSON (see docs/results.md)."""
-        fields = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
-        return {"format": FORMAT, "is_fake": self.is_fake, "outcome": self.outcome, **fields}
+        return {"format": FORMAT, "is_fake": self.is_fake, "outcome": self.outcome, **to_plain(self)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Scan:
@@ -217,25 +223,7 @@ class Scan:
         """
         if record.get("format") != FORMAT:
             raise ValueError(f"expected a record of format {FORMAT}, got {record.get('format')!r}")
-        values = _known(cls, record)
-        verdict, source, share = (values.get(name) for name in ("verdict", "source", "judged_share"))
-        return cls(
-            **{
-                **values,
-                "media": _media(values["media"]),
-                "segments": tuple(Segment(**_known(Segment, s)) for s in values["segments"]),
-                "tracks": tuple(
-                    FaceTrack(**{**_known(FaceTrack, t), "box": tuple(t["box"])}) for t in values["tracks"]
-                ),
-                "curves": tuple(Curve(**{**_known(Curve, c), "values": tuple(c["values"])}) for c in values["curves"]),
-                "notes": tuple(values["notes"]),
-                "not_judged": tuple(Unjudged(**_known(Unjudged, u)) for u in values.get("not_judged", ())),
-                "verdict": None if verdict is None else Verdict(**_known(Verdict, verdict)),
-                "source": None if source is None else Source(**_known(Source, source)),
-                "judged_share": None if share is None else JudgedShare(**_known(JudgedShare, share)),
-                "reasons": tuple(values.get("reasons", ())),
-            }
-        )
+        return from_plain(cls, record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,23 +266,3 @@ class Sample:
             return "real"
         kinds = {s.modality for s in self.segments}
         return "both" if len(kinds) > 1 else kinds.pop()
-
-
-def _media(record: Mapping[str, Any]) -> MediaInfo:
-    streams = tuple(MediaTrack(**_known(MediaTrack, s)) for s in record.get("streams", ()))
-    return MediaInfo(**{**_known(MediaInfo, record), "streams": streams})
-
-
-def _known(cls: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries that are fields of the class; raises KeyError if a required one is missing."""
-    return {
-        f.name: record[f.name] for f in dataclasses.fields(cls) if f.name in record or f.default is dataclasses.MISSING
-    }
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    return value

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import Backend, Decoding, ModelConfig, PostConfig
 from fakespan.errors import MissingExtraError, UsageError
+from fakespan.files import fingerprint
+from fakespan.localizer.evidence import Recorder
 from fakespan.localizer.file import FileScan
 from fakespan.localizer.hearing import SoundMode
 from fakespan.localizer.judge import Clip, Judge
@@ -27,7 +29,7 @@ from fakespan.localizer.runner import Runner
 from fakespan.media.choice import choose_tracks
 from fakespan.media.faces import FaceMode
 from fakespan.portable import SUFFIX, PortableModel, load_portable
-from fakespan.types import Progress, Scan
+from fakespan.types import Progress, Scan, Source
 
 if TYPE_CHECKING:  # torch is imported for the models that need it
     import torch
@@ -38,13 +40,21 @@ if TYPE_CHECKING:  # torch is imported for the models that need it
     from fakespan.models.outputs import Output
     from fakespan.models.verdict_head import Head
 
-__all__ = ["Clip", "ClipMaps", "Localizer", "load_model", "model_path", "scan"]
+__all__ = ["Clip", "ClipMaps", "Localizer", "load_model", "model_path", "model_source", "scan"]
 
 
 class Localizer:
-    """A network with its config and post-processing, ready to scan files."""
+    """A network with its config and post-processing, ready to scan files.
 
-    def __init__(self, checkpoint: Checkpoint | PortableModel, device: str = "auto") -> None:
+    Args:
+        checkpoint: the network.
+        device: "auto", "cpu", "cuda" ...
+        file: the file that it was loaded from, for the record.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint | PortableModel, device: str = "auto", file: Source | None = None
+    ) -> None:
         self.name = checkpoint.name
         self.model: ModelConfig = checkpoint.model
         self.post: PostConfig = checkpoint.post
@@ -52,6 +62,7 @@ class Localizer:
         self.head: Head | None = checkpoint.head  # for the video-level label
         self.decoder_threads = 0  # for the pictures of a file; 0: one per core
         self.runner: Runner = _runner(checkpoint, device)
+        self._recorder = Recorder(self.runner, self.model, file)
 
     @property
     def network(self) -> nn.Module:
@@ -154,10 +165,11 @@ class Localizer:
             threshold=self.post.threshold if threshold is None else threshold,
             decoding=decoding or self.post.decoding,
         )
+        evidence = self._recorder.evidence(options, post, video_track, audio_track)
         choice = choose_tracks(path, video=video_track, audio=audio_track)
         scan = FileScan(self.judge_clip, self.model, Path(path), options, post, progress, self.head, choice)
         scan.decoder_threads = self.decoder_threads
-        return scan.run(self.name)
+        return dataclasses.replace(scan.run(self.name), evidence=evidence)
 
 
 def load_model(model: str | Path = "small", device: str = "auto", backend: Backend = "auto") -> Localizer:
@@ -183,12 +195,12 @@ def load_model(model: str | Path = "small", device: str = "auto", backend: Backe
         expected = "an ONNX file" if wants_onnx else "a .safetensors or .ckpt file"
         raise UsageError(path, expected=f"{expected} for --backend {backend}", got="another", remedy=remedy)
     if is_onnx:
-        return Localizer(load_portable(path), device)
+        return Localizer(load_portable(path), device, model_source(path))
     try:
         from fakespan.checkpoint import load_checkpoint  # noqa: PLC0415 - imports torch
     except ImportError as error:
         raise MissingExtraError("torch", "torch") from error
-    return Localizer(load_checkpoint(path), device)
+    return Localizer(load_checkpoint(path), device, model_source(path))
 
 
 def scan(path: str | Path, model: str | Path = "small", device: str = "auto", **options: Any) -> Scan:
@@ -210,6 +222,11 @@ def model_path(model: str | Path, suffix: str = ".safetensors") -> Path:
         got=repr(str(model)),
         remedy="give the path of a .safetensors, .onnx or .ckpt file",
     )
+
+
+def model_source(path: Path) -> Source:
+    """Identity of a model file by its content. OSError is propagated."""
+    return Source(path.name, *fingerprint(path))
 
 
 def _has_torch() -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from fakespan.arrays import Float32Array, UInt8Array
 
@@ -15,6 +15,16 @@ Answers = Mapping[str, Float32Array]
 
 class Runner(Protocol):
     """A network, ready to run on batches of equally long clips."""
+
+    @property
+    def backend(self) -> Literal["torch", "onnx"]:
+        """The library that runs it."""
+        ...
+
+    @property
+    def device_name(self) -> str:
+        """Its kind: "cpu", or that of the accelerator."""
+        ...
 
     @property
     def digest(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,16 @@ class TorchRunner:
         self.device = _device(device)
         self.network: nn.Module = network.to(self.device).eval()
         self.model = model
+
+    @property
+    def backend(self) -> Literal["torch"]:
+        """See `Runner`."""
+        return "torch"
+
+    @property
+    def device_name(self) -> str:
+        """See `Runner`."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
 
     @property
     def digest(self) -> str:

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from fakespan.errors import UsageError
 from fakespan.files import write_text
 from fakespan.report import timeline, words
+from fakespan.report.evidence import evidence_facts
 from fakespan.report.outcomes import about
 from fakespan.types import FORMAT, FaceTrack, Scan, Segment, Source
 
@@ -59,6 +60,7 @@ def render_html(scan: Scan, media_url: str | None = None) -> str:
             curve_kinds=[k for k in ("audio", "visual", "fused") if any(c.modality == k for c in scan.curves)],
             gutter=Markup(timeline.gutter(scan)),  # noqa: S704 - escaped where it is made
             plot=Markup(timeline.plot(scan)),  # noqa: S704
+            evidence=evidence_facts(scan),
             media_url=media_url,
             player=_player_data(scan, media_url),
             limits=words.LIMITS,

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -29,7 +30,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("duration_s", "width", "height", "fps", "sample_rate", "n_channels"), _LENGTH),
     "Curve.fps": (1e-3, 1e5),  # a divisor
     "box": (-100.0, 100.0),
-    "size_bytes": (0, 1e18),
+    **dict.fromkeys(("size_bytes", "config_size_bytes"), (0, 1e18)),
 }
 """Smallest and largest number of a field, by its name or `Class.name`; others lie within +-_MOST."""
 _TYPES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list"}
@@ -112,8 +113,21 @@ def _range(cls: type[Any], name: str) -> tuple[float, float]:
 def _check_text(scan: Scan) -> None:
     if not scan.file or "\0" in scan.file or not _is_encodable(scan.file):
         raise ValueError(f"{scan.file!r:.60} in file, which is a file name")
-    if scan.source is not None and not re.fullmatch("[0-9a-f]{64}", scan.source.sha256):
-        raise ValueError(f"{scan.source.sha256!r:.60} in source.sha256, which is 64 hexadecimal digits")
+    for place, digest in _digests(scan):
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError(f"{digest!r:.60} in {place}, which is 64 hexadecimal digits")
+
+
+def _digests(scan: Scan) -> Iterator[tuple[str, str]]:
+    """Every SHA-256 of a result, and its place."""
+    if scan.source is not None:
+        yield "source.sha256", scan.source.sha256
+    if scan.evidence is not None:
+        yield "evidence.config_sha256", scan.evidence.config_sha256
+        if scan.evidence.model_file is not None:
+            yield "evidence.model_file.sha256", scan.evidence.model_file.sha256
+    if scan.signature is not None:
+        yield "signature.key_sha256", scan.signature.key_sha256
 
 
 def _is_encodable(name: str) -> bool:
