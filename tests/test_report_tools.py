@@ -27,7 +27,8 @@ from pyannote.database.util import load_rttm
 from fakespan.errors import MissingExtraError, UsageError
 from fakespan.report import export
 from fakespan.report.frames import Marks, frame_rate
-from fakespan.types import MediaInfo, Scan, Segment
+from fakespan.report.outcomes import outcome
+from fakespan.types import JudgedShare, MediaInfo, Scan, Segment, Source
 from scans import HOSTILE_NAME, SPLICES, audio_only, clean, forged
 
 FILM, NTSC = Fraction(24_000, 1001), Fraction(30_000, 1001)
@@ -127,7 +128,7 @@ def test_otio_has_the_tracks_of_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [FILM, NTSC, Fraction(25), Fraction(60)])
 def test_an_edl_has_an_event_for_each_segment(rate: Fraction, tmp_path: Path) -> None:
-    path = written(at(rate), "edl", tmp_path)
+    path = written(at(rate, source=Source("interview.mp4", 9, "0" * 64)), "edl", tmp_path)
     timeline = otio.adapters.read_from_file(str(path), rate=float(rate))
     tracks = {track.name: [clip for clip in track if isinstance(clip, otio.schema.Clip)] for track in timeline.tracks}
     marks = [(mark.first, mark.end) for mark in Marks.of(at(rate))]
@@ -215,10 +216,13 @@ def test_praat_reads_every_segment(scan: Scan, tmp_path: Path) -> None:
     found = []
     for tier in range(1, call(grid, "Get number of tiers") + 1):
         for interval in range(1, call(grid, "Get number of intervals", tier) + 1):
-            if text := call(grid, "Get label of interval", tier, interval):
+            if (text := call(grid, "Get label of interval", tier, interval)).startswith("suspected: "):
                 found.append((call(grid, "Get start time of interval", tier, interval), text))
     assert len(found) == len(scan.segments)
     assert call(grid, "Get tier name", 1) == "sound"
+    last = call(grid, "Get number of tiers")
+    assert call(grid, "Get tier name", last) == "outcome"
+    assert call(grid, "Get label of interval", last, 1) == outcome(scan)
     assert call(grid, "Get end time") == max([scan.duration_s, *(s.end_s for s in scan.segments)])
     if scan == forged():
         assert found == [(1.2, "suspected: sound (0.93)"), (4.0, "suspected: picture (0.81)"),
@@ -274,7 +278,8 @@ def test_label_studio_gets_frames_from_1_and_seconds(scan: Scan, tmp_path: Path)
     if scan == forged():
         assert regions[0]["value"] == {"start": 1.2, "end": 1.9, "channel": 0, "labels": ["suspected"]}
         assert regions[1]["value"] == {"ranges": [{"start": 101, "end": 120}], "timelinelabels": ["suspected"]}
-        assert task["data"] == {"media": "interview.mp4", "fps": 25.0, "content": ""}
+        known = {"media": "interview.mp4", "fps": 25.0, "content": "", "outcome": "suspected", "reasons": []}
+        assert task["data"] == known
 
 
 # -- tables
@@ -309,6 +314,24 @@ def test_any_scan_is_a_table(scan: Scan, tmp_path: Path) -> None:
 
 
 # -- all
+
+
+def test_formats_that_have_a_place_for_it_say_the_outcome(tmp_path: Path) -> None:
+    share = JudgedShare(either=0.2, sound=0.2, picture=0.0)
+    scan = clean(judged_share=share, reasons=("music_or_noise", "no_face"))
+    fields = {"outcome": "inconclusive", "reasons": ["music_or_noise", "no_face"]}
+    timeline = otio.adapters.read_from_file(str(written(scan, "otio", tmp_path)))
+    about = timeline.metadata["fakespan"]
+    assert {"outcome": about["outcome"], "reasons": list(about["reasons"])} == fields
+    assert about["judged_share"]["sound"] == 0.2
+    (task,) = json.loads(written(scan, "labelstudio", tmp_path).read_text())
+    assert task["data"].items() >= fields.items()
+    properties = dict(pympi.Eaf(str(written(scan, "eaf", tmp_path))).properties)
+    note = ElementTree.parse(written(scan, "fcpxml", tmp_path)).findtext(".//note")
+    events = otio.adapters.read_from_file(str(written(scan, "edl", tmp_path)), rate=25)
+    for text in (properties["outcome"], note, events.name):
+        assert "inconclusive: nothing was found" in text
+        assert "(not the rest: music or noise, no face)" in text
 
 
 @pytest.mark.parametrize("scan", SCANS)

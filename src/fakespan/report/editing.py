@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 from fakespan.files import write_text
 from fakespan.report.frames import Mark, Marks
 from fakespan.report.libraries import library
+from fakespan.report.outcomes import outcome, outcome_fields
 from fakespan.report.words import content, file_url, printable, suspicion
 from fakespan.types import Scan
 
@@ -44,7 +45,11 @@ def write_otio(scan: Scan, path: Path) -> None:
 
     whole = frames(0, reel.marks.n_frames)
     timeline = otio.schema.Timeline(name=reel.name, global_start_time=whole.start_time)
-    timeline.metadata["fakespan"] = {"version": scan.fakespan_version, "content": content(scan)}
+    timeline.metadata["fakespan"] = {
+        "version": scan.fakespan_version,
+        "content": content(scan),
+        **outcome_fields(scan),
+    }
     kinds = otio.schema.TrackKind
     present = [(kinds.Video, scan.media.has_video), (kinds.Audio, scan.media.has_audio or not scan.media.has_video)]
     for kind in (kind for kind, is_there in present if is_there):
@@ -76,13 +81,16 @@ def write_edl(scan: Scan, path: Path) -> None:
     """
     reel = _Reel.of(scan)
     mode = "DROP FRAME" if reel.is_drop else "NON-DROP FRAME"
-    lines = [f"TITLE: {reel.name}", f"FCM: {mode}", *([f"* {content(scan)}"] if scan.source else []), ""]
+    about = _about(scan)
+    title = reel.name if scan.segments else "; ".join([reel.name, *about])  # comments belong to events
+    lines = [f"TITLE: {title}", f"FCM: {mode}", ""]
     for number, event in enumerate(_stretches(reel.marks), 1):
         channels = {_CHANNELS[mark.segment.modality] for mark in event}
         channel = channels.pop() if len(channels) == 1 else "B"
         span = f"{reel.timecode(event[0].first)} {reel.timecode(max(mark.end for mark in event))}"
         lines.append(f"{number:03d}  AX       {channel:5} C        {span} {span}")
         lines.append(f"* FROM CLIP NAME:  {reel.name}")
+        lines += [f"* {line}" for line in about if number == 1]
         lines += [f"* LOC: {reel.timecode(mark.first)} RED     {suspicion(mark.segment).upper()}" for mark in event]
         lines.append("")
     write_text(path, "\n".join(lines), [scan.file])
@@ -113,7 +121,7 @@ def write_fcpxml(scan: Scan, path: Path) -> None:
     spine = ElementTree.SubElement(sequence, "spine")
     about = {"ref": "r2", "name": reel.name, "offset": start, **span, "tcFormat": mode}
     clip = ElementTree.SubElement(spine, "asset-clip", about)
-    ElementTree.SubElement(clip, "note").text = content(scan)
+    ElementTree.SubElement(clip, "note").text = "\n".join(_about(scan))
     for mark in reel.marks:
         begin, length = reel.seconds(reel.start + mark.first), reel.seconds(mark.end - mark.first)
         text = suspicion(mark.segment)
@@ -157,6 +165,11 @@ class _Reel:
     def seconds(self, n_frames: int) -> str:
         """A number of frames as the exact time of FCPXML: seconds as a ratio."""
         return f"{n_frames / self.marks.rate}s"
+
+
+def _about(scan: Scan) -> list[str]:
+    """What is said of the whole file: its outcome and its content."""
+    return [line for line in (outcome(scan), content(scan)) if line]
 
 
 def _stretches(marks: Marks) -> Iterator[Sequence[Mark]]:

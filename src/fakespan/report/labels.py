@@ -14,6 +14,7 @@ from typing import Any
 from fakespan.files import write_text, writing
 from fakespan.report.frames import Marks
 from fakespan.report.libraries import library
+from fakespan.report.outcomes import outcome, outcome_fields
 from fakespan.report.words import content, file_url, in_order, printable, span_ms, suspicion
 from fakespan.types import Scan, Segment
 
@@ -45,14 +46,15 @@ def write_labelstudio(scan: Scan, path: Path) -> None:
             regions.append({"id": f"sound-{mark.number}", **about, "score": segment.score, "value": value})
     version = printable(f"fakespan {scan.fakespan_version}, {Path(scan.model).name}")
     task = {
-        "data": {"media": printable(scan.file), "fps": float(marks.rate), "content": content(scan)},
+        "data": {"media": printable(scan.file), "fps": float(marks.rate), "content": content(scan)}
+        | outcome_fields(scan),
         "predictions": [{"model_version": version, "score": scan.score, "result": regions}],
     }
     write_text(path, json.dumps([task], indent=1) + "\n", [scan.file])
 
 
 def write_textgrid(scan: Scan, path: Path) -> None:
-    """A Praat TextGrid in the long text format with an interval tier per modality.
+    """A Praat TextGrid in the long text format: an interval tier per modality, and one that says the outcome.
 
     Raises:
         UsageError: the path cannot be written.
@@ -67,6 +69,7 @@ def write_textgrid(scan: Scan, path: Path) -> None:
     for name, labels in tiers:
         intervals = [(start_ms / 1000, end_ms / 1000, text) for start_ms, end_ms, text in labels]
         grid.addTier(textgrid.IntervalTier(name, intervals, 0, length_s))
+    grid.addTier(textgrid.IntervalTier("outcome", [(0, length_s, outcome(scan))], 0, length_s))
     with writing(path, [scan.file]) as part:
         grid.save(str(part), format="long_textgrid", includeBlankSpaces=True)
 
@@ -83,6 +86,7 @@ def write_eaf(scan: Scan, path: Path) -> None:
     kind = "video/mp4" if scan.media.has_video else "audio/x-wav"
     document.add_linked_file(file_url(scan.file), mimetype=kind)
     document.add_property("content", content(scan))
+    document.add_property("outcome", outcome(scan))
     for name, labels in _tiers(scan):
         document.add_tier(name)
         for start_ms, end_ms, text in labels:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 from fakespan.report.words import REASONS, found, verdict
 from fakespan.types import Scan
 
-__all__ = ["about", "agreement", "judged", "outcome"]
+__all__ = ["about", "agreement", "judged", "outcome", "outcome_fields"]
 
 
 def about(scan: Scan, whole: str) -> list[str]:
@@ -33,6 +36,13 @@ def judged(scan: Scan) -> str:
 def outcome(scan: Scan) -> str:
     """The outcome and what was judged, on one line, for tools that show no more."""
     return "; ".join(text for text in (f"{verdict(scan)}: {found(scan)}", judged(scan), agreement(scan)) if text)
+
+
+def outcome_fields(scan: Scan) -> dict[str, Any]:
+    """The outcome with its reasons and judged shares, as in the JSON, for formats that take such fields."""
+    share = scan.judged_share
+    fields = {"outcome": scan.outcome, "reasons": list(scan.reasons)}
+    return fields if share is None else {**fields, "judged_share": dataclasses.asdict(share)}
 
 
 def agreement(scan: Scan) -> str:
