@@ -27,6 +27,7 @@ from fakespan.cli import (
     serve,
     train,
     verdict,
+    verify,
 )
 from fakespan.cli.shared import ANYWHERE, complain, unforeseen, wants_debug
 from fakespan.errors import FakespanError
@@ -87,6 +88,8 @@ for command in (
     export.export,
 ):
     app.command()(command)
+app.command("verify")(verify.verify_)
+app.add_typer(verify.keys, name="keys")
 app.add_typer(experts.app, name="experts")
 app.add_typer(verdict.app, name="verdict")
 app.add_typer(serve.app, name="serve")

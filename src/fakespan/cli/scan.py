@@ -60,6 +60,9 @@ AudioTrack = Annotated[
 ]
 
 
+SignKey = Annotated[
+    Path | None, typer.Option("--sign", metavar="KEY", help="Sign the results with this private key (Ed25519, PEM).")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse files that are damaged or cut short (exit code 1).")]
 
 
@@ -80,10 +83,12 @@ def scan(
     device: Device = "auto",
     workers: ScanWorkers = 1,
     backend: BackendChoice = "auto",
+    key: SignKey = None,
 ) -> None:
     """Find and show the forged segments of media files."""
     check_formats(out, formats, embed)
     output = ResultFiles(out, formats or [Format.html, Format.json], embed) if out else None
+    sign = _signer(key)
     media, failures = media_files(files)
     if not media:
         raise typer.Exit(1)
@@ -95,7 +100,7 @@ def scan(
     else:
         results = _side_by_side(media, workers, network, options, failures)
     show = _printer(as_json)
-    for result in _undamaged(results, failures) if strict else results:
+    for result in map(sign, _undamaged(results, failures) if strict else results):
         show(result)
         if output is not None:
             output.write(result, failures, quiet=as_json)
@@ -121,14 +126,15 @@ def report(
     formats: ReportFormats = [Format.html],
     embed: Embed = False,
     as_json: AsJson = False,
+    key: SignKey = None,
 ) -> None:
     """Render saved results again, in any format, without the model."""
     from fakespan.report.export import read_json
 
     check_formats(out, formats, embed)
     failures: list[FakespanError] = []
-    output, show = ResultFiles(out, formats, embed), _printer(as_json)
-    for _, result in each(results, lambda path, _: read_json(path), failures):
+    output, show, sign = ResultFiles(out, formats, embed), _printer(as_json), _signer(key)
+    for _, result in each(results, lambda path, _: sign(read_json(path)), failures):
         show(result)
         output.write(result, failures, quiet=as_json)
     if failures:
@@ -177,6 +183,17 @@ def _side_by_side(
             elif outcome.error is not None:
                 failures.append(outcome.error)
                 complain(outcome.error, wants_debug())
+
+
+def _signer(path: Path | None) -> Callable[[Scan], Scan]:
+    """A function that signs a result with the key in a file; without one it gives the result back as it is."""
+    if path is None:
+        return lambda result: result
+    from fakespan.evidence.keys import private_key
+    from fakespan.evidence.signing import sign
+
+    key = private_key(path)
+    return lambda result: sign(result, key)
 
 
 def _print_json(result: Scan) -> None:

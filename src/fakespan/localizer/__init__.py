@@ -40,7 +40,7 @@ if TYPE_CHECKING:  # torch is imported for the models that need it
     from fakespan.models.outputs import Output
     from fakespan.models.verdict_head import Head
 
-__all__ = ["Clip", "ClipMaps", "Localizer", "load_model", "model_path", "model_source", "scan"]
+__all__ = ["Clip", "ClipMaps", "Localizer", "load_model", "model_path", "model_source", "scan", "shipped_models"]
 
 
 class Localizer:
@@ -210,8 +210,7 @@ def scan(path: str | Path, model: str | Path = "small", device: str = "auto", **
 
 def model_path(model: str | Path, suffix: str = ".safetensors") -> Path:
     """The file of a shipped model, in the format of that suffix, or the given path itself."""
-    folder = Path(__file__).parent.parent / "weights"
-    shipped = {path.stem: path for path in folder.glob(f"*{suffix}")}
+    shipped = {path.stem: path for path in shipped_models() if path.suffix == suffix}
     if str(model) in shipped:
         return shipped[str(model)]
     if Path(model).suffix or Path(model).name != str(model) or Path(model).exists():
@@ -222,6 +221,11 @@ def model_path(model: str | Path, suffix: str = ".safetensors") -> Path:
         got=repr(str(model)),
         remedy="give the path of a .safetensors, .onnx or .ckpt file",
     )
+
+
+def shipped_models() -> list[Path]:
+    """The model files that fakespan brings along, in every format."""
+    return sorted((Path(__file__).parent.parent / "weights").glob("*.*"))
 
 
 def model_source(path: Path) -> Source:

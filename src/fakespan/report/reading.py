@@ -19,7 +19,7 @@ from fakespan.errors import DataError
 from fakespan.report.words import printable
 from fakespan.types import FORMAT, Scan
 
-__all__ = ["read_json"]
+__all__ = ["read_json", "read_record"]
 
 _MOST = 1e7  # of seconds (115 days), pixels, samples a second ...
 _SHARE, _LENGTH = (0.0, 1.0), (0.0, _MOST)
@@ -38,8 +38,13 @@ _TYPES = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 def read_json(path: Path) -> Scan:
     """Read a scan written by `write_json`. Raises DataError if the file cannot be read or is not a scan."""
+    return read_record(path)[0]
+
+
+def read_record(path: Path) -> tuple[Scan, dict[str, Any]]:
+    """The same, and the JSON itself, with fields that this version does not know."""
     try:
-        record = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
+        record = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant, object_pairs_hook=_without_twins)
         if not isinstance(record, dict):
             raise ValueError("JSON whose top level is not an object")
         if record.get("format") != FORMAT:
@@ -54,7 +59,7 @@ def read_json(path: Path) -> Scan:
             got=_reason(error),
             remedy="create one with: fakespan scan FILE --out DIR",
         ) from error
-    return scan
+    return scan, record
 
 
 def _check_record(record: Any, cls: type[Any], where: str) -> None:
@@ -140,6 +145,15 @@ def _is_encodable(name: str) -> bool:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"JSON with the number {name}")
+
+
+def _without_twins(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of two fields with one name, programs disagree which counts."""
+    found = dict(entries)
+    if len(found) < len(entries):
+        names = [name for name, _ in entries]
+        raise ValueError(f"the field {next(n for n in names if names.count(n) > 1)!r:.60} twice in an object")
+    return found
 
 
 def _reason(error: Exception) -> str:
