@@ -205,9 +205,6 @@ def bad_file(folder: Path, kind: str) -> Path:
         ("text", "a media file", "a text file"),
         ("truncated", "a media file", "cut short"),
         ("no_frames", "a picture or sound stream", "neither"),
-        ("one_frame", "a face or sound", "no sound and no face"),
-        ("tiny", "a face or sound", "no sound and no face"),
-        ("black", "a face or sound", "no sound and no face"),
     ],
 )
 def test_a_bad_file_is_one_line_and_the_others_are_done(scan, voice, tmp_path, *, kind, expected, got):
@@ -220,6 +217,26 @@ def test_a_bad_file_is_one_line_and_the_others_are_done(scan, voice, tmp_path, *
     assert got in line
     assert "; " in line.split(", got ")[1]  # what to do
     assert names(folder) == {"voice.html", "voice.json"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "reasons"),
+    [
+        ("one_frame", (), {"picture_only", "too_short"}),
+        ("tiny", (), {"no_face", "picture_only", "too_short"}),
+        ("black", (), {"no_face", "picture_only", "too_short"}),
+        ("black", ("--faces", "none"), {"picture_only", "too_short"}),
+    ],
+)
+def test_a_file_with_neither_face_nor_sound_is_inconclusive(scan, tmp_path, kind, options, reasons):
+    code, out, err = scan(bad_file(tmp_path, kind), "--json", *options)
+    assert (code, err) == (0, "")
+    result = json.loads(out)
+    assert (result["outcome"], result["segments"], result["score"]) == ("inconclusive", [], 0.0)
+    assert set(result["reasons"]) == reasons
+    assert result["judged_share"]["either"] == 0.0
+    assert result["duration_s"] > 0
+    assert result["notes"][0].startswith("no sound and ")
 
 
 @pytest.mark.parametrize("kind", ["tiny", "black", "one_frame"])

@@ -156,7 +156,7 @@ class Localizer:
             sound: "speech" judges the sound only where somebody speaks, "all" wherever there is sound.
 
         Raises:
-            MediaError: the file cannot be read, has no such track, or neither a face nor audio.
+            MediaError: the file cannot be read, has no such track, or neither picture nor sound that can be decoded.
             UsageError: an invalid option.
         """
         options = ScanOptions(faces, sound)

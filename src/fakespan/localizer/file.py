@@ -96,26 +96,22 @@ class FileScan:
         return hear(self.sound, self.options.sound)
 
     def run(self, model_name: str) -> Scan:
-        """Scan it. Raises MediaError if there is neither a face nor audio."""
+        """Scan it. Raises MediaError if neither picture nor sound can be decoded."""
         self._scan_tracks()
         n_heard = -(-len(self.sound) // SAMPLES_PER_FRAME)
         self._scan_sound_alone(n_heard)
         missing = [*self._missing_sound(), *self._missing_picture()]
-        if not self.stretches and not self.has_sound:
-            raise MediaError(
-                self.path,
-                expected="a face or sound to scan",
-                got=" and ".join(missing),
-                remedy="use --faces whole if the whole picture is a face",
-            )
+        if not self.has_sound and not self.n_pictures and (self._looks or not self.info.has_video):
+            remedy = "copy or convert it again, from a source that plays"
+            raise MediaError(self.path, expected="a picture or sound to scan", got=" and ".join(missing), remedy=remedy)
         self._note(missing)
-        self.notes += self.clock.notes(max(self.n_pictures, n_heard))
+        self.notes += self.clock.notes(self._n_frames(n_heard))
         self.progress(self.info.duration_s, self.info.duration_s)
         return self._result(n_heard, model_name)
 
     def _scan_tracks(self) -> None:
         """Send every face track through the network."""
-        if not self.info.has_video or self.options.faces == "none" or self._is_slideshow:
+        if not self._looks:
             return
         _ = self.sound  # first, because pictures are not judged where the sound is damaged
         open_tracks: dict[int, Stretch] = {}
@@ -163,6 +159,11 @@ class FileScan:
                     self.stretches.append((heard_part(maps, self.hearing), None))
 
     @property
+    def _looks(self) -> bool:
+        """Whether faces are looked for."""
+        return self.info.has_video and self.options.faces != "none" and not self._is_slideshow
+
+    @property
     def _is_slideshow(self) -> bool:
         """Whether the picture changes too seldom to show a mouth that moves."""
         return 0 < self.info.fps < SLOWEST_FPS
@@ -186,7 +187,9 @@ class FileScan:
 
     def _note(self, missing: list[str]) -> None:
         """Add the notes on special cases."""
-        if missing:
+        if not self.stretches and not self.has_sound:
+            self.notes.append(f"{' and '.join(missing)}: nothing could be judged")
+        elif missing:
             left = "sound" if self.has_sound else "picture"
             self.notes.append(f"{missing[0]}: scored by the {left} alone")
         elif any(track is None for _, track in self.stretches):
@@ -205,8 +208,12 @@ class FileScan:
         if self.n_pictures and self.has_sound and apart_s > 1.0:
             self.notes.append(f"picture and sound differ in length by {apart_s:.1f} s")
 
+    def _n_frames(self, n_heard: int) -> int:
+        """Length of the file: as far as it decodes, or as stated if nothing of it was to be decoded."""
+        return max(self.n_pictures, n_heard) or round(self.info.duration_s * FPS)
+
     def _coverage(self, n_heard: int) -> Coverage:
-        n_seen = 0 if self.options.faces == "none" or self._is_slideshow else self.n_pictures
+        n_seen = self.n_pictures if self._looks else 0
         sound = self.hearing.labels if self.has_sound else None
         picture = seen_labels(n_seen, self.tracks) if n_seen else None
         damaged = self.clock.is_damaged(max(n_seen, n_heard))
@@ -227,7 +234,7 @@ class FileScan:
             segments += [self.clock.moved(s, maps.first_frame) for s in find_segments(maps, track, self.post)]
             curves += [self.clock.moved(c, maps.first_frame) for c in find_curves(maps, track)]
             score = max(score, stretch_score(maps))
-        n_frames = max(self.n_pictures, n_heard)
+        n_frames = self._n_frames(n_heard)
         coverage, duration_s = self._coverage(n_heard), round(self.jumps.file_s(n_frames), 3)
         not_judged = self._not_judged(coverage, n_frames)
         return Scan(

@@ -105,7 +105,7 @@ class Coverage:
             lengths_s[part.reason] = lengths_s.get(part.reason, 0.0) + part.length_s
         if self.share(duration_s).either * duration_s < MIN_JUDGED_S:
             lengths_s.setdefault("too_short", 0.0)
-        if self.picture is None:
+        if self.picture is None and self.sound is not None:
             lengths_s["sound_only"] = duration_s
         if self.sound is None:
             lengths_s["picture_only"] = duration_s

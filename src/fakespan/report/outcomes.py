@@ -30,7 +30,9 @@ def judged(scan: Scan) -> str:
     parts = [(share.sound, "sound"), (share.picture, "picture")]
     text = " and ".join(f"{_percent(part)} of the {name}" for part, name in parts if part is not None)
     why = ", ".join(REASONS[reason] for reason in scan.reasons)
-    return f"judged: {text or 'nothing'}" + (f" (not the rest: {why})" if why else "")
+    if not text:
+        return f"judged: nothing ({why})"
+    return f"judged: {text}" + (f" (not the rest: {why})" if why else "")
 
 
 def outcome(scan: Scan) -> str:

@@ -41,7 +41,6 @@ REASONS: Mapping[str, Reason] = {
     "wrong_host": Reason(421, "The service is not known under this host name."),
     "invalid_option": Reason(422, "An option has an invalid value."),
     "unreadable_media": Reason(422, "The file cannot be read as a media file."),
-    "no_face_and_no_sound": Reason(422, "The file has neither a face nor sound to scan."),
     "invalid_scan": Reason(422, "The file cannot be scanned with these options."),
     "out_of_memory": Reason(422, "The scan needed more memory than it may use."),
     "time_limit": Reason(422, "The scan took longer than it may take."),
@@ -106,7 +105,4 @@ def reason_of(error: Exception) -> tuple[str, str]:
     if not isinstance(error, FakespanError):
         return "internal", ""
     detail = f"expected {error.expected}, got {error.got}; {error.remedy}"
-    if isinstance(error, MediaError):
-        nothing = error.expected == "a face or sound to scan"
-        return ("no_face_and_no_sound" if nothing else "unreadable_media"), detail
-    return "invalid_scan", detail
+    return ("unreadable_media" if isinstance(error, MediaError) else "invalid_scan"), detail
