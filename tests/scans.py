@@ -7,19 +7,46 @@ import math
 from typing import Any
 
 from fakespan.types import (
+    Action,
+    Credentials,
     Curve,
+    EditList,
     Evidence,
     FaceTrack,
     Library,
+    Making,
     MediaInfo,
+    Provenance,
     Scan,
     ScanChoices,
     Segment,
     Source,
+    Tag,
     Unjudged,
 )
 
 HOSTILE_NAME = "a\"b'<script>alert(1)</script>[red]x[/red]\x1b[31m\u202e\n--> =1+1 &amp; {{ 7*7 }}.mp4"
+PROVENANCE = Provenance(
+    Credentials(
+        "valid",
+        issuer="Example <b>Newsroom</b>",
+        signer="Desk",
+        says_ai=True,
+        source_types=("trainedAlgorithmicMedia",),
+        actions=(Action("c2pa.created", software="Maker 2", source_type="trainedAlgorithmicMedia"),),
+    ),
+    Making(
+        application="Writer 3",
+        tags=(Tag("file", "comment", "hello\x1b[31m"),),
+        encoders=(Tag("video 1", "encoder", "x264 - core 165"),),
+        edit_lists=(EditList(1, 3),),
+        is_variable_rate=True,
+        shortest_step_s=0.02,
+        longest_step_s=0.06,
+        n_gaps=1,
+        n_restarts=2,
+    ),
+)
 SPLICES = (Segment(1.2, 1.9, 0.93, "audio"), Segment(4.0, 4.8, 0.81, "visual", 0), Segment(6.4, 7.0, 0.72, "both", 1))
 
 
@@ -74,7 +101,8 @@ def recorded(**changes: Any) -> Scan:
         libraries=(Library("av", "18.0"), Library("torch", "2.6")),
         model_file=Source("small.safetensors", 3_000_000, "b" * 64),
     )
-    return forged(**{"evidence": evidence, "source": Source("interview.mp4", 12, "c" * 64), **changes})
+    parts = {"evidence": evidence, "provenance": PROVENANCE, "source": Source("interview.mp4", 12, "c" * 64)}
+    return forged(**{**parts, **changes})
 
 
 def audio_only(**changes: Any) -> Scan:

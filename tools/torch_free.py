@@ -15,7 +15,8 @@ OF_DEVELOPMENT = READERS | {"hypothesis", "pytest", "pytest-xdist"}
 def requirements(project: dict[str, Any]) -> list[str]:
     """Requirements without blanks, which a shell can take word by word."""
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["forge"], *extras["formats"], *extras["train"], *extras.get("onnx", [])]
+    names = ("forge", "formats", "train", "onnx", "provenance", "sign")
+    wanted = [*project["dependencies"], *(r for name in names for r in extras.get(name, []))]
     wanted = [r for r in wanted if _name(r) not in NEEDS_TORCH]
     wanted += [r for r in extras["dev"] if _name(r) in OF_DEVELOPMENT]
     return [r.replace(" ", "") for r in wanted]

@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from fakespan.evidence_types import Evidence, Library, ScanChoices, Signature
+from fakespan.evidence_types import (
+    Action,
+    Credentials,
+    EditList,
+    Evidence,
+    Library,
+    Making,
+    Provenance,
+    ScanChoices,
+    Signature,
+    Tag,
+)
 from fakespan.media_types import MediaInfo, MediaTrack, Source
 from fakespan.plain import from_plain, to_plain
 
@@ -16,16 +27,21 @@ __all__ = [
     "MIN_JUDGED_S",
     "MIN_JUDGED_SHARE",
     "SUBSETS",
+    "Action",
+    "Credentials",
     "Curve",
+    "EditList",
     "Evidence",
     "FaceTrack",
     "JudgedShare",
     "Library",
+    "Making",
     "MediaInfo",
     "MediaTrack",
     "Modality",
     "Outcome",
     "Progress",
+    "Provenance",
     "Reason",
     "Sample",
     "Scan",
@@ -34,6 +50,7 @@ __all__ = [
     "Signature",
     "Source",
     "Subset",
+    "Tag",
     "Unjudged",
     "Verdict",
     "no_progress",
@@ -193,6 +210,7 @@ class Scan:
     judged_share: JudgedShare | None = None  # None: written by an older version
     reasons: tuple[Reason, ...] = ()  # why something was not judged; what concerns the most of the file first
     evidence: Evidence | None = None  # how it was made; None: written by an older version
+    provenance: Provenance | None = None  # what the file says of itself; None: written by an older version
     signature: Signature | None = None  # of all the rest
 
     @property

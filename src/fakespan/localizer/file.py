@@ -23,11 +23,13 @@ from fakespan.localizer.options import ScanOptions
 from fakespan.localizer.stretch import JudgeClip, Stretch, listen
 from fakespan.localizer.verdict import head_verdict, plain_verdict
 from fakespan.media.choice import ONLY, Choice
+from fakespan.media.credentials import read_credentials
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
+from fakespan.media.making import read_making
 from fakespan.media.probe import probe
 from fakespan.segments import merge
-from fakespan.types import FaceTrack, MediaInfo, Progress, Scan, Source, Unjudged, Verdict, no_progress
+from fakespan.types import FaceTrack, MediaInfo, Progress, Provenance, Scan, Source, Unjudged, Verdict, no_progress
 from fakespan.version import __version__
 
 if TYPE_CHECKING:  # it imports torch
@@ -254,6 +256,7 @@ class FileScan:
             source=Source(self.path.name, *fingerprint(self.path)),
             judged_share=coverage.share(duration_s),
             reasons=coverage.reasons(not_judged, duration_s),
+            provenance=Provenance(read_credentials(self.path), read_making(self.path, self.source, self.jumps)),
         )
 
     def _verdict(self, score: float) -> Verdict:

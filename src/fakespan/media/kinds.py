@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fakespan.media.boxes import movie_index
+
 __all__ = ["is_encrypted_mp4", "named_kind"]
 
 _PACKED, _PICTURE, _PDF = "unpack it first", "give a video or sound file", "give the video itself"
@@ -19,7 +21,6 @@ _BY_START = {
     b"\x89PNG": ("a still picture (PNG)", _PICTURE),
     b"%PDF": ("a PDF document", _PDF),
 }
-_MOST_INDEX_BYTES = 32 << 20
 
 
 def named_kind(head: bytes) -> tuple[str, str] | None:
@@ -33,18 +34,5 @@ def named_kind(head: bytes) -> tuple[str, str] | None:
 
 def is_encrypted_mp4(path: Path) -> bool:
     """Whether the index of an MP4 file says that a stream is encrypted (ISO/IEC 23001-7: the boxes encv, enca)."""
-    with path.open("rb") as file:
-        size, at = path.stat().st_size, 0
-        while at + 8 <= size:
-            file.seek(at)
-            start = file.read(16)
-            n_bytes = int.from_bytes(start[:4], "big")
-            if n_bytes == 1:  # a 64-bit length follows
-                n_bytes = int.from_bytes(start[8:], "big")
-            if start[4:8] == b"moov":
-                index = file.read(min(n_bytes or size, _MOST_INDEX_BYTES))
-                return b"sinf" in index and (b"encv" in index or b"enca" in index)
-            if n_bytes < 8:  # to the end of the file, or damaged
-                return False
-            at += n_bytes
-    return False
+    index = movie_index(path)
+    return b"sinf" in index and (b"encv" in index or b"enca" in index)

@@ -23,6 +23,7 @@ from fakespan.files import write_text
 from fakespan.report import timeline, words
 from fakespan.report.evidence import evidence_facts
 from fakespan.report.outcomes import about
+from fakespan.report.provenance import provenance_facts
 from fakespan.types import FORMAT, FaceTrack, Scan, Segment, Source
 
 __all__ = ["EMBED_LIMIT_MB", "render_html", "write_html"]
@@ -61,6 +62,7 @@ def render_html(scan: Scan, media_url: str | None = None) -> str:
             gutter=Markup(timeline.gutter(scan)),  # noqa: S704 - escaped where it is made
             plot=Markup(timeline.plot(scan)),  # noqa: S704
             evidence=evidence_facts(scan),
+            provenance=provenance_facts(scan),
             media_url=media_url,
             player=_player_data(scan, media_url),
             limits=words.LIMITS,

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from fakespan.report import words
 from fakespan.report.outcomes import about
+from fakespan.report.provenance import credentials_line
 from fakespan.types import Scan, Segment, Unjudged
 
 __all__ = ["render"]
@@ -33,7 +34,10 @@ def render(scan: Scan) -> RenderableType:
     """A scan as a rich renderable; plain text without a terminal or with NO_COLOR."""
     parts: list[RenderableType] = [_Foreign(scan.file, "bold"), _verdict(scan)]
     parts += map(Text, about(scan, words.whole(scan)))
-    parts += [_facts(scan), "", _Timeline(scan)]
+    parts.append(_facts(scan))
+    if line := credentials_line(scan):
+        parts.append(_Foreign(line, "dim"))
+    parts += ["", _Timeline(scan)]
     if scan.segments:
         parts += ["", _table(scan)]
     if scan.notes or scan.not_judged:
