@@ -108,6 +108,8 @@ def test_options_reach_the_localizer(scan, voice, monkeypatch):
         "video_track": None,
         "audio_track": 2,
         "sound": "speech",
+        "start_s": None,
+        "end_s": None,
     }
 
 

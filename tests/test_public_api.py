@@ -9,11 +9,13 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import fakespan
 from fakespan import errors
+from fakespan.localizer.options import Choices, ScanOptions
 from fakespan.types import FORMAT, Scan, Segment
 from scans import audio_only, clean, forged
 
@@ -50,10 +52,9 @@ def test_calls_take_what_the_documentation_says():
     assert list(inspect.signature(fakespan.load_model).parameters) == ["model", "device", "backend"]
     assert list(inspect.signature(fakespan.Localizer.predict).parameters) == ["self", "video", "audio"]
     options = inspect.signature(fakespan.Localizer.scan).parameters
-    assert set(options) == {
-        *("self", "path", "faces", "threshold", "decoding", "progress"),
-        *("video_track", "audio_track", "sound"),
-    }
+    assert set(options) == {"self", "path", "threshold", "decoding", "progress", "choices"}
+    choices = ["faces", "sound", "start_s", "end_s", "video_track", "audio_track"]
+    assert list(get_type_hints(Choices)) == [field.name for field in dataclasses.fields(ScanOptions)] == choices
 
 
 def test_importing_loads_nothing_heavy_and_scan_stays_a_function():

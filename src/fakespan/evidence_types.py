@@ -39,6 +39,8 @@ class ScanChoices:
     decoding: Literal["aligned", "published"]
     video_track: int | None = None  # as asked for; None: chosen by the program
     audio_track: int | None = None
+    start_s: float | None = None
+    end_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

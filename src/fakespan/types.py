@@ -21,6 +21,17 @@ from fakespan.evidence_types import (
 )
 from fakespan.media_types import MediaInfo, MediaTrack, Source
 from fakespan.plain import from_plain, to_plain
+from fakespan.scan_types import (
+    Curve,
+    FaceTrack,
+    JudgedShare,
+    Modality,
+    Reason,
+    Segment,
+    TimeRange,
+    Unjudged,
+    Verdict,
+)
 
 __all__ = [
     "FORMAT",
@@ -51,27 +62,15 @@ __all__ = [
     "Source",
     "Subset",
     "Tag",
+    "TimeRange",
     "Unjudged",
     "Verdict",
     "no_progress",
 ]
 
-Modality = Literal["audio", "visual", "both"]
 Subset = Literal["full", "visual", "audio"]
 Outcome = Literal["suspected", "nothing_found", "inconclusive"]
 """What a scan says of a file; inconclusive: nothing was found, but too little could be judged to say so of the file."""
-Reason = Literal[
-    "gap",  # the file has nothing there: its clock jumps ahead
-    "damaged",  # what it has does not decode
-    "silence",
-    "music_or_noise",  # sound without speech
-    "tone",  # a steady tone, such as a bleep, over the speech or instead of it
-    "no_face",
-    "too_short",  # a face that is seen too briefly, or a file with less than a second to judge
-    "sound_only",  # the file has no picture, or it was not to be looked at
-    "picture_only",  # the file has no sound
-]
-"""Why a stretch or a stream was not judged."""
 
 SUBSETS: Mapping[Subset, Modality | None] = {"full": None, "visual": "audio", "audio": "visual"}
 """Subset of a data set -> the fakes that it leaves out: those in which only this was forged. Real clips are in all."""
@@ -95,101 +94,6 @@ def no_progress(done: float, total: float, note: str = "") -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A span of time that is suspected (in a scan) or labelled (in a data set) as forged.
-
-    >>> Segment(1.0, 1.5, 0.9, "audio").length_s
-    0.5
-    """
-
-    start_s: float
-    end_s: float
-    score: float  # 0..1
-    modality: Modality
-    track: int | None = None  # FaceTrack.id; None for audio alone, or if the file has no track
-
-    def __post_init__(self) -> None:
-        if not self.start_s <= self.end_s:
-            raise ValueError(f"a segment must not end ({self.end_s} s) before it starts ({self.start_s} s)")
-
-    @property
-    def length_s(self) -> float:
-        """Length in seconds."""
-        return self.end_s - self.start_s
-
-
-@dataclass(frozen=True, slots=True)
-class FaceTrack:
-    """One face tracked through one shot, or (`is_whole`) the whole frame used as a face crop."""
-
-    id: int
-    start_s: float
-    end_s: float
-    box: tuple[float, float, float, float]  # x, y, width, height of its median crop, relative to the frame
-    is_whole: bool = False
-    is_scanned: bool = True  # False: too short to scan
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A score over time: `values[k]` (0..1) is the score at `start_s + k / fps`."""
-
-    modality: Literal["audio", "visual", "fused"]
-    track: int | None
-    start_s: float
-    fps: float
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Unjudged:
-    """A stretch of the file whose sound, picture or both were not judged. No finding there rests on them."""
-
-    start_s: float
-    end_s: float
-    reason: Reason
-    modality: Modality = "both"
-
-    def __post_init__(self) -> None:
-        if not self.start_s <= self.end_s:
-            raise ValueError(f"a stretch must not end ({self.end_s} s) before it starts ({self.start_s} s)")
-
-    @property
-    def length_s(self) -> float:
-        """Length in seconds."""
-        return self.end_s - self.start_s
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedShare:
-    """Shares of a file's duration that were judged, 0..1."""
-
-    either: float  # by its sound, its picture or both
-    sound: float | None = None  # None: the file has none
-    picture: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Video-level label of a file. It is independent of the segments and may differ from them.
-
-    >>> Verdict("maximum", score=0.78, threshold=0.7).is_fake
-    True
-    """
-
-    way: Literal["maximum", "mlp"]  # maximum of the boundary map, or a 3-layer network over it
-    score: float  # of that method, 0..1
-    threshold: float  # of the probability, or of the score if there is none; from here on it counts as forged
-    probability: float | None = None  # calibrated, 0..1; None: the model has no verdict head
-    fake_share: float | None = None  # in the calibration data; if fewer videos are fake, the probability is too high
-
-    @property
-    def is_fake(self) -> bool:
-        """Whether the file as a whole counts as forged."""
-        return (self.score if self.probability is None else self.probability) >= self.threshold
-
-
-@dataclass(frozen=True, slots=True)
 class Scan:
     """The result for one file. All times are those that a player shows: they begin at `media.starts_at_s`."""
 
@@ -209,6 +113,7 @@ class Scan:
     source: Source | None = None  # None: written by an older version
     judged_share: JudgedShare | None = None  # None: written by an older version
     reasons: tuple[Reason, ...] = ()  # why something was not judged; what concerns the most of the file first
+    asked: TimeRange | None = None  # the part that was to be judged; None: the whole file
     evidence: Evidence | None = None  # how it was made; None: written by an older version
     provenance: Provenance | None = None  # what the file says of itself; None: written by an older version
     signature: Signature | None = None  # of all the rest
@@ -224,7 +129,8 @@ class Scan:
         if self.segments or self.is_fake:
             return "suspected"
         either = 1.0 if self.judged_share is None else self.judged_share.either
-        is_enough = either >= MIN_JUDGED_SHARE and either * self.duration_s >= MIN_JUDGED_S
+        length_s = self.duration_s if self.asked is None else self.asked.length_s
+        is_enough = either >= MIN_JUDGED_SHARE and either * length_s >= MIN_JUDGED_S
         return "nothing_found" if is_enough or self.judged_share is None else "inconclusive"
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fakespan.cli.output import Format, ResultFiles, check_formats
 from fakespan.cli.shared import Device, Model, bar, complain, each, wants_debug, wants_quiet
 from fakespan.config import Backend, Decoding
 from fakespan.errors import FakespanError, MediaError
+from fakespan.times import parse_time
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +61,10 @@ AudioTrack = Annotated[
 ]
 
 
+Start = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Judge from this time of the file on: seconds, m:ss or h:mm:ss.")
+]
+End = Annotated[str | None, typer.Option(metavar="TIME", help="Judge up to this time of the file.")]
 SignKey = Annotated[
     Path | None, typer.Option("--sign", metavar="KEY", help="Sign the results with this private key (Ed25519, PEM).")
 ]
@@ -73,6 +78,8 @@ def scan(
     sound: SoundChoice = "speech",
     threshold: Threshold = None,
     decoding: DecodingChoice = None,
+    start: Start = None,
+    end: End = None,
     video_track: VideoTrack = None,
     audio_track: AudioTrack = None,
     strict: Strict = False,
@@ -94,6 +101,8 @@ def scan(
         raise typer.Exit(1)
     options = {"faces": faces, "sound": sound, "threshold": threshold, "decoding": decoding}
     options |= {"video_track": video_track, "audio_track": audio_track}
+    times_s = {"start_s": start, "end_s": end}
+    options |= {name: None if text is None else parse_time(text) for name, text in times_s.items()}
     network = _Network(model, device, backend)
     if workers == 1:
         results = _in_turn(media, network, options, failures)

@@ -13,7 +13,7 @@ import dataclasses
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import Backend, Decoding, ModelConfig, PostConfig
@@ -21,13 +21,11 @@ from fakespan.errors import MissingExtraError, UsageError
 from fakespan.files import fingerprint
 from fakespan.localizer.evidence import Recorder
 from fakespan.localizer.file import FileScan
-from fakespan.localizer.hearing import SoundMode
 from fakespan.localizer.judge import Clip, Judge
 from fakespan.localizer.maps import ClipMaps
-from fakespan.localizer.options import ScanOptions
+from fakespan.localizer.options import Choices, ScanOptions
 from fakespan.localizer.runner import Runner
 from fakespan.media.choice import choose_tracks
-from fakespan.media.faces import FaceMode
 from fakespan.portable import SUFFIX, PortableModel, load_portable
 from fakespan.types import Progress, Scan, Source
 
@@ -135,38 +133,33 @@ class Localizer:
         self,
         path: str | Path,
         *,
-        faces: FaceMode = "auto",
         threshold: float | None = None,
         decoding: Decoding | None = None,
         progress: Progress | None = None,
-        video_track: int | None = None,
-        audio_track: int | None = None,
-        sound: SoundMode = "speech",
+        **choices: Unpack[Choices],
     ) -> Scan:
         """Find the forged segments of one file.
 
         Args:
             path: any file that FFmpeg reads.
-            faces: "auto" tracks faces, "whole" uses the whole frame as a face crop, "none" uses the audio alone.
             threshold: score from which a segment counts as forged; default: the model's. A verdict head keeps its own.
             decoding: "aligned" or "published"; default: the model's.
             progress: called with the processed and the total duration in seconds.
-            video_track: number of the video track, from 1; default: the one with most faces.
-            audio_track: number of the audio track, from 1; default: the one with most speech.
-            sound: "speech" judges the sound only where somebody speaks, "all" wherever there is sound.
+            choices: faces, sound, start_s, end_s, video_track, audio_track; see `ScanOptions`.
 
         Raises:
-            MediaError: the file cannot be read, has no such track, or neither picture nor sound that can be decoded.
+            MediaError: the file cannot be read, has no such track, ends before `start_s`, or has neither picture nor
+                sound that can be decoded.
             UsageError: an invalid option.
         """
-        options = ScanOptions(faces, sound)
+        options = ScanOptions(**choices)
         post = dataclasses.replace(
             self.post,
             threshold=self.post.threshold if threshold is None else threshold,
             decoding=decoding or self.post.decoding,
         )
-        evidence = self._recorder.evidence(options, post, video_track, audio_track)
-        choice = choose_tracks(path, video=video_track, audio=audio_track)
+        evidence = self._recorder.evidence(options, post)
+        choice = choose_tracks(path, video=options.video_track, audio=options.audio_track)
         scan = FileScan(self.judge_clip, self.model, Path(path), options, post, progress, self.head, choice)
         scan.decoder_threads = self.decoder_threads
         return dataclasses.replace(scan.run(self.name), evidence=evidence)

@@ -29,6 +29,7 @@ class FileClock:
     """The clock of one file; `jumps` and `damage` are filled while it is read."""
 
     info: MediaInfo
+    is_read_to_end: bool = True
     jumps: Jumps = field(default_factory=Jumps)  # found in the pass over the sound, or the pictures if there is none
     damage: Damage = field(default_factory=Damage)
 
@@ -73,10 +74,14 @@ class FileClock:
         return found
 
     def missing_s(self, n_frames: int) -> float:
-        """How long before its stated length the file ends; 0 if it ends in time or states none."""
+        """How long before its stated length the file ends; 0 if it ends in time, states none, or is not read so far."""
         states_length = bool(_STATING & set(self.info.container.split(",")))
         missing_s = self.info.duration_s - self.jumps.file_s(n_frames)
-        return missing_s if states_length and not self.jumps.n_restarts and missing_s > _LONGEST_MISSING_S else 0.0
+        return (
+            missing_s
+            if self.is_read_to_end and states_length and not self.jumps.n_restarts and missing_s > _LONGEST_MISSING_S
+            else 0.0
+        )
 
     def notes(self, n_frames: int) -> list[str]:
         """Remarks on restarts, damage and a missing end."""

@@ -5,6 +5,7 @@ Nothing here names a user or a computer.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -39,21 +40,17 @@ class Recorder:
     def __init__(self, runner: Runner, model: ModelConfig, model_file: Source | None) -> None:
         self._runner, self._model, self._model_file = runner, model, model_file
 
-    def evidence(
-        self, options: ScanOptions, post: PostConfig, video_track: int | None, audio_track: int | None
-    ) -> Evidence:
+    def evidence(self, options: ScanOptions, post: PostConfig) -> Evidence:
         """The evidence of a scan that begins now.
 
         Args:
             options: as the user chose.
             post: the effective post-processing.
-            video_track: number that the user asked for.
-            audio_track: likewise.
         """
         text = config_text(self._model, post).encode()
         return Evidence(
             scanned_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            options=ScanChoices(options.faces, options.sound, post.threshold, post.decoding, video_track, audio_track),
+            options=ScanChoices(threshold=post.threshold, decoding=post.decoding, **dataclasses.asdict(options)),
             config_sha256=hashlib.sha256(text).hexdigest(),
             config_size_bytes=len(text),
             backend=self._runner.backend,

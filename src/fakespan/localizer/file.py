@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,11 @@ from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, ModelConfig, Po
 from fakespan.errors import MediaError
 from fakespan.files import fingerprint
 from fakespan.localizer.clock import FileClock
+from fakespan.localizer.extent import Extent
 from fakespan.localizer.findings import find_curves, find_segments, stretch_score
 from fakespan.localizer.hearing import Hearing, hear, runs
 from fakespan.localizer.judged import Coverage, heard_part, seen_labels, without
-from fakespan.localizer.maps import ClipMaps
+from fakespan.localizer.maps import ClipMaps, window_frames
 from fakespan.localizer.options import ScanOptions
 from fakespan.localizer.stretch import JudgeClip, Stretch, listen
 from fakespan.localizer.verdict import head_verdict, plain_verdict
@@ -29,7 +31,18 @@ from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
 from fakespan.media.making import read_making
 from fakespan.media.probe import probe
 from fakespan.segments import merge
-from fakespan.types import FaceTrack, MediaInfo, Progress, Provenance, Scan, Source, Unjudged, Verdict, no_progress
+from fakespan.types import (
+    FaceTrack,
+    MediaInfo,
+    Progress,
+    Provenance,
+    Scan,
+    Source,
+    TimeRange,
+    Unjudged,
+    Verdict,
+    no_progress,
+)
 from fakespan.version import __version__
 
 if TYPE_CHECKING:  # it imports torch
@@ -77,15 +90,17 @@ class FileScan:
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
         self.notes: list[str] = list(choice.notes)
-        self.clock = FileClock(self.info)
+        self.extent = Extent.of(path, (options.start_s, options.end_s), self.info, window_frames(model))
+        self.clock = FileClock(self.info, self.extent.last is None)
         self.jumps, self.damage = self.clock.jumps, self.clock.damage
 
     @cached_property
     def sound(self) -> Float32Array:
-        """The audio of the file, empty if there is none."""
+        """The audio of the file as far as it is needed, empty if there is none."""
         if not self.info.has_audio:
             return np.zeros(0, np.float32)
-        return read_sound(self.path, jumps=self.jumps, tracks=self.source, damage=self.damage)
+        most = self.extent.n_samples
+        return read_sound(self.path, jumps=self.jumps, tracks=self.source, damage=self.damage, n_most=most)
 
     @property
     def has_sound(self) -> bool:
@@ -108,7 +123,7 @@ class FileScan:
             raise MediaError(self.path, expected="a picture or sound to scan", got=" and ".join(missing), remedy=remedy)
         self._note(missing)
         self.notes += self.clock.notes(self._n_frames(n_heard))
-        self.progress(self.info.duration_s, self.info.duration_s)
+        self.progress(self._read_s, self._read_s)
         return self._result(n_heard, model_name)
 
     def _scan_tracks(self) -> None:
@@ -123,29 +138,41 @@ class FileScan:
                 self.tracks.append(track)
                 stretch = open_tracks.pop(track.id, None)
                 if stretch is not None and track.is_scanned:
-                    self.stretches.append((heard_part(stretch.finish(), self.hearing), track))
+                    self._keep(stretch.finish(), track)
                 continue
             if event.track not in open_tracks:
-                open_tracks[event.track] = Stretch(self.judge, self.model, event.index, self.sound)
+                open_tracks[event.track] = Stretch(self.judge, self.model, event.index, self.sound, self.extent)
             open_tracks[event.track].push(event.face)
+
+    def _keep(self, maps: ClipMaps | None, track: FaceTrack | None) -> None:
+        if maps is not None:
+            self.stretches.append((self.extent.kept(heard_part(maps, self.hearing)), track))
 
     def _pictures(self) -> Iterator[Picture]:
         """The pictures of the file; none if nothing can be decoded but there is audio."""
+        jumps, was_damaged = None if self.info.has_audio else self.jumps, False
+        pictures = read_pictures(
+            self.path, threads=self.decoder_threads, jumps=jumps, tracks=self.source, damage=self.damage
+        )
         try:
-            jumps, was_damaged = None if self.info.has_audio else self.jumps, False
-            threads = self.decoder_threads
-            for picture in read_pictures(
-                self.path, threads=threads, jumps=jumps, tracks=self.source, damage=self.damage
-            ):
+            for picture in itertools.islice(pictures, self.extent.last):
                 self.n_pictures = picture.index + 1
                 if picture.index % 25 == 0:
-                    self.progress(picture.index / FPS, self.info.duration_s)
+                    self.progress(picture.index / FPS, self._read_s)
                 if not (is_damaged := self.damage.covers(picture.time_s)):
                     yield dataclasses.replace(picture, is_after_hole=True) if was_damaged else picture
                 was_damaged = is_damaged
         except MediaError:
             if self.n_pictures or not self.has_sound:
                 raise
+        finally:
+            pictures.close()
+
+    @property
+    def _read_s(self) -> float:
+        """How much of the file is read, as far as it states its length."""
+        stated_s, last = self.info.duration_s, self.extent.last
+        return stated_s if last is None else min(stated_s, last / FPS)
 
     def _scan_sound_alone(self, n_heard: int) -> None:
         """Score the parts without a scanned face by their audio, as far as it goes."""
@@ -157,8 +184,8 @@ class FileScan:
             for begin, end in runs(free[slice(*part)], part[0]):
                 is_long = end - begin >= MIN_STRETCH_FRAMES or (begin, end) == part
                 if is_long and self.hearing.is_judged[begin:end].any():
-                    maps = listen(self.judge, self.model, self.sound, begin, end, part)
-                    self.stretches.append((heard_part(maps, self.hearing), None))
+                    maps = listen(self.judge, self.model, self.sound, begin, end, part, self.extent)
+                    self._keep(maps, None)
 
     @property
     def _looks(self) -> bool:
@@ -206,7 +233,7 @@ class FileScan:
         n_short = sum(not track.is_scanned for track in self.tracks)
         if n_short:
             self.notes.append(f"{n_short} face track{'s' * (n_short > 1)} skipped: too short to scan")
-        apart_s = abs(self.n_pictures / FPS - len(self.sound) / SAMPLE_RATE)
+        apart_s = abs(self.n_pictures / FPS - len(self.sound) / SAMPLE_RATE) if self.extent.last is None else 0.0
         if self.n_pictures and self.has_sound and apart_s > 1.0:
             self.notes.append(f"picture and sound differ in length by {apart_s:.1f} s")
 
@@ -218,30 +245,35 @@ class FileScan:
         n_seen = self.n_pictures if self._looks else 0
         sound = self.hearing.labels if self.has_sound else None
         picture = seen_labels(n_seen, self.tracks) if n_seen else None
-        damaged = self.clock.is_damaged(max(n_seen, n_heard))
-        return Coverage(without(sound, damaged), without(picture, damaged))
+        n_frames = max(n_seen, n_heard)
+        left_out = self.clock.is_damaged(n_frames) | self.extent.without(n_frames)
+        return Coverage(without(sound, left_out), without(picture, left_out))
 
-    def _not_judged(self, coverage: Coverage, n_frames: int) -> tuple[Unjudged, ...]:
+    def _not_judged(self, coverage: Coverage, n_frames: int, edges_s: Sequence[float]) -> tuple[Unjudged, ...]:
         """The stretches that were not judged, by the clock of a player."""
-        found = self.clock.lost(n_frames)
+        found = [part for part in self.clock.lost(n_frames) if part.end_s > edges_s[1] and part.start_s < edges_s[2]]
         for part in coverage.left_out(self.jumps.parts(n_frames)):
             late_s = self.clock.late_s(part.begin)
             start_s, end_s = (round(frame / FPS + late_s, 3) for frame in (part.begin, part.end))
             found.append(Unjudged(start_s, end_s, part.reason, part.modality))
-        return tuple(sorted(found, key=lambda part: (part.start_s, part.end_s)))
+        return tuple(sorted([*found, *self.extent.outside(edges_s)], key=lambda part: (part.start_s, part.end_s)))
 
     def _result(self, n_heard: int, model_name: str) -> Scan:
         segments, curves, score = [], [], 0.0
         for maps, track in self.stretches:
             segments += [self.clock.moved(s, maps.first_frame) for s in find_segments(maps, track, self.post)]
-            curves += [self.clock.moved(c, maps.first_frame) for c in find_curves(maps, track)]
+            shown = [self.extent.shown(curve) for curve in find_curves(maps, track)]
+            curves += [self.clock.moved(c, round(c.start_s * FPS)) for c in shown if c.values]
             score = max(score, stretch_score(maps))
         n_frames = self._n_frames(n_heard)
-        coverage, duration_s = self._coverage(n_heard), round(self.jumps.file_s(n_frames), 3)
-        not_judged = self._not_judged(coverage, n_frames)
+        edges_s = self.extent.edges_s(self.info, self.jumps.file_s(n_frames))
+        coverage, asked = self._coverage(n_heard), None if self.extent.is_whole else TimeRange(*edges_s[1:3])
+        not_judged = self._not_judged(coverage, n_frames, edges_s)
+        duration_s, judged_s = edges_s[3] - edges_s[0], edges_s[2] - edges_s[1]
+        within = coverage.part(self.extent.begin, self.extent.end_in(n_frames))
         return Scan(
             file=str(self.path),
-            duration_s=duration_s,
+            duration_s=round(duration_s, 3),
             score=score,
             threshold=self.post.threshold,
             segments=tuple(sorted(merge(segments), key=lambda s: (s.start_s, s.end_s))),
@@ -254,8 +286,9 @@ class FileScan:
             verdict=self._verdict(score),
             not_judged=not_judged,
             source=Source(self.path.name, *fingerprint(self.path)),
-            judged_share=coverage.share(duration_s),
-            reasons=coverage.reasons(not_judged, duration_s),
+            judged_share=within.share(judged_s),
+            reasons=within.reasons(not_judged, judged_s),
+            asked=asked,
             provenance=Provenance(read_credentials(self.path), read_making(self.path, self.source, self.jumps)),
         )
 

@@ -21,7 +21,7 @@ _SHARE = 0.5  # of the frames of a span that must be judged
 _SHORTEST = round(0.4 * FPS)  # frames; shorter stretches are not listed
 _LABELS: tuple[Reason | None, ...] = (*LABELS, "no_face", "too_short")
 _NO_FACE, _TOO_SHORT = len(LABELS), len(LABELS) + 1
-_DAMAGED = -1  # listed elsewhere
+_ELSEWHERE = -1  # listed elsewhere
 
 
 def heard_part(maps: ClipMaps, hearing: Hearing) -> ClipMaps:
@@ -90,6 +90,11 @@ class Coverage:
             picture=None if self.picture is None else _mean(picture),
         )
 
+    def part(self, begin: int, end: int) -> Coverage:
+        """Of the frames [begin, end)."""
+        sound, picture = (None if labels is None else labels[begin:end] for labels in (self.sound, self.picture))
+        return Coverage(sound, picture)
+
     def left_out(self, parts: Sequence[tuple[int, int]]) -> Iterator[LeftOut]:
         """The stretches that were not judged, within each of the parts [begin, end) of the file; no damage."""
         for part in parts:
@@ -102,7 +107,8 @@ class Coverage:
         """Why something was not judged, by how much of the file it concerns."""
         lengths_s: dict[Reason, float] = {}
         for part in not_judged:
-            lengths_s[part.reason] = lengths_s.get(part.reason, 0.0) + part.length_s
+            if part.reason != "not_asked":
+                lengths_s[part.reason] = lengths_s.get(part.reason, 0.0) + part.length_s
         if self.share(duration_s).either * duration_s < MIN_JUDGED_S:
             lengths_s.setdefault("too_short", 0.0)
         if self.picture is None and self.sound is not None:
@@ -112,9 +118,9 @@ class Coverage:
         return tuple(sorted(lengths_s, key=lambda reason: -lengths_s[reason]))
 
 
-def without(labels: Int64Array | None, damaged: BoolArray) -> Int64Array | None:
-    """The labels, with damaged frames as not judged."""
-    return None if labels is None else np.where(damaged[: len(labels)], _DAMAGED, labels)
+def without(labels: Int64Array | None, frames: BoolArray) -> Int64Array | None:
+    """The labels, with these frames (damaged, not asked for) as not judged, but not to be listed."""
+    return None if labels is None else np.where(frames[: len(labels)], _ELSEWHERE, labels)
 
 
 def _left_out(labels: Int64Array, part: tuple[int, int], modality: Literal["audio", "visual"]) -> Iterator[LeftOut]:

@@ -87,6 +87,11 @@ class MapsStitcher:
                 rows = part if name in MAPS else part[None]
                 self._parts.setdefault(name, MapStitcher(len(rows))).add(window, rows)
 
+    @property
+    def has_any(self) -> bool:
+        """Whether maps were added."""
+        return bool(self._parts)
+
     def result(self, first_frame: int = 0) -> ClipMaps:
         """The stitched maps, which begin at that frame of the file."""
         parts = {name: stitcher.result() for name, stitcher in self._parts.items()}

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import get_args
+from typing import TypedDict, get_args
 
 from fakespan.errors import UsageError
 from fakespan.localizer.hearing import SoundMode
 from fakespan.media.faces import FaceMode
 
-__all__ = ["ScanOptions"]
+__all__ = ["Choices", "ScanOptions"]
+
+
+class Choices(TypedDict, total=False):
+    """The same as keywords of `Localizer.scan`."""
+
+    faces: FaceMode
+    sound: SoundMode
+    start_s: float | None
+    end_s: float | None
+    video_track: int | None
+    audio_track: int | None
 
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """Options of `Localizer.scan`, which describes them. Raises UsageError for values that are none."""
+    """Options of a scan. Raises UsageError for values that are none."""
 
-    faces: FaceMode = "auto"
-    sound: SoundMode = "speech"
+    faces: FaceMode = "auto"  # auto: track faces; whole: the whole frame is a face crop; none: use the audio alone
+    sound: SoundMode = "speech"  # speech: judge the sound only where somebody speaks; all: wherever there is sound
+    start_s: float | None = None  # judge only what a player shows from this time on; None: from the file's start
+    end_s: float | None = None  # judge only what it shows before this time; None: up to the file's end
+    video_track: int | None = None  # number of the track, from 1; None: the one with most faces
+    audio_track: int | None = None  # likewise; None: the one with most speech
 
     def __post_init__(self) -> None:
         for name, value, choices in (("faces", self.faces, FaceMode), ("sound", self.sound, SoundMode)):
@@ -25,3 +41,9 @@ class ScanOptions:
                 *some, last = get_args(choices)
                 expected = f"{', '.join(some)} or {last}"
                 raise UsageError(name, expected=expected, got=repr(value), remedy="choose one of them")
+        for name, time_s in (("start", self.start_s), ("end", self.end_s)):
+            if time_s is not None and not (math.isfinite(time_s) and time_s >= 0):
+                raise UsageError(name, expected="seconds from 0 on", got=f"{time_s}", remedy="give another time")
+        if self.start_s is not None and self.end_s is not None and self.start_s >= self.end_s:
+            expected, remedy = f"a time after the start ({self.start_s:g} s)", "give a later end or an earlier start"
+            raise UsageError("end", expected=expected, got=f"{self.end_s:g} s", remedy=remedy)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import SAMPLES_PER_FRAME, ModelConfig
+from fakespan.localizer.extent import WHOLE, Extent
 from fakespan.localizer.maps import ClipMaps, MapsStitcher, longest_span, window_frames
 from fakespan.windows import Window, WindowBuffer, overlap_frames, windows
 
@@ -20,8 +21,10 @@ JudgeClip = Callable[[UInt8Array | None, Float32Array | None], ClipMaps]
 class Stretch:
     """A face track that is being processed, with its audio, from `first_frame` on."""
 
-    def __init__(self, judge: JudgeClip, model: ModelConfig, first_frame: int, sound: Float32Array) -> None:
-        self.judge, self.first_frame, self.sound = judge, first_frame, sound
+    def __init__(
+        self, judge: JudgeClip, model: ModelConfig, first_frame: int, sound: Float32Array, extent: Extent = WHOLE
+    ) -> None:
+        self.judge, self.first_frame, self.sound, self.extent = judge, first_frame, sound, extent
         self.buffer = WindowBuffer(window_frames(model), _overlap(model))
         self.stitcher = MapsStitcher()
 
@@ -30,13 +33,15 @@ class Stretch:
         for window, faces in self.buffer.push(face):
             self._judge(window, faces)
 
-    def finish(self) -> ClipMaps:
-        """End the track and return its maps, at 25 fps."""
+    def finish(self) -> ClipMaps | None:
+        """End the track and return its maps, at 25 fps; None if it lies outside the extent."""
         for window, faces in self.buffer.finish():
             self._judge(window, faces)
-        return self.stitcher.result(self.first_frame)
+        return self.stitcher.result(self.first_frame) if self.stitcher.has_any else None
 
     def _judge(self, window: Window, faces: UInt8Array) -> None:
+        if not self.extent.overlaps(self.first_frame + window.begin, self.first_frame + window.end):
+            return
         maps = self.judge(faces, _sound_of(self.sound, self.first_frame, window))
         self.stitcher.add(window, maps.at_file_clock())
 
@@ -48,14 +53,21 @@ def listen(  # noqa: PLR0917 - called once, by the scan
     begin: int,
     end: int,
     part: tuple[int, int] | None = None,
-) -> ClipMaps:
-    """The maps of the audio of frames [begin, end), with the surrounding audio (of the same part) as context."""
+    extent: Extent = WHOLE,
+) -> ClipMaps | None:
+    """The maps of the audio of frames [begin, end), with the surrounding audio (of the same part) as context.
+
+    None if they lie outside the extent.
+    """
+    if not extent.overlaps(begin, end):
+        return None
     size, overlap = window_frames(model), _overlap(model)
     part_begin, part_end = part or (0, -(-len(sound) // SAMPLES_PER_FRAME))
     first, last = max(part_begin, begin - overlap), min(end + overlap, part_end)
     stitcher = MapsStitcher()
     for window in windows(max(last, end) - first, size, overlap):
-        stitcher.add(window, judge(None, _sound_of(sound, first, window)).at_file_clock())
+        if extent.overlaps(first + window.begin, first + window.end):
+            stitcher.add(window, judge(None, _sound_of(sound, first, window)).at_file_clock())
     return stitcher.result(first).columns(begin - first, end - first)
 
 

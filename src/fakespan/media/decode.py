@@ -110,7 +110,7 @@ def iter_sound(
     *,
     tracks: Tracks = BEST,
     damage: Damage | None = None,
-) -> Iterator[Float32Array]:
+) -> Generator[Float32Array, None, None]:
     """Yield the audio in blocks of float32 (n,), mono in -1..1, without gaps from the common origin on.
 
     What the clock of the file does until the end of the sound is added to `jumps`; its holes are left out. Channels are
@@ -135,10 +135,17 @@ def read_sound(
     *,
     tracks: Tracks = BEST,
     damage: Damage | None = None,
+    n_most: int | None = None,
 ) -> Float32Array:
-    """The whole audio, float32 (n,); n is 0 for a file without audio or with an empty audio stream."""
-    blocks = list(iter_sound(path, sample_rate, jumps, tracks=tracks, damage=damage))
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    """The audio, or its first `n_most` samples, float32 (n,); n is 0 for a file without audio."""
+    blocks, n = [np.zeros(0, np.float32)], 0
+    with closing(iter_sound(path, sample_rate, jumps, tracks=tracks, damage=damage)) as parts:
+        for block in parts:
+            blocks.append(block)
+            n += len(block)
+            if n_most is not None and n >= n_most:
+                break
+    return np.concatenate(blocks)[:n_most]
 
 
 def read_both(

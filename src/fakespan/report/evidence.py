@@ -32,10 +32,15 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
 def _options(options: ScanChoices) -> str:
     """The options by their names on the command line.
 
-    >>> _options(ScanChoices("auto", "speech", 0.74, "aligned", audio_track=2))
-    'faces auto, sound speech, threshold 0.74, decoding aligned, audio track 2'
+    >>> _options(ScanChoices("auto", "speech", 0.74, "aligned", audio_track=2, start_s=62.0))
+    'faces auto, sound speech, threshold 0.74, decoding aligned, start 62, audio track 2'
     """
     parts = [f"faces {options.faces}", f"sound {options.sound}", f"threshold {options.threshold:g}"]
     parts.append(f"decoding {options.decoding}")
-    tracks = (("video track", options.video_track), ("audio track", options.audio_track))
-    return ", ".join(parts + [f"{name} {number}" for name, number in tracks if number is not None])
+    chosen = {
+        "start": options.start_s,
+        "end": options.end_s,
+        "video track": options.video_track,
+        "audio track": options.audio_track,
+    }
+    return ", ".join(parts + [f"{name} {number:g}" for name, number in chosen.items() if number is not None])

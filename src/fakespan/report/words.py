@@ -52,6 +52,7 @@ REASONS: dict[Reason, str] = {
     "too_short": "too short",
     "sound_only": "sound only",
     "picture_only": "picture only",
+    "not_asked": "not asked for",
 }
 """Why something was not judged, in a word or a few."""
 

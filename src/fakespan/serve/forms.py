@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from fakespan.errors import UsageError
 from fakespan.serve.jobs import Job, Options
 from fakespan.serve.outbound import check_callback, check_url
 from fakespan.serve.problems import Problem
@@ -17,10 +18,12 @@ from fakespan.serve.resumable import take_upload
 from fakespan.serve.service import Service
 from fakespan.serve.tokens import Token
 from fakespan.serve.upload import Form, display_name, read_form
+from fakespan.times import parse_time
 
 __all__ = ["FORM_SCHEMA", "receive_job"]
 
 FACES = ("auto", "whole", "none")
+MOST_TRACKS = 1000
 _FIELDS: Mapping[str, Mapping[str, Any]] = {
     "file": {"type": "string", "format": "binary", "description": "the file itself"},
     "upload": {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "id of a finished resumable upload"},
@@ -28,6 +31,10 @@ _FIELDS: Mapping[str, Mapping[str, Any]] = {
     "model": {"type": "string", "description": "one of /v1/models", "example": "small"},
     "threshold": {"type": "number", "minimum": 0, "maximum": 1, "description": "default: the model's"},
     "faces": {"type": "string", "enum": list(FACES), "default": "auto"},
+    "start": {"type": "string", "description": "judge from this time on: seconds, m:ss or h:mm:ss", "example": "1:02"},
+    "end": {"type": "string", "description": "judge up to this time", "example": "1:20"},
+    "video_track": {"type": "integer", "minimum": 1, "description": "default: the one with most faces"},
+    "audio_track": {"type": "integer", "minimum": 1, "description": "default: the one with most speech"},
     "priority": {"type": "integer", "minimum": 1, "maximum": 9, "default": 5, "description": "1 is first"},
     "callback": {"type": "string", "format": "uri", "description": "gets a signed POST when the job has ended"},
 }
@@ -117,7 +124,19 @@ def _options(fields: Mapping[str, str], service: Service) -> Options:
         raise Problem("invalid_option", f"model: expected {' or '.join(names)}")
     if faces not in FACES:
         raise Problem("invalid_option", f"faces: expected {', '.join(FACES)}")
-    return Options(model, _number(fields, "threshold", (0, 1), None, float), faces)  # type: ignore[arg-type]
+    tracks = [_number(fields, name, (1, MOST_TRACKS), None, int) for name in ("video_track", "audio_track")]
+    start_s, end_s = _time_s(fields, "start"), _time_s(fields, "end")
+    if start_s is not None and end_s is not None and start_s >= end_s:
+        raise Problem("invalid_option", f"end: expected a time after the start ({start_s:g} s)")
+    threshold = _number(fields, "threshold", (0, 1), None, float)
+    return Options(model, threshold, faces, start_s, end_s, *tracks)  # type: ignore[arg-type]
+
+
+def _time_s(fields: Mapping[str, str], name: str) -> float | None:
+    try:
+        return parse_time(fields[name]) if name in fields else None
+    except UsageError as error:
+        raise Problem("invalid_option", f"{name}: expected {error.expected}") from error
 
 
 def _number(fields: Mapping[str, str], name: str, limits: tuple[int, int], default: Any, kind: Any) -> Any:

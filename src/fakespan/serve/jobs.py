@@ -28,6 +28,10 @@ class Options:
     model: str
     threshold: float | None = None
     faces: Literal["auto", "whole", "none"] = "auto"
+    start_s: float | None = None
+    end_s: float | None = None
+    video_track: int | None = None
+    audio_track: int | None = None
 
 
 @dataclass(frozen=True)

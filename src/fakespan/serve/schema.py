@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from fakespan.serve.jobs import Job
+from fakespan.serve.jobs import Job, Options
 from fakespan.serve.problems import MEDIA_TYPE, Problem, record
 
 __all__ = ["EXAMPLE", "JobList", "JobOut", "ModelOut", "ProblemOut", "describe", "refusals"]
@@ -42,6 +43,10 @@ class OptionsOut(BaseModel):
     model: str
     threshold: float | None
     faces: Literal["auto", "whole", "none"]
+    start_s: float | None = Field(description="of the file; null: from its start")
+    end_s: float | None
+    video_track: int | None
+    audio_track: int | None
 
 
 class JobOut(BaseModel):
@@ -104,7 +109,7 @@ def describe(job: Job, position: int | None = None) -> dict[str, Any]:
         "name": job.name,
         "size": job.size,
         "file_sha256": job.file_sha256,
-        "options": {"model": job.options.model, "threshold": job.options.threshold, "faces": job.options.faces},
+        "options": dataclasses.asdict(job.options),
         "priority": job.priority,
         "queue_position": position,
         "progress": round(progress, 4),
@@ -152,7 +157,7 @@ EXAMPLE: Mapping[str, Any] = {
     "name": "interview.mp4",
     "size": 201064,
     "file_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    "options": {"model": "small", "threshold": None, "faces": "auto"},
+    "options": dataclasses.asdict(Options("small")),
     "priority": 5,
     "queue_position": None,
     "progress": 1.0,

@@ -163,7 +163,7 @@ function follow() {
 
 function options() {
   const chosen = { model: $("model").value, faces: $("faces").value };
-  if ($("threshold").value !== "") chosen.threshold = $("threshold").value;
+  for (const name of ["threshold", "start", "end"]) if ($(name).value.trim() !== "") chosen[name] = $(name).value.trim();
   return chosen;
 }
 

@@ -1,0 +1,145 @@
+"""Parts of a scan; `types` has them for everybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "Curve",
+    "FaceTrack",
+    "JudgedShare",
+    "Modality",
+    "Reason",
+    "Segment",
+    "TimeRange",
+    "Unjudged",
+    "Verdict",
+]
+
+Modality = Literal["audio", "visual", "both"]
+Reason = Literal[
+    "gap",  # the file has nothing there: its clock jumps ahead
+    "damaged",  # what it has does not decode
+    "silence",
+    "music_or_noise",  # sound without speech
+    "tone",  # a steady tone, such as a bleep, over the speech or instead of it
+    "no_face",
+    "too_short",  # a face that is seen too briefly, or a file with less than a second to judge
+    "sound_only",  # the file has no picture, or it was not to be looked at
+    "picture_only",  # the file has no sound
+    "not_asked",  # outside the stretch that was to be judged
+]
+"""Why a stretch or a stream was not judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A span of time that is suspected (in a scan) or labelled (in a data set) as forged.
+
+    >>> Segment(1.0, 1.5, 0.9, "audio").length_s
+    0.5
+    """
+
+    start_s: float
+    end_s: float
+    score: float  # 0..1
+    modality: Modality
+    track: int | None = None  # FaceTrack.id; None for audio alone, or if the file has no track
+
+    def __post_init__(self) -> None:
+        if not self.start_s <= self.end_s:
+            raise ValueError(f"a segment must not end ({self.end_s} s) before it starts ({self.start_s} s)")
+
+    @property
+    def length_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTrack:
+    """One face tracked through one shot, or (`is_whole`) the whole frame used as a face crop."""
+
+    id: int
+    start_s: float
+    end_s: float
+    box: tuple[float, float, float, float]  # x, y, width, height of its median crop, relative to the frame
+    is_whole: bool = False
+    is_scanned: bool = True  # False: too short to scan
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A score over time: `values[k]` (0..1) is the score at `start_s + k / fps`."""
+
+    modality: Literal["audio", "visual", "fused"]
+    track: int | None
+    start_s: float
+    fps: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A stretch of the file whose sound, picture or both were not judged. No finding there rests on them."""
+
+    start_s: float
+    end_s: float
+    reason: Reason
+    modality: Modality = "both"
+
+    def __post_init__(self) -> None:
+        if not self.start_s <= self.end_s:
+            raise ValueError(f"a stretch must not end ({self.end_s} s) before it starts ({self.start_s} s)")
+
+    @property
+    def length_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """A part of a file."""
+
+    start_s: float
+    end_s: float
+
+    def __post_init__(self) -> None:
+        if not self.start_s <= self.end_s:
+            raise ValueError(f"a range must not end ({self.end_s} s) before it starts ({self.start_s} s)")
+
+    @property
+    def length_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedShare:
+    """Shares of a file's duration, or of the stretch that was asked for, that were judged, 0..1."""
+
+    either: float  # by its sound, its picture or both
+    sound: float | None = None  # None: the file has none
+    picture: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Video-level label of a file. It is independent of the segments and may differ from them.
+
+    >>> Verdict("maximum", score=0.78, threshold=0.7).is_fake
+    True
+    """
+
+    way: Literal["maximum", "mlp"]  # maximum of the boundary map, or a 3-layer network over it
+    score: float  # of that method, 0..1
+    threshold: float  # of the probability, or of the score if there is none; from here on it counts as forged
+    probability: float | None = None  # calibrated, 0..1; None: the model has no verdict head
+    fake_share: float | None = None  # in the calibration data; if fewer videos are fake, the probability is too high
+
+    @property
+    def is_fake(self) -> bool:
+        """Whether the file as a whole counts as forged."""
+        return (self.score if self.probability is None else self.probability) >= self.threshold

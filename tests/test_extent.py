@@ -1,0 +1,104 @@
+"""A part of a file is judged as in a scan of the whole file, and nothing else is told."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fakespan
+from fakespan.errors import MediaError, UsageError
+from fakespan.report.words import timecode
+from fakespan.times import parse_time
+from remux import FORGED_S, SAMPLE, remuxed
+
+LENGTH_S = 8.32  # of the sample
+THRESHOLD = 0.5
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fakespan.load_model("small", "cpu")
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory):
+    """The sample five times; a window of the network holds two and a half."""
+    return remuxed(tmp_path_factory.mktemp("long") / "long.mkv", [LENGTH_S * k for k in range(5)])
+
+
+@pytest.mark.parametrize("faces", ["auto", "none"])
+def test_a_part_has_the_segments_and_scores_of_the_whole(model, long_file, faces):
+    options = {"faces": faces, "threshold": THRESHOLD if faces == "auto" else 0.3}
+    begin_s, end_s = LENGTH_S + 5.0, LENGTH_S + 7.0
+    whole, part = model.scan(long_file, **options), model.scan(long_file, start_s=begin_s, end_s=end_s, **options)
+    within = tuple(s for s in whole.segments if s.end_s > begin_s and s.start_s < end_s)
+    assert within
+    assert part.segments == within
+    assert part.score == max(s.score for s in within)
+    assert part.duration_s == whole.duration_s
+    for curve in part.curves:
+        same = next(c for c in whole.curves if c.modality == curve.modality and c.start_s <= curve.start_s)
+        first = round((curve.start_s - same.start_s) * curve.fps)
+        assert same.values[first : first + len(curve.values)] == curve.values
+
+
+def test_what_was_not_asked_for_is_told(model):
+    scan = model.scan(SAMPLE, start_s=2.0, end_s=4.0)
+    assert not scan.segments
+    assert scan.outcome == "nothing_found"
+    assert (scan.asked.start_s, scan.asked.end_s) == (2.0, 4.0)
+    assert scan.judged_share.either == 1.0
+    outside = [(u.start_s, u.end_s) for u in scan.not_judged if u.reason == "not_asked"]
+    assert outside == [(0.0, 2.0), (4.0, scan.duration_s)]
+    assert "not_asked" not in scan.reasons
+    assert {c.start_s for c in scan.curves} == {2.0}
+    assert not any("stated length" in note for note in scan.notes)
+
+
+def test_too_short_a_part_is_inconclusive(model):
+    assert model.scan(SAMPLE, start_s=2.0, end_s=2.4).outcome == "inconclusive"
+
+
+def test_times_are_those_of_a_player(model, tmp_path):
+    late = remuxed(tmp_path / "late.mkv", [30.0])
+    scan = model.scan(late, start_s=30.0 + FORGED_S[0] - 0.5, end_s=30.0 + FORGED_S[1] + 0.5)
+    (segment,) = scan.segments
+    assert segment.start_s == pytest.approx(30.0 + FORGED_S[0], abs=0.2)
+    assert scan.asked.start_s == pytest.approx(30.0 + FORGED_S[0] - 0.5, abs=0.05)
+
+
+def test_all_of_a_file_is_the_whole(model):
+    assert model.scan(SAMPLE, start_s=0.0, end_s=900.0).asked is None
+
+
+def test_a_part_behind_the_end_is_refused(model):
+    with pytest.raises(MediaError, match="longer than 9"):
+        model.scan(SAMPLE, start_s=9.0)
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(5.0, 5.0), (5.0, 4.0), (-1.0, None), (None, float("nan"))])
+def test_ranges_that_are_none_are_refused(model, start_s, end_s):
+    with pytest.raises(UsageError, match=r"^(start|end)"):
+        model.scan(SAMPLE, start_s=start_s, end_s=end_s)
+
+
+@given(st.integers(0, 360_000))
+def test_times_are_read_as_reports_write_them(hundredths):
+    assert parse_time(timecode(hundredths / 100)) == pytest.approx(hundredths / 100)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1:60", "1:2:3:4", "1:60:00", "abc", "1e3", "nan", "1:", "٣", "9" * 30])
+def test_other_times_are_refused(text):
+    with pytest.raises(UsageError, match="m:ss"):
+        parse_time(text)
+
+
+def test_the_command_takes_both(call):
+    code, out, _ = call("scan", SAMPLE, "--start", "0:05", "--end", "7.5", "--json")
+    assert code == 0
+    assert '"asked":{"start_s":5.0,"end_s":7.5}' in out
+
+
+def test_the_command_refuses_a_time_that_is_none(call):
+    code, _, err = call("scan", SAMPLE, "--start", "soon")
+    assert code == 2
+    assert "m:ss" in err
