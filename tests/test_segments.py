@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fakespan.boundary_map import decode
 from fakespan.errors import UsageError
-from fakespan.segments import iou, merge, soft_nms, strongest
+from fakespan.segments import heard_once, iou, merge, soft_nms, strongest
 from fakespan.types import Segment
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -216,3 +216,26 @@ def test_merging_leaves_a_gap_of_one_frame():
 def test_merging_keeps_modalities_and_tracks_apart():
     found = [Segment(1, 2, 0.5, "audio"), Segment(1, 2, 0.5, "visual", 0), Segment(1, 2, 0.5, "visual", 1)]
     assert merge(found) == found
+
+
+# -- one event that is heard beside two faces --------------------------------------------------------------------------
+
+
+def test_two_faces_that_hear_one_event_give_one_segment():
+    first, second = Segment(1.0, 1.6, 0.7, "audio"), Segment(1.0, 1.5, 0.8, "both", 1)
+    for order in ([first, second], [second, first]):
+        assert heard_once(order) == [second]
+    assert heard_once([Segment(1.0, 1.6, 0.9, "both", 0), second]) == [Segment(1.0, 1.6, 0.9, "both", 0)]
+
+
+def test_an_event_that_is_heard_and_seen_is_in_sound_and_picture():
+    heard, seen = Segment(1.0, 1.6, 0.9, "audio"), Segment(1.1, 1.6, 0.8, "visual", 2)
+    assert heard_once([heard, seen]) == [Segment(1.0, 1.6, 0.9, "both", 2)]
+
+
+def test_two_mouths_and_events_one_after_the_other_stay_two():
+    for pair in (
+        [Segment(1.0, 1.6, 0.9, "visual", 0), Segment(1.0, 1.6, 0.8, "visual", 1)],
+        [Segment(1.0, 1.6, 0.9, "audio"), Segment(1.4, 2.2, 0.8, "both", 0)],
+    ):
+        assert heard_once(pair) == pair

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from fakespan.errors import ConfigError
 from fakespan.files import decoded
+from fakespan.rates import GenuineRates
 
 __all__ = [
     "FPS",
@@ -104,6 +105,7 @@ class PostConfig:
     nms_t1: float = 0.1968
     nms_t2: float = 0.4123
     max_proposals: int = 101
+    rates: GenuineRates | None = None  # how often genuine recordings reach a score; written by `experts calibrate`
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:

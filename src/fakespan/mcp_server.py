@@ -16,6 +16,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from fakespan.errors import FakespanError, UsageError
 from fakespan.localizer import load_model
 from fakespan.report import words
+from fakespan.report.grades import strength
 from fakespan.types import Curve, Scan, Segment
 from fakespan.version import __version__
 
@@ -133,6 +134,7 @@ def _told(number: int, segment: Segment) -> dict[str, Any]:
         "at": f"{words.timecode(segment.start_s)} to {words.timecode(segment.end_s)}",
         "score": segment.score,
         "suspected_in": words.MODALITIES[segment.modality],
+        "evidence": strength(segment),
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fakespan.rates import MOST_GENUINE, Tier
+
 __all__ = [
     "Curve",
     "FaceTrack",
@@ -46,6 +48,8 @@ class Segment:
     score: float  # 0..1
     modality: Modality
     track: int | None = None  # FaceTrack.id; None for audio alone, or if the file has no track
+    tier: Tier | None = None  # how rarely genuine recordings reach the score; None: not measured for this model
+    genuine_per_hour: float | None = None  # how often an hour of them reaches it
 
     def __post_init__(self) -> None:
         if not self.start_s <= self.end_s:
@@ -138,8 +142,11 @@ class Verdict:
     threshold: float  # of the probability, or of the score if there is none; from here on it counts as forged
     probability: float | None = None  # calibrated, 0..1; None: the model has no verdict head
     fake_share: float | None = None  # in the calibration data; if fewer videos are fake, the probability is too high
+    genuine_chance: float | None = None  # that genuine material as long as was judged reaches the score
 
     @property
     def is_fake(self) -> bool:
         """Whether the file as a whole counts as forged."""
+        if self.genuine_chance is not None and self.genuine_chance > MOST_GENUINE:
+            return False
         return (self.score if self.probability is None else self.probability) >= self.threshold

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from fakespan.arrays import Float64Array
 from fakespan.errors import UsageError
 from fakespan.types import Segment
 
-__all__ = ["iou", "merge", "soft_nms", "strongest"]
+__all__ = ["heard_once", "iou", "merge", "soft_nms", "strongest"]
 
 F = TypeVar("F", bound=np.floating[Any])
 
@@ -211,23 +212,45 @@ def merge(segments: Sequence[Segment], gap_s: float = 0.04) -> list[Segment]:
         New segments, sorted by start, then end, modality and track.
 
     >>> merge([Segment(1.0, 1.4, 0.6, "audio"), Segment(1.2, 1.9, 0.8, "audio")])
-    [Segment(start_s=1.0, end_s=1.9, score=0.8, modality='audio', track=None)]
+    [Segment(start_s=1.0, end_s=1.9, score=0.8, modality='audio', track=None, tier=None, genuine_per_hour=None)]
     """
     reach_s = max(gap_s - 1e-9, 0.0)  # a gap of exactly one frame stays open, whatever the rounding of its ends
     merged: list[Segment] = []
     for segment in sorted(segments, key=_by_kind):
         last = merged[-1] if merged else None
         if last is not None and _same_kind(last, segment) and segment.start_s - last.end_s <= reach_s:
-            merged[-1] = Segment(
-                last.start_s,
-                max(last.end_s, segment.end_s),
-                max(last.score, segment.score),
-                last.modality,
-                last.track,
-            )
+            stronger = max(last, segment, key=lambda s: s.score)
+            merged[-1] = replace(stronger, start_s=last.start_s, end_s=max(last.end_s, segment.end_s))
         else:
             merged.append(segment)
     return sorted(merged, key=_by_time)
+
+
+def heard_once(segments: Sequence[Segment], min_iou: float = 0.5) -> list[Segment]:
+    """One segment for each event in the sound, which is heard beside every face, and where no face is seen.
+
+    Two segments with this overlap are one event if the sound is suspected in either. What is left has the times, the
+    score and the face of the stronger one, and is in sound and picture if the picture is suspected in either. Forgeries
+    in the picture alone of two faces stay two. The order of the segments does not matter.
+
+    >>> heard_once([Segment(1.0, 1.4, 0.6, "audio"), Segment(1.0, 1.5, 0.8, "both", 0)])
+    [Segment(start_s=1.0, end_s=1.5, score=0.8, modality='both', track=0, tier=None, genuine_per_hour=None)]
+    """
+    kept: list[Segment] = []
+    for segment in sorted(segments, key=lambda s: (-s.score, *_by_kind(s))):
+        same = next((k for k, other in enumerate(kept) if _is_one_event(segment, other, min_iou)), None)
+        if same is None:
+            kept.append(segment)
+        elif kept[same].modality != segment.modality:
+            track = segment.track if kept[same].track is None else kept[same].track
+            kept[same] = replace(kept[same], modality="both", track=track)
+    return sorted(kept, key=_by_time)
+
+
+def _is_one_event(a: Segment, b: Segment, min_iou: float) -> bool:
+    if a.modality == b.modality == "visual":
+        return False
+    return bool(iou([[a.start_s, a.end_s]], [[b.start_s, b.end_s]])[0, 0] >= min_iou)
 
 
 def _same_kind(a: Segment, b: Segment) -> bool:

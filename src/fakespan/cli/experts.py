@@ -97,12 +97,15 @@ def calibrate(
 ) -> None:
     """Make the scores of both experts comparable, and fit the threshold, by counts of `fakespan experts alarms`.
 
+    The model keeps how often genuine recordings reach a score: scans give tiers of evidence by it.
+
     Several counts of one expert are added up: count with models that were not trained on the people in the scanned
     files.
     """
     from fakespan.checkpoint import save_checkpoint
     from fakespan.localizer import load_model
     from fakespan.localizer.alarms import Alarms, fit_scales, read_alarms, set_scales, threshold_for
+    from fakespan.rates import GenuineRates
 
     check_output(out, overwrite)
     seen, heard = (Alarms.merged([read_alarms(path) for path in paths]) for paths in (visual, audio))
@@ -111,17 +114,17 @@ def calibrate(
     set_scales(localizer, scales)
     counts = [count.scaled(scale) for count, scale in zip((seen, heard), scales, strict=True)]
     threshold = threshold_for(per_minute, *counts)
-    facts = _facts(threshold, *counts)
+    facts, rates = _facts(threshold, *counts), GenuineRates(*(count.stored() for count in counts))
     save_checkpoint(
         out,
         localizer.network,
         name=localizer.name,
         model=localizer.model,
-        post=dataclasses.replace(localizer.post, threshold=threshold),
+        post=dataclasses.replace(localizer.post, threshold=threshold, rates=rates),
         notes={**localizer.notes, "genuine": facts},
     )
-    rates = f"{facts['visual_per_minute']} segments per minute in the picture, {facts['audio_per_minute']} in the sound"
-    text = f"{printable(out)}: threshold {threshold}, {rates}"
+    told = f"{facts['visual_per_minute']} segments per minute in the picture, {facts['audio_per_minute']} in the sound"
+    text = f"{printable(out)}: threshold {threshold}, {told}"
     show(text, {"model": str(out), "threshold": threshold, **facts}, as_json=as_json, indent=1)
 
 

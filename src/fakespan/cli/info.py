@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +17,7 @@ from fakespan.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from fakespan.config import PostConfig
     from fakespan.data.inspect import Report, Summary
 
 MODEL_SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth"})
@@ -77,7 +78,24 @@ def _of_model(path: Path) -> dict[str, Any]:
     n_parameters = sum(p.numel() for p in checkpoint.network.parameters())
     facts = {"name": checkpoint.name, "parameters": n_parameters, "model": to_mapping(checkpoint.model)}
     head = None if checkpoint.head is None else head_entry(checkpoint.head)
-    return facts | {"post": to_mapping(checkpoint.post), "notes": dict(checkpoint.notes), "verdict": head}
+    post = to_mapping(checkpoint.post) | {"rates": _rates(checkpoint.post)}
+    return facts | {"post": post, "notes": dict(checkpoint.notes), "verdict": head}
+
+
+def _rates(post: PostConfig) -> dict[str, Any] | None:
+    """What was measured in genuine recordings: the rate at the threshold, and the lowest score of each tier."""
+    from fakespan.localizer.alarms import Rate
+
+    if post.rates is None:
+        return None
+    facts: dict[str, Any] = {}
+    experts: tuple[Literal["visual"], Literal["audio"]] = ("visual", "audio")
+    for name in experts:
+        if (count := getattr(post.rates, name)) is not None:
+            reaching = Rate(sum(score >= post.threshold for score in count.scores), count.minutes)
+            tiers = {tier: score for tier, score in post.rates.tier_scores(name).items() if tier != "weak"}
+            facts[name] = {"minutes": count.minutes, "at_threshold": reaching.to_dict(), "tiers_from": tiers}
+    return facts
 
 
 def _of_media(path: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import numpy as np
 from fakespan.errors import DataError, FakespanError, UsageError
 from fakespan.files import write_text
 from fakespan.metrics.poisson import poisson_interval
+from fakespan.rates import FalseSegments
 from fakespan.types import Progress, Scan, no_progress
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ FLOOR = 0.02  # segments below this score are not counted
 ANCHORS = ((1.0, 0.5), (0.3, 0.7))  # alarms per minute of one expert, and the score assigned to them
 SILENT = (1.0, -40.0)  # scale that disables an expert
 MIN_ALARMS = 3  # minimum number of alarms for fitting a scale
+N_STORED = 500  # highest scores that a model file keeps of each expert
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,10 @@ class Alarms:
     def scaled(self, scale: Scale) -> Alarms:
         """The same with scores on another scale."""
         return dataclasses.replace(self, scores=tuple(scale(score) for score in self.scores))
+
+    def stored(self) -> FalseSegments:
+        """What a model file keeps of it."""
+        return FalseSegments(round(self.minutes, 3), tuple(round(score, 4) for score in self.scores[:N_STORED]))
 
     def per_minute(self, threshold: float) -> float:
         """Segments per minute that reach a threshold."""

@@ -17,20 +17,20 @@ from fakespan.errors import MediaError
 from fakespan.files import fingerprint
 from fakespan.localizer.clock import FileClock
 from fakespan.localizer.extent import Extent
-from fakespan.localizer.findings import find_curves, find_segments, stretch_score
+from fakespan.localizer.findings import find_curves, find_segments, graded, stretch_score
 from fakespan.localizer.hearing import Hearing, hear, runs
 from fakespan.localizer.judged import Coverage, heard_part, seen_labels, without
 from fakespan.localizer.maps import ClipMaps, window_frames
 from fakespan.localizer.options import ScanOptions
 from fakespan.localizer.stretch import JudgeClip, Stretch, listen
-from fakespan.localizer.verdict import head_verdict, plain_verdict
+from fakespan.localizer.verdict import head_verdict, judged_minutes, plain_verdict
 from fakespan.media.choice import ONLY, Choice
 from fakespan.media.credentials import read_credentials
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
 from fakespan.media.making import read_making
 from fakespan.media.probe import probe
-from fakespan.segments import merge
+from fakespan.segments import heard_once, merge
 from fakespan.types import (
     FaceTrack,
     MediaInfo,
@@ -276,14 +276,14 @@ class FileScan:
             duration_s=round(duration_s, 3),
             score=score,
             threshold=self.post.threshold,
-            segments=tuple(sorted(merge(segments), key=lambda s: (s.start_s, s.end_s))),
+            segments=tuple(graded(segment, self.post.rates) for segment in heard_once(merge(segments))),
             model=model_name,
             media=self.info,
             tracks=tuple(self.clock.moved(track, round(track.start_s * FPS)) for track in self.tracks),
             curves=tuple(curves),
             notes=tuple(self.notes),
             fakespan_version=__version__,
-            verdict=self._verdict(score),
+            verdict=self._verdict(score, (within.share(judged_s).sound or 0.0) * judged_s),
             not_judged=not_judged,
             source=Source(self.path.name, *fingerprint(self.path)),
             judged_share=within.share(judged_s),
@@ -292,7 +292,9 @@ class FileScan:
             provenance=Provenance(read_credentials(self.path), read_making(self.path, self.source, self.jumps)),
         )
 
-    def _verdict(self, score: float) -> Verdict:
+    def _verdict(self, score: float, sound_s: float) -> Verdict:
         if self.head is None or not self.stretches:
-            return plain_verdict(score, self.post.threshold)
+            faces = [maps for maps, track in self.stretches if track is not None]
+            judged = judged_minutes(faces, self.extent, sound_s)
+            return plain_verdict(score, self.post.threshold, self.post.rates, judged)
         return head_verdict(self.head, [maps.score for maps, _ in self.stretches], self.model)

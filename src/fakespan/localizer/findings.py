@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Literal
 
 from fakespan.boundary_map import cover, decode, peak, peak_near
 from fakespan.config import FPS, PostConfig
 from fakespan.localizer.maps import ClipMaps
+from fakespan.rates import GenuineRates
 from fakespan.segments import soft_nms, strongest
 from fakespan.types import Curve, FaceTrack, Modality, Segment
 
-__all__ = ["find_curves", "find_segments", "stretch_score"]
+__all__ = ["find_curves", "find_segments", "graded", "stretch_score"]
 
 
 SHARE_OF_BOTH = 0.5  # a modality counts if its map reaches this share of the other's
@@ -52,6 +54,15 @@ def find_segments(maps: ClipMaps, track: FaceTrack | None, post: PostConfig) -> 
             )
         )
     return found
+
+
+def graded(segment: Segment, rates: GenuineRates | None) -> Segment:
+    """A segment with how rarely genuine recordings reach its score, if that was measured for the model."""
+    rate = None if rates is None else rates.per_minute(segment.score, segment.modality)
+    if rates is None or rate is None:
+        return segment
+    tier = rates.tier(segment.score, segment.modality)
+    return dataclasses.replace(segment, tier=tier, genuine_per_hour=round(60 * rate, 2))
 
 
 def _modality(maps: ClipMaps, begin: int, end: int) -> Modality:

@@ -9,16 +9,18 @@ import numpy as np
 
 from fakespan.arrays import Float32Array
 from fakespan.boundary_map import at_clock
-from fakespan.config import ModelConfig
+from fakespan.config import FPS, ModelConfig
+from fakespan.localizer.extent import Extent
 from fakespan.localizer.findings import DIGITS
-from fakespan.localizer.maps import longest_span, window_frames
+from fakespan.localizer.maps import ClipMaps, longest_span, window_frames
 from fakespan.models.map_features import map_windows
+from fakespan.rates import GenuineRates, Minutes
 from fakespan.types import Verdict
 
 if TYPE_CHECKING:  # it imports torch
     from fakespan.models.verdict_head import Head
 
-__all__ = ["at_network_clock", "head_verdict", "plain_verdict"]
+__all__ = ["at_network_clock", "head_verdict", "judged_minutes", "plain_verdict"]
 
 
 def head_verdict(head: Head, maps: Sequence[Float32Array], model: ModelConfig) -> Verdict:
@@ -40,9 +42,19 @@ def head_verdict(head: Head, maps: Sequence[Float32Array], model: ModelConfig) -
     )
 
 
-def plain_verdict(score: float, threshold: float) -> Verdict:
-    """Without a head: the uncalibrated maximum against the threshold of the segments."""
-    return Verdict(way="maximum", score=score, threshold=threshold)
+def plain_verdict(score: float, threshold: float, rates: GenuineRates | None, judged: Minutes) -> Verdict:
+    """Without a head: the maximum against the threshold of the segments, and how many genuine files reach it."""
+    chance = None if rates is None else rates.chance(score, judged)
+    return Verdict("maximum", score, threshold, genuine_chance=None if chance is None else round(chance, DIGITS))
+
+
+def judged_minutes(faces: Sequence[ClipMaps], extent: Extent, sound_s: float) -> Minutes:
+    """How much was judged: the maps of every face within the extent, and seconds of sound."""
+    n_frames = 0
+    for maps in faces:
+        end = maps.first_frame + maps.score.shape[1]
+        n_frames += max(0, extent.end_in(end) - max(extent.begin, maps.first_frame))
+    return Minutes(n_frames / FPS / 60, sound_s / 60)
 
 
 def at_network_clock(score_map: Float32Array, model: ModelConfig) -> Iterator[Float32Array]:

@@ -22,6 +22,7 @@ from fakespan.errors import UsageError
 from fakespan.files import write_text
 from fakespan.report import timeline, words
 from fakespan.report.evidence import evidence_facts
+from fakespan.report.grades import TIER_LIMIT, strength
 from fakespan.report.outcomes import about
 from fakespan.report.provenance import provenance_facts
 from fakespan.types import FORMAT, FaceTrack, Scan, Segment, Source
@@ -67,6 +68,7 @@ def render_html(scan: Scan, media_url: str | None = None) -> str:
             player=_player_data(scan, media_url),
             limits=words.LIMITS,
             whole_limit=words.WHOLE_LIMIT,
+            tier_limit=TIER_LIMIT if any(segment.tier for segment in scan.segments) else "",
             format=FORMAT,
             style=Markup(style),  # noqa: S704 - our own files
             script=Markup(script),  # noqa: S704
@@ -180,7 +182,7 @@ def _table_row(scan: Scan, segment: Segment) -> dict[str, Any]:
     place = "" if segment.track is None else f"face {segment.track}"
     if track is not None:
         place = words.where(track) if track.is_whole else f"{place}, {words.where(track)}"
-    return {"segment": segment, "what": what, "where": place}
+    return {"segment": segment, "what": what, "where": place, "strength": strength(segment)}
 
 
 def _face(track: FaceTrack) -> dict[str, Any]:

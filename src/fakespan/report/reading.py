@@ -25,9 +25,10 @@ _MOST = 1e7  # of seconds (115 days), pixels, samples a second ...
 _SHARE, _LENGTH = (0.0, 1.0), (0.0, _MOST)
 _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(
-        ("score", "threshold", "probability", "fake_share", "values", "either", "sound", "picture"), _SHARE
+        ("score", "threshold", "probability", "fake_share", "values", "either", "sound", "picture", "genuine_chance"),
+        _SHARE,
     ),
-    **dict.fromkeys(("duration_s", "width", "height", "fps", "sample_rate", "n_channels"), _LENGTH),
+    **dict.fromkeys(("duration_s", "width", "height", "fps", "sample_rate", "n_channels", "genuine_per_hour"), _LENGTH),
     "Curve.fps": (1e-3, 1e5),  # a divisor
     "box": (-100.0, 100.0),
     **dict.fromkeys(("size_bytes", "config_size_bytes"), (0, 1e18)),

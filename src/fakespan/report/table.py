@@ -49,6 +49,9 @@ COLUMNS = {
     "reasons": Column("string"),
     "judged_sound": Column("float64", ".3f"),
     "judged_picture": Column("float64", ".3f"),
+    "tier": Column("string"),
+    "genuine_per_hour": Column("float64", ".2f"),
+    "verdict_genuine_chance": Column("float64", ".4f"),
 }
 
 
@@ -93,6 +96,7 @@ def _verdict(verdict: Verdict | None) -> Row:
         "verdict_score": verdict.score,
         "verdict_probability": verdict.probability,
         "verdict_threshold": verdict.threshold,
+        "verdict_genuine_chance": verdict.genuine_chance,
     }
 
 
@@ -105,4 +109,6 @@ def _segment(number: int, segment: Segment) -> Row:
         "score": segment.score,
         "modality": segment.modality,
         "track": segment.track,
+        "tier": segment.tier,
+        "genuine_per_hour": segment.genuine_per_hour,
     }

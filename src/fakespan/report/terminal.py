@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fakespan.report import words
+from fakespan.report.grades import strength
 from fakespan.report.outcomes import about
 from fakespan.report.provenance import credentials_line
 from fakespan.types import Scan, Segment, Unjudged
@@ -73,6 +74,9 @@ def _table(scan: Scan) -> Table:
     table.add_column("suspected in")
     table.add_column("where")
     table.add_column("score", justify="right")
+    is_graded = any(segment.tier is not None for segment in scan.segments)
+    if is_graded:
+        table.add_column("evidence")
     for number, segment in enumerate(words.in_order(scan), 1):
         table.add_row(
             str(number),
@@ -82,6 +86,7 @@ def _table(scan: Scan) -> Table:
             Text(words.MODALITIES[segment.modality], style=_COLOURS[segment.modality]),
             _where(scan, segment),
             f"{segment.score:.2f}",
+            *([strength(segment)] if is_graded else []),
         )
     return table
 

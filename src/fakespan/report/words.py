@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from fakespan.rates import MOST_GENUINE
+from fakespan.report.grades import TIERS, of_genuine
 from fakespan.types import FaceTrack, MediaInfo, Outcome, Reason, Scan, Segment, Unjudged
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "whole",
 ]
 
+_SUSPECTED = {"audio": "sound", "visual": "picture", "both": "sound and picture"}
 MODALITIES = {"audio": "sound", "visual": "picture", "both": "both"}
 """Display name of each modality, in the order of the timeline's rows."""
 
@@ -156,13 +159,13 @@ def in_order(scan: Scan) -> list[Segment]:
 
 
 def suspicion(segment: Segment) -> str:
-    """What is suspected, and its score, for tools that show one line of text.
+    """What is suspected, its score and its tier, for tools that show one line of text.
 
-    >>> suspicion(Segment(1.2, 1.9, 0.93, "audio"))
-    'suspected: sound (0.93)'
+    >>> suspicion(Segment(1.2, 1.9, 0.93, "audio")), suspicion(Segment(1.2, 1.9, 0.93, "audio", tier="very_strong"))
+    ('suspected: sound (0.93)', 'suspected: sound (0.93, very strong evidence)')
     """
-    what = {"audio": "sound", "visual": "picture", "both": "sound and picture"}[segment.modality]
-    return f"suspected: {what} ({segment.score:.2f})"
+    tier = "" if segment.tier is None else f", {TIERS[segment.tier]} evidence"
+    return f"suspected: {_SUSPECTED[segment.modality]} ({segment.score:.2f}{tier})"
 
 
 def span_ms(segment: Segment) -> tuple[int, int]:
@@ -206,6 +209,9 @@ def whole(scan: Scan) -> str:
     counts = f"{'counts' if verdict.is_fake else 'would count'} as forged from {verdict.threshold:.2f} on"
     if verdict.probability is None:
         how = "the maximum of the map, not calibrated (this model has no verdict head)"
+        if verdict.genuine_chance is not None:
+            how = f"which {of_genuine(verdict.genuine_chance)} with as much to judge reach"
+            counts += f", if at most {100 * MOST_GENUINE:.0f} of 100 genuine ones reach it"
         return f"{name}: score {verdict.score:.2f}, {how}; {counts}"
     how = "3-layer MLP over the map" if verdict.way == "mlp" else "maximum of the map, calibrated"
     if verdict.fake_share is not None:
