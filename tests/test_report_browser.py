@@ -18,6 +18,7 @@ from playwright.sync_api import Page as Tab
 
 from clips import tone, write_clip
 from fakespan.media.probe import probe
+from fakespan.report.closeups import NO_CLOSEUPS, CloseUp, CloseUps, Image
 from fakespan.report.export import vtt_text
 from fakespan.report.html import write_html
 from fakespan.types import Scan, Segment
@@ -111,8 +112,8 @@ def visit(browser: Browser, video: Path, tmp_path: Path) -> Iterator[Any]:
     """Opens the page of a scan of `video`; its errors and requests are checked at the end."""
     visits: list[Visit] = []
 
-    def go(scan: Scan, *, embed: bool = False, **options: Any) -> Visit:
-        write_html(scan, tmp_path / "report.html", media=video, embed=embed)
+    def go(scan: Scan, *, embed: bool = False, closeups: CloseUps = NO_CLOSEUPS, **options: Any) -> Visit:
+        write_html(scan, tmp_path / "report.html", media=video, embed=embed, closeups=closeups)
         visits.append(Visit(browser, tmp_path / "report.html", **options))
         return visits[-1].ready()
 
@@ -170,6 +171,22 @@ def test_context_is_played_around_a_segment(visit: Any) -> None:
     page.wait("media.paused")
     assert page.first_played() == pytest.approx(0.7, abs=0.05)
     assert page.time() == pytest.approx(2.4, abs=0.05)
+
+
+def test_closeups_are_shown_at_any_width_and_play_their_surroundings(visit: Any) -> None:
+    webp = cv2.imencode(".webp", np.zeros((128, 128, 3), np.uint8))[1].tobytes()
+    mouths = tuple(Image(time_s, time_s, webp) for time_s in (3.8, 4.2, 4.4, 4.9))
+    closeups = CloseUps((CloseUp(2, mouths, Image(3.0, 5.8, webp)),))
+    page = visit(forged(), closeups=closeups, viewport={"width": 360, "height": 640})
+    shown = page.tab.evaluate("[...document.images].map((image) => image.naturalWidth * image.clientWidth)")
+    assert len(shown) == 4
+    assert min(shown) > 0  # its policy lets them through
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= 360
+    page.tab.click("button.play[data-around='1.5']")
+    page.wait("!media.paused && media.currentTime > 2.5 && media.currentTime < 4")
+    assert page.first_played() == pytest.approx(2.5, abs=0.05)
+    page.tab.emulate_media(media="print")
+    assert not page.tab.is_visible("button.play[data-around='1.5']")
 
 
 def test_a_looped_segment_begins_again(visit: Any) -> None:

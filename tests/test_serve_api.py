@@ -58,6 +58,12 @@ def test_the_result_comes_in_every_format(served, job, link, kind, start):
     assert answer.content.startswith(start)
 
 
+def test_the_report_shows_mouths_and_sound_of_each_segment(served, job):
+    page = served.http.get(job["links"]["report"]).text
+    assert page.count('<img src="data:image/webp;base64,') == 14
+    assert page.count('<image href="data:image/webp;base64,') == 1
+
+
 def test_the_file_is_played_by_ranges(served, job):
     part = served.http.get(job["links"]["media"], headers={"range": "bytes=1000-1999"})
     assert part.status_code == 206
@@ -161,7 +167,7 @@ def test_a_deleted_job_takes_its_files_along_unless_another_job_needs_them(serve
     assert files_below(folder) == with_both
     assert served.http.delete(second["links"]["self"]).status_code == 204
     gone = with_both - files_below(folder)
-    assert {Path(name).suffix for name in gone} == {".json", ".jpg"}  # other jobs still need the upload
+    assert {Path(name).suffix for name in gone} == {".json", ".jpg", ".closeups"}  # other jobs still need the upload
 
 
 def test_a_cancelled_job_has_ended(served):

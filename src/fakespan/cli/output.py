@@ -100,7 +100,9 @@ class ResultFiles:
             return path
         path = self.folder / f"{name}.{SUFFIXES[format_]}"
         if format_ is Format.html:
-            write_html(result, path, embed=self.embed)
+            from fakespan.closeup.make import close_ups
+
+            write_html(result, path, embed=self.embed, closeups=close_ups(Path(result.file), result))
         else:
             WRITERS[format_.value](result, path)
         return path

@@ -44,6 +44,19 @@ class Jumps:
         """
         return frame / FPS + sum(hole.length_s for hole in self.holes if hole.frame <= frame)
 
+    def frame_at(self, time_s: float) -> int:
+        """The frame of the clock that a file shows so many seconds after its first picture or sound; at least 0.
+
+        >>> Jumps([Hole(50, 10.0)]).frame_at(1.96), Jumps([Hole(50, 10.0)]).frame_at(7.0)
+        (49, 50)
+        """
+        lost_s = 0.0
+        for hole in sorted(self.holes, key=lambda hole: hole.frame):
+            if time_s < hole.frame / FPS + lost_s + hole.length_s:
+                return max(0, min(hole.frame, int((time_s - lost_s) * FPS + _TIE_S)))
+            lost_s += hole.length_s
+        return max(0, int((time_s - lost_s) * FPS + _TIE_S))
+
     def last_s(self, time_s: float) -> float:
         """The latest hole up to a time of the clock; 0 if there is none."""
         return max((hole.frame / FPS for hole in self.holes if hole.frame / FPS <= time_s + _TIE_S), default=0.0)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fakespan.arrays import Float64Array
 
-__all__ = ["SteadyPath", "crop_box", "drag", "link", "places_between", "to_place"]
+__all__ = ["FACE_HEIGHT", "FACE_SHARE", "Place", "SteadyPath", "crop_box", "drag", "link", "places_between", "to_place"]
 
 Place = Float64Array
 

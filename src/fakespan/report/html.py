@@ -21,6 +21,7 @@ from markupsafe import Markup
 from fakespan.errors import UsageError
 from fakespan.files import write_text
 from fakespan.report import timeline, words
+from fakespan.report.closeups import NO_CLOSEUPS, CloseUps, view
 from fakespan.report.evidence import evidence_facts
 from fakespan.report.grades import TIER_LIMIT, strength
 from fakespan.report.outcomes import about
@@ -35,13 +36,15 @@ EMBED_LIMIT_MB = 64
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render_html(scan: Scan, media_url: str | None = None) -> str:
+def render_html(scan: Scan, media_url: str | None = None, closeups: CloseUps = NO_CLOSEUPS) -> str:
     """Render the page as text.
 
     Args:
         scan: the scan to show.
         media_url: URL of the file, relative to the page, or a data URI; None: no player.
+        closeups: stills and spectrograms of the segments.
     """
+    rows = [_table_row(scan, segment) for segment in words.in_order(scan)]
     style, script = (_asset(name) for name in ("report.css", "report.js"))
     return (
         _environment()
@@ -55,7 +58,9 @@ def render_html(scan: Scan, media_url: str | None = None) -> str:
             about=about(scan, words.whole(scan)),
             has_whole=scan.verdict is not None,
             facts=words.media_facts(scan.media),
-            rows=[_table_row(scan, segment) for segment in words.in_order(scan)],
+            rows=rows,
+            closeups=view(closeups, rows),
+            closeups_note=closeups.note,
             unjudged=[words.unjudged(part) for part in scan.not_judged],
             faces=[_face(track) for track in scan.tracks],
             zooms=timeline.zooms(words.span_s(scan)),
@@ -78,7 +83,14 @@ def render_html(scan: Scan, media_url: str | None = None) -> str:
     )
 
 
-def write_html(scan: Scan, path: Path, *, media: Path | None = None, embed: bool = False) -> None:
+def write_html(
+    scan: Scan,
+    path: Path,
+    *,
+    media: Path | None = None,
+    embed: bool = False,
+    closeups: CloseUps = NO_CLOSEUPS,
+) -> None:
     """Write the page.
 
     Args:
@@ -87,6 +99,7 @@ def write_html(scan: Scan, path: Path, *, media: Path | None = None, embed: bool
         media: the scanned file; None: `scan.file`, relative to the current folder.
         embed: embed the file in the page instead of linking it, so that the page can be sent by itself. Its size and
             SHA-256 must be those of `scan.source`; a scan without a source embeds only a `media` named by the caller.
+        closeups: see `render_html`.
 
     Raises:
         UsageError: the page cannot be written, or the file to embed is too large, not a regular file, not the scanned
@@ -101,7 +114,7 @@ def write_html(scan: Scan, path: Path, *, media: Path | None = None, embed: bool
         )
     media = Path(scan.file) if media is None else Path(media)
     url = _data_uri(media, scan.source) if embed else _link(media, Path(path))
-    write_text(path, render_html(scan, url), [scan.file, str(media)])
+    write_text(path, render_html(scan, url, closeups), [scan.file, str(media)])
 
 
 def _asset(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import FileResponse, HTMLResponse, Response
 
+from fakespan.report.closeups import NO_CLOSEUPS, CloseUps, closeups_from_json
 from fakespan.report.export import csv_text, json_text, vtt_text
 from fakespan.report.html import render_html
 from fakespan.serve.access import Found, Reader, Served
@@ -60,7 +61,7 @@ def captions(service: Served, _: Reader, job: Found) -> Response:
 def report(service: Served, _: Reader, job: Found) -> Response:
     """The report page, with the player while the uploaded file is kept."""
     url = f"/v1/jobs/{job.id}/media" if job.upload else None
-    return HTMLResponse(render_html(_scan(service, job), url), headers=_REPORT_HEADERS)
+    return HTMLResponse(render_html(_scan(service, job), url, _closeups(service, job)), headers=_REPORT_HEADERS)
 
 
 def media(service: Served, _: Reader, job: Found) -> Response:
@@ -97,6 +98,15 @@ def _scan(service: Service, job: Job) -> Scan:
     except FileNotFoundError as error:  # deleted meanwhile
         raise Problem("not_found", "expected a result, got one that was deleted") from error
     return dataclasses.replace(Scan.from_dict(json.loads(text)), file=job.name)
+
+
+def _closeups(service: Service, job: Job) -> CloseUps:
+    """The images of the segments; none if the scan had no segment, or was made by an older version."""
+    path = service.store.result_path(job.result, ".closeups") if job.result else None
+    try:
+        return closeups_from_json(path.read_text(encoding="utf-8")) if path else NO_CLOSEUPS
+    except FileNotFoundError:
+        return NO_CLOSEUPS
 
 
 def _content(kind: str) -> dict[int | str, dict[str, Any]]:

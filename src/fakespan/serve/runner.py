@@ -94,6 +94,7 @@ class Runner:
         request = {
             "path": str(self._store.upload_path(job.upload)),
             "picture": str(self._store.result_path(key, ".jpg")),
+            "closeups": str(self._store.result_path(key, ".closeups")),
             "model": job.options.model,
             "options": _scan_options(job),
         }

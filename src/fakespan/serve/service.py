@@ -134,7 +134,7 @@ class Service:
             if job.upload and job.upload not in uploads:
                 self.store.upload_path(job.upload).unlink(missing_ok=True)
             if job.result and job.result not in results:
-                for suffix in (".json", ".jpg"):
+                for suffix in (".json", ".jpg", ".closeups"):
                     self.store.result_path(job.result, suffix).unlink(missing_ok=True)
 
     def sweep(self) -> None:

@@ -1,7 +1,7 @@
 """Uploads and results in one folder, named by content: written beside, synchronised, and moved.
 
     uploads/ab/abcd...   a file, by its SHA-256
-    results/ab/abcd....json, .jpg    a scan and a picture, by the key of file, model and options
+    results/ab/abcd....json, .jpg, .closeups    a scan and its pictures, by the key of file, model and options
     incoming/            what is being received; resumable/  uploads that may go on
 
 A name from outside never becomes part of a path: every path is made of hexadecimal digits.

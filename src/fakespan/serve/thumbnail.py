@@ -1,4 +1,4 @@
-"""A small picture of a file, for lists; made in the worker, next to the decoder."""
+"""Pictures of a file, for lists and for its page; made in the worker, next to the decoder."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from pathlib import Path
 
 import cv2
 
+from fakespan.closeup.make import close_ups
 from fakespan.errors import MediaError
 from fakespan.files import replacing
 from fakespan.media.decode import read_pictures
+from fakespan.report.closeups import closeups_json
+from fakespan.types import Scan
 
-__all__ = ["save_thumbnail"]
+__all__ = ["save_closeups", "save_thumbnail"]
 
 SIDE = 160
 """Longer side, in pixels."""
@@ -29,3 +32,11 @@ def save_thumbnail(path: Path, target: Path) -> None:
             target.parent.mkdir(exist_ok=True)
             with replacing(target) as part:
                 part.write_bytes(data.tobytes())
+
+
+def save_closeups(path: Path, scan: Scan, target: Path) -> None:
+    """Write the close-ups of the segments of a scan of this file; nothing if it has no segment."""
+    if scan.segments:
+        target.parent.mkdir(exist_ok=True)
+        with replacing(target) as part:
+            part.write_text(closeups_json(close_ups(path, scan)), encoding="utf-8")

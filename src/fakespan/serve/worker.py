@@ -2,7 +2,7 @@
 
     -> {"models": {"small": "small"}, "device": "auto"}          once
     <- {"ready": {"small": {"sha256": ..., "threshold": ...}}}
-    -> {"path": ..., "model": "small", "options": {...}, "picture": ...}
+    -> {"path": ..., "model": "small", "options": {...}, "picture": ..., "closeups": ...}
     <- {"progress": [done_s, total_s]}, ...
     <- {"scan": {...}, "scan_s": 0.4}   or   {"reason": ..., "detail": ...}
 
@@ -64,13 +64,14 @@ class _Scanner:
 
     def serve(self, request: Mapping[str, Any]) -> None:
         """Scan one file and answer."""
-        from fakespan.serve.thumbnail import save_thumbnail  # noqa: PLC0415
+        from fakespan.serve.thumbnail import save_closeups, save_thumbnail  # noqa: PLC0415
 
         started, path = time.monotonic(), Path(request["path"])
         try:
             scan = self._localizers[request["model"]].scan(path, progress=self._progress, **request["options"])
             scan_s = time.monotonic() - started
             save_thumbnail(path, Path(request["picture"]))
+            save_closeups(path, scan, Path(request["closeups"]))
         except Exception as error:
             reason, detail = reason_of(error)
             if reason == "internal":

@@ -92,14 +92,14 @@
     media.play().catch(() => {}); // a refusal shows as an error event, or the next seek interrupts it
   }
 
-  function playSegment(number) {
+  function playSegment(number, wanted) { // wanted: seconds before and after it; undefined: as the user chose
     const segment = scan.segments[number];
     if (!segment) return;
     if (isLearning) {
       choose(number); // played when the end is known
       return;
     }
-    const around = context.checked ? 0.5 : 0;
+    const around = wanted ?? (context.checked ? 0.5 : 0);
     const last = isPlayable() && media.duration ? media.duration - FRAME_S : Infinity; // at its very end a player stops by itself
     range = { from: Math.max(segment.start - around, scan.start), to: Math.min(segment.end + around, last) };
     choose(number);
@@ -165,7 +165,7 @@
   });
   document.addEventListener("click", (event) => {
     const play = event.target.closest("button.play"), jump = event.target.closest("button.seek");
-    if (play) playSegment(Number(play.dataset.segment));
+    if (play) playSegment(Number(play.dataset.segment), play.dataset.around && Number(play.dataset.around));
     if (jump) free(Number(jump.dataset.time));
   });
   by("play").addEventListener("click", toggle);

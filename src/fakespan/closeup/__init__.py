@@ -1,0 +1,1 @@
+"""Pictures of suspected segments for the page: mouths and spectrograms, from the scanned file."""

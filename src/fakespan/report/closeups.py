@@ -1,0 +1,129 @@
+"""What the page shows of a segment beside its times: stills of the mouth and a spectrogram, as small images.
+
+`fakespan.closeup` makes them from the scanned file; here they are only kept and laid out. They belong to the page
+alone: the JSON of a scan has no images.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fakespan.report.words import timecode
+from fakespan.types import Segment
+
+__all__ = ["NO_CLOSEUPS", "CloseUp", "CloseUps", "Image", "closeups_from_json", "closeups_json", "view"]
+
+_LABEL = 9.0  # percent of the width of a spectrogram that a time takes on a phone
+
+Place = Literal["before", "within", "after"]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A small WebP image of a moment or, as a spectrogram, of a stretch."""
+
+    start_s: float
+    end_s: float
+    webp: bytes
+
+    @property
+    def uri(self) -> str:
+        """The image as a data URI."""
+        return f"data:image/webp;base64,{base64.b64encode(self.webp).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUp:
+    """The images of one segment."""
+
+    number: int  # of the segment, from 1, as in every report
+    mouths: tuple[Image, ...] = ()  # in order of time; before, within and after the segment
+    spectrogram: Image | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUps:
+    """The images of a scan."""
+
+    each: tuple[CloseUp, ...] = ()
+    note: str = ""  # why some or all are missing
+
+
+NO_CLOSEUPS = CloseUps()
+
+
+def view(closeups: CloseUps, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the template shows of each close-up; rows: those of the table of segments."""
+    return [_view(rows[closeup.number - 1], closeup) for closeup in closeups.each if closeup.number <= len(rows)]
+
+
+def _view(row: dict[str, Any], closeup: CloseUp) -> dict[str, Any]:
+    segment: Segment = row["segment"]
+    groups: dict[Place, list[dict[str, str]]] = {"before": [], "within": [], "after": []}
+    for still in closeup.mouths:
+        place = _place(still.start_s, segment)
+        alt = f"Mouth at {timecode(still.start_s)}, {'within the segment' if place == 'within' else place}"
+        groups[place].append({"uri": still.uri, "time": timecode(still.start_s), "alt": alt})
+    strip = [
+        {"name": "suspected" if place == "within" else place, "stills": stills, "is_within": place == "within"}
+        for place, stills in groups.items()
+        if stills
+    ]
+    return {**row, "number": closeup.number, "strip": strip, "spectrogram": _spectrogram(closeup.spectrogram, segment)}
+
+
+def _place(time_s: float, segment: Segment) -> Place:
+    if time_s < segment.start_s:
+        return "before"
+    return "within" if time_s <= segment.end_s else "after"
+
+
+def _spectrogram(image: Image | None, segment: Segment) -> dict[str, Any] | None:
+    """The image, the place of the segment on it in percent, and the times of its edges."""
+    if image is None:
+        return None
+    length_s = max(image.end_s - image.start_s, 1e-3)
+    start, end = (100 * (time_s - image.start_s) / length_s for time_s in (segment.start_s, segment.end_s))
+    labels = [(start, segment.start_s, "middle"), (end, segment.end_s, "middle")]
+    labels += [(0.0, image.start_s, "start"), (100.0, image.end_s, "end")]
+    shown: list[tuple[float, float, str]] = []
+    for label in labels:  # those of the segment first
+        if all(abs(label[0] - other[0]) >= _LABEL for other in shown):
+            shown.append(label)
+    return {
+        "uri": image.uri,
+        "x": f"{start:.2f}%",
+        "width": f"{end - start:.2f}%",
+        "labels": [{"x": f"{x:.2f}%", "time": timecode(time_s), "anchor": anchor} for x, time_s, anchor in shown],
+        "about": f"from {timecode(image.start_s)} to {timecode(image.end_s)}",
+    }
+
+
+def closeups_json(closeups: CloseUps) -> str:
+    """The images as text, to keep them beside a result."""
+    return json.dumps({"note": closeups.note, "each": [_plain(closeup) for closeup in closeups.each]})
+
+
+def closeups_from_json(text: str) -> CloseUps:
+    """The inverse of `closeups_json`, for what this program wrote itself."""
+    record = json.loads(text)
+    each = [
+        CloseUp(c["number"], tuple(_image(m) for m in c["mouths"]), c["spectrogram"] and _image(c["spectrogram"]))
+        for c in record["each"]
+    ]
+    return CloseUps(tuple(each), record["note"])
+
+
+def _plain(closeup: CloseUp) -> dict[str, Any]:
+    images = [(i.start_s, i.end_s, base64.b64encode(i.webp).decode()) for i in closeup.mouths]
+    sound = closeup.spectrogram
+    heard = sound and (sound.start_s, sound.end_s, base64.b64encode(sound.webp).decode())
+    return {"number": closeup.number, "mouths": images, "spectrogram": heard}
+
+
+def _image(record: list[Any]) -> Image:
+    start_s, end_s, webp = record
+    return Image(start_s, end_s, base64.b64decode(webp))

@@ -1,0 +1,122 @@
+"""The close-ups of the page: stills of the mouth and spectrograms, from the scanned file and no other."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import fakespan
+from clips import tone, write_clip
+from fakespan.closeup.make import MOST_SEGMENTS, close_ups
+from fakespan.closeup.sounds import spectrogram
+from fakespan.files import fingerprint
+from fakespan.media.jumps import Hole, Jumps
+from fakespan.media.probe import probe
+from fakespan.report.closeups import CloseUp, CloseUps, Image, closeups_from_json, closeups_json
+from fakespan.report.html import render_html
+from fakespan.types import FaceTrack, Scan, Segment, Source
+from scans import forged
+
+SAMPLES = Path(fakespan.__file__).parent / "samples"
+FACE = FaceTrack(0, 0.0, 8.28, (0.13, 0.23, 0.69, 0.69))
+WORD = Segment(5.84, 6.58, 0.9, "visual", 0)
+
+
+def scan_of(path: Path, *segments: Segment, **changes: object) -> Scan:
+    """A result that names these segments in a file."""
+    source = Source(path.name, *fingerprint(path))
+    return forged(file=str(path), segments=segments, media=probe(path), tracks=(FACE,), source=source, **changes)
+
+
+def pixels(image: Image) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(image.webp, np.uint8), cv2.IMREAD_COLOR).astype(float)
+
+
+@pytest.fixture(scope="module")
+def made() -> CloseUps:
+    return close_ups(SAMPLES / "sample.mp4", scan_of(SAMPLES / "sample.mp4", Segment(1.2, 1.6, 0.5, "audio"), WORD))
+
+
+def test_stills_show_the_mouth_within_the_segment_and_around_it(made):
+    assert [closeup.number for closeup in made.each] == [1, 2]
+    (real,) = close_ups(SAMPLES / "sample_real.mp4", scan_of(SAMPLES / "sample_real.mp4", WORD)).each
+    times = [still.start_s for still in made.each[1].mouths]
+    assert times == sorted(times)
+    assert len(times) == 14
+    inside = np.array([WORD.start_s <= time_s <= WORD.end_s for time_s in times])
+    assert inside.sum() == 6
+    pairs = zip(made.each[1].mouths, real.mouths, strict=True)
+    differences = np.array([np.abs(pixels(a) - pixels(b)).mean() for a, b in pairs])
+    assert np.median(differences[inside]) > 1.4 * np.median(differences[~inside])  # beyond the codec's own
+
+
+def test_a_segment_of_the_sound_shows_the_face_that_is_seen_meanwhile(made):
+    assert len(made.each[0].mouths) == 14
+    assert made.each[0].spectrogram is not None
+
+
+def test_a_spectrogram_has_low_tones_at_the_bottom():
+    image = Image(0.0, 1.0, spectrogram(tone(1.0, 16_000, 2000.0)[0]))
+    rows = pixels(image).sum(axis=(1, 2))
+    assert np.argmax(rows) / len(rows) == pytest.approx(0.75, abs=0.03)  # 2 of 8 kHz from the bottom
+
+
+def test_a_spectrogram_covers_the_segment_and_its_surroundings(made):
+    heard = made.each[1].spectrogram
+    assert heard.start_s == pytest.approx(WORD.start_s - 1.0, abs=0.05)
+    assert heard.end_s == pytest.approx(WORD.end_s + 1.0, abs=0.05)
+
+
+def test_only_the_scanned_content_is_opened(tmp_path):
+    scan = scan_of(SAMPLES / "sample.mp4", WORD)
+    for path in (SAMPLES / "sample_real.mp4", tmp_path / "missing.mp4", tmp_path):
+        assert close_ups(path, scan) == CloseUps(
+            note="the scanned file is not where the result names it, or has changed"
+        )
+    assert not close_ups(SAMPLES / "sample.mp4", dataclasses.replace(scan, source=None)).each
+
+
+def test_a_bad_file_does_not_make_a_huge_page(tmp_path):
+    path = write_clip(tmp_path / "x.wav", sound=tone(8.0), sound_rate=16_000, audio_codec="pcm_s16le")
+    many = [Segment(k / 4, k / 4 + 0.2, k / 40, "audio") for k in range(30)]
+    scan = scan_of(path, *many)
+    made = close_ups(path, scan)
+    assert [closeup.number for closeup in made.each] == list(range(31 - MOST_SEGMENTS, 31))  # the highest scores
+    page = render_html(scan, None, made)
+    assert f"Shown are the {MOST_SEGMENTS} segments with the highest scores of 30." in page
+    assert len(page) < 2_000_000
+
+
+def test_the_page_shows_and_plays_each_segment(made):
+    page = render_html(scan_of(SAMPLES / "sample.mp4", Segment(1.2, 1.6, 0.5, "audio"), WORD), "./x.mp4", made)
+    assert len(re.findall(r'<img src="data:image/webp;base64,[A-Za-z0-9+/=]+" ', page)) == 28
+    assert re.findall(r'class="play" data-segment="(\d)" data-around="([\d.]+)"', page) == [
+        ("0", "0"), ("0", "1.5"), ("1", "0"), ("1", "1.5"),
+    ]  # fmt: skip
+    assert 'alt="Mouth at 0:05.90, within the segment"' in page
+    assert "style=" not in page
+
+
+def test_a_page_says_why_there_are_no_closeups():
+    assert "No close-ups: &lt;b&gt;." in render_html(forged(), None, CloseUps(note="<b>"))
+    assert "Look and listen" not in render_html(forged())
+
+
+def test_closeups_are_kept_as_text_and_the_result_has_none(made):
+    assert closeups_from_json(closeups_json(made)) == made
+    assert closeups_from_json(closeups_json(CloseUps((CloseUp(1),), "x"))) == CloseUps((CloseUp(1),), "x")
+    assert "webp" not in json.dumps(forged().to_dict())
+
+
+@pytest.mark.parametrize(("time_s", "frame"), [(0.0, 0), (1.96, 49), (7.0, 50), (12.0, 50), (12.04, 51), (-1.0, 0)])
+def test_the_frame_at_a_time_is_the_one_that_a_player_shows(time_s, frame):
+    jumps = Jumps([Hole(50, 10.0)])
+    assert jumps.frame_at(time_s) == frame
+    if frame not in (0, 50):
+        assert jumps.file_s(frame) == pytest.approx(time_s)
