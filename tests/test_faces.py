@@ -210,6 +210,14 @@ def test_a_small_face_in_a_tall_picture_is_found() -> None:
     assert 600 / 1920 < y + height / 2 < 728 / 1920
 
 
+@pytest.mark.parametrize(("side", "is_judged"), [(128, True), (72, False)])
+def test_a_face_of_too_few_pixels_is_told_and_not_scanned(side: int, is_judged: bool) -> None:
+    picture = cv2.resize(backdrop(), (320, 180))
+    picture[40 : 40 + side, 120 : 120 + side] = cv2.resize(HEAD, (side, side), interpolation=cv2.INTER_AREA)
+    _, (track,) = run(video(50, lambda _: picture), config=FaceConfig(min_side=80))
+    assert (track.is_scanned, track.is_small) == (is_judged, not is_judged)
+
+
 def test_the_number_of_faces_is_bounded() -> None:
     assert len(run(video(30, lambda _: with_heads((20, 60), (350, 80))), config=FaceConfig(max_faces=1))[1]) == 1
 

@@ -241,6 +241,14 @@ def test_what_has_no_face_is_judged_by_its_sound(tmp_path, monkeypatch):
     )
 
 
+def test_a_face_that_is_too_small_leaves_the_sound_and_is_told(tmp_path, monkeypatch):
+    followed(monkeypatch, (face(0, 0, 60, is_scanned=False, is_small=True), ()))
+    result = scanned(clip(tmp_path, 60, loud=[(30, 38)]), faces="auto")
+    assert spans(result) == [(1.2, 1.52, "audio", None)]
+    assert "1 face track skipped: too small to scan" in result.notes
+    assert {(part.reason, part.modality) for part in result.not_judged} >= {("face_too_small", "visual")}
+
+
 def test_no_face_leaves_the_sound(tmp_path, monkeypatch):
     followed(monkeypatch)
     result = scanned(clip(tmp_path, 60, loud=[(30, 38)]), faces="auto")

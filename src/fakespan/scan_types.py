@@ -27,6 +27,7 @@ Reason = Literal[
     "music_or_noise",  # sound without speech
     "tone",  # a steady tone, such as a bleep, over the speech or instead of it
     "no_face",
+    "face_too_small",  # too few pixels of it
     "too_short",  # a face that is seen too briefly, or a file with less than a second to judge
     "sound_only",  # the file has no picture, or it was not to be looked at
     "picture_only",  # the file has no sound
@@ -70,7 +71,8 @@ class FaceTrack:
     end_s: float
     box: tuple[float, float, float, float]  # x, y, width, height of its median crop, relative to the frame
     is_whole: bool = False
-    is_scanned: bool = True  # False: too short to scan
+    is_scanned: bool = True  # False: too short or too small to scan
+    is_small: bool = False  # too few pixels
 
 
 @dataclass(frozen=True, slots=True)

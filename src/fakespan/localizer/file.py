@@ -19,7 +19,7 @@ from fakespan.localizer.clock import FileClock
 from fakespan.localizer.extent import Extent
 from fakespan.localizer.findings import find_curves, find_segments, graded, stretch_score
 from fakespan.localizer.hearing import Hearing, hear, runs
-from fakespan.localizer.judged import Coverage, heard_part, seen_labels, without
+from fakespan.localizer.judged import Coverage, heard_part, seen_labels, skipped, without
 from fakespan.localizer.maps import ClipMaps, window_frames
 from fakespan.localizer.options import ScanOptions
 from fakespan.localizer.stretch import JudgeClip, Stretch, listen
@@ -52,6 +52,7 @@ __all__ = ["FileScan"]
 
 
 SLOWEST_FPS = 5.0  # slower pictures are stills: a syllable takes a fifth of a second
+LEAST_SIDE = 48  # pixels of a crop; of smaller faces a quarter of the genuine ones looked forged (docs/scan.md)
 MIN_STRETCH_FRAMES = 10  # shorter gaps between faces are not scored by their audio alone
 
 
@@ -132,7 +133,8 @@ class FileScan:
             return
         _ = self.sound  # first, because pictures are not judged where the sound is damaged
         open_tracks: dict[int, Stretch] = {}
-        for event in follow_faces(self._pictures(), self.options.faces, FaceConfig(framing=self.model.framing)):
+        config = FaceConfig(framing=self.model.framing, min_side=LEAST_SIDE)
+        for event in follow_faces(self._pictures(), self.options.faces, config):
             if isinstance(event, TrackEnd):
                 track = event.track
                 self.tracks.append(track)
@@ -230,9 +232,7 @@ class FileScan:
             self.notes.append("the sound is digital silence")
         if self.has_sound and not self.hearing.has_detector:
             self.notes.append("speech was not looked for (install silero-vad): all sound was judged")
-        n_short = sum(not track.is_scanned for track in self.tracks)
-        if n_short:
-            self.notes.append(f"{n_short} face track{'s' * (n_short > 1)} skipped: too short to scan")
+        self.notes += skipped(self.tracks)
         apart_s = abs(self.n_pictures / FPS - len(self.sound) / SAMPLE_RATE) if self.extent.last is None else 0.0
         if self.n_pictures and self.has_sound and apart_s > 1.0:
             self.notes.append(f"picture and sound differ in length by {apart_s:.1f} s")

@@ -15,12 +15,12 @@ from fakespan.localizer.hearing import LABELS, Hearing, runs
 from fakespan.localizer.maps import ClipMaps
 from fakespan.types import MIN_JUDGED_S, FaceTrack, JudgedShare, Reason, Unjudged
 
-__all__ = ["Coverage", "LeftOut", "heard_part", "seen_labels", "without"]
+__all__ = ["Coverage", "LeftOut", "heard_part", "seen_labels", "skipped", "without"]
 
 _SHARE = 0.5  # of the frames of a span that must be judged
 _SHORTEST = round(0.4 * FPS)  # frames; shorter stretches are not listed
-_LABELS: tuple[Reason | None, ...] = (*LABELS, "no_face", "too_short")
-_NO_FACE, _TOO_SHORT = len(LABELS), len(LABELS) + 1
+_LABELS: tuple[Reason | None, ...] = (*LABELS, "no_face", "too_short", "face_too_small")
+_NO_FACE, _TOO_SHORT, _TOO_SMALL = range(len(LABELS), len(LABELS) + 3)
 _ELSEWHERE = -1  # listed elsewhere
 
 
@@ -57,9 +57,17 @@ def seen_labels(n_pictures: int, tracks: Sequence[FaceTrack]) -> Int64Array:
     """The labels of the pictures of a file at 25 fps, by the faces that were tracked in them."""
     labels = np.full(n_pictures, _NO_FACE)
     for track in sorted(tracks, key=lambda track: track.is_scanned):  # scanned faces last
-        label = 0 if track.is_scanned else _TOO_SHORT
+        label = 0 if track.is_scanned else _TOO_SMALL if track.is_small else _TOO_SHORT
         labels[round(track.start_s * FPS) : round(track.end_s * FPS)] = label
     return labels
+
+
+def skipped(tracks: Sequence[FaceTrack]) -> Iterator[str]:
+    """A note on the faces that were not scanned, for each reason."""
+    for is_small, why in ((False, "short"), (True, "small")):
+        n = sum(not track.is_scanned and track.is_small == is_small for track in tracks)
+        if n:
+            yield f"{n} face track{'s' * (n > 1)} skipped: too {why} to scan"
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class FaceConfig:
     look_every: int = 6  # frames between two refinements of a known face; divides detect_every
     min_confidence: float = 0.9  # detector score of a new face
     min_track_s: float = 1.0  # shorter tracks are reported but not scanned
+    min_side: int = 0  # pixels; tracks whose crops are smaller are reported but not scanned
     max_gap_s: float = 1.0  # a track ends after a longer absence
     max_faces: int = 6  # at a time; the largest
     whole_max_side: int = 320  # pixels; larger pictures are never treated as face crops
@@ -252,8 +253,12 @@ class _Follower:
         order = sorted(np.flatnonzero(is_new), key=lambda k: -to_place(found.boxes[k])[2])
         n_free = self._config.max_faces - len(self._tracks)
         for k in order[: max(0, n_free)]:
-            min_frames, size = round(self._config.min_track_s * FPS), self._config.face_size
-            self._tracks.append(LiveTrack(found.boxes[k], picture.index, min_frames, size, self._config.framing))
+            config = self._config
+            n_least, size = round(config.min_track_s * FPS), config.face_size
+            track = LiveTrack(
+                found.boxes[k], picture.index, n_least, size, framing=config.framing, min_side=config.min_side
+            )
+            self._tracks.append(track)
 
     @staticmethod
     def _view(picture: Picture, side: int) -> tuple[UInt8Array, float]:

@@ -72,10 +72,18 @@ class LiveTrack:
         min_frames: shorter tracks are reported but yield no frames.
         face_size: side of the crops in pixels.
         framing: part of the crop to return.
+        min_side: in pixels; tracks whose crops are smaller in their first frames are reported but yield no frames.
     """
 
     def __init__(
-        self, box: Float32Array, index: int, min_frames: int, face_size: int, framing: Framing = "face"
+        self,
+        box: Float32Array,
+        index: int,
+        min_frames: int,
+        face_size: int,
+        *,
+        framing: Framing = "face",
+        min_side: int = 0,
     ) -> None:
         self.id: int | None = None  # assigned when the face is confirmed
         self.box = box
@@ -86,6 +94,9 @@ class LiveTrack:
         self._key: tuple[int, Place] | None = None  # the last stabilised place whose frames are done
         self._buffer: list[TrackFrame] = []
         self._boxes = array("d")  # x, y, width, height of the crops at the detections, relative to the picture
+        self._min_side = min_side
+        self._is_small: bool | None = None  # known from its first frames on
+        self._sides = array("l")  # of the same crops, in pixels
         self._span = (index, index - 1)  # first and last finished frame
         self._keys = self._path.add(index, to_place(box))
 
@@ -100,6 +111,8 @@ class LiveTrack:
         for key in keys:
             self._crop_until(key, pictures)
         if self.id is not None and self._n_frames >= self._min_frames:
+            if self._is_small is None:
+                self._is_small = bool(np.median(self._sides) < self._min_side)
             yield from self._release(self.id)
 
     def end(self, pictures: Mapping[int, Picture], last: int) -> Iterator[TrackFrame | TrackEnd]:
@@ -124,13 +137,14 @@ class LiveTrack:
             face = prepare_crop(picture.crop(*box, at_most=CROP_SIZE), self._face_size, self._framing)
             self._buffer.append(TrackFrame(-1, index, face))
         self._boxes.extend(_shares(box, picture))
+        self._sides.append(box[2] - box[0])
         self._key = key
         self._span = (self._span[0], key[0])
         self.needed_from = key[0] + 1
 
     def _release(self, track: int) -> Iterator[TrackFrame]:
         frames, self._buffer = self._buffer, []
-        for frame in frames:
+        for frame in () if self._is_small else frames:
             yield TrackFrame(track, frame.index, frame.face)
 
     def _account(self, track: int) -> FaceTrack:
@@ -140,7 +154,8 @@ class LiveTrack:
             start_s=self._span[0] / FPS,
             end_s=(self._span[1] + 1) / FPS,
             box=(x, y, width, height),
-            is_scanned=self._n_frames >= self._min_frames,
+            is_scanned=self._n_frames >= self._min_frames and not self._is_small,
+            is_small=bool(self._is_small),
         )
 
 

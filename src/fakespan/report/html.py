@@ -199,7 +199,12 @@ def _table_row(scan: Scan, segment: Segment) -> dict[str, Any]:
 
 
 def _face(track: FaceTrack) -> dict[str, Any]:
-    return {"track": track, "where": words.where(track), "box": [round(100 * share, 1) for share in track.box]}
+    return {
+        "track": track,
+        "where": words.where(track),
+        "skipped": words.skipped(track),
+        "box": [round(100 * share, 1) for share in track.box],
+    }
 
 
 def _player_data(scan: Scan, media_url: str | None) -> dict[str, Any]:

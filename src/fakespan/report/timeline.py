@@ -179,7 +179,7 @@ def _unjudged(scan: Scan, part: Unjudged, top: int, height: int) -> str:
 
 
 def _face(scan: Scan, track: FaceTrack, place: int, row: _Row) -> str:
-    title = f"Face {track.id}, {words.where(track)}" + ("" if track.is_scanned else ", too short to scan")
+    title = f"Face {track.id}, {words.where(track)}" + words.skipped(track)
     return (
         f'<rect class="face" {_place(scan, track)} y="{row.top + 1 + place % 3 * 4}" height="3">'
         f"<title>{escape(title)}</title></rect>"

@@ -28,6 +28,7 @@ __all__ = [
     "media_facts",
     "printable",
     "share",
+    "skipped",
     "span_ms",
     "span_s",
     "suspicion",
@@ -52,6 +53,7 @@ REASONS: dict[Reason, str] = {
     "music_or_noise": "music or noise",
     "tone": "a tone over the sound",
     "no_face": "no face",
+    "face_too_small": "face too small",
     "too_short": "too short",
     "sound_only": "sound only",
     "picture_only": "picture only",
@@ -262,6 +264,11 @@ def absent(media: MediaInfo, modality: str) -> str:
         return "" if media.has_audio and media.has_video else "needs sound and picture"
     has_it = media.has_audio if modality == "audio" else media.has_video
     return "" if has_it else f"no {MODALITIES[modality]} in this file"
+
+
+def skipped(track: FaceTrack) -> str:
+    """Why a face was not scanned, to follow its name; empty if it was."""
+    return "" if track.is_scanned else f", too {'small' if track.is_small else 'short'} to scan"
 
 
 def where(track: FaceTrack) -> str:
