@@ -7,7 +7,6 @@ import dataclasses
 import json
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -67,12 +66,6 @@ def test_a_private_key_is_its_owners_and_never_replaced(tmp_path: Path) -> None:
         create_keys(path)
     assert path.read_bytes() == before[0]
     assert not public.exists()
-
-
-def test_openssl_reads_the_keys(keys: Path) -> None:
-    public = keys.with_name("desk.pub.pem").read_bytes()
-    made = subprocess.run(["openssl", "pkey", "-in", keys, "-pubout"], capture_output=True, check=True).stdout
-    assert made == public
 
 
 def test_other_files_are_no_keys(keys: Path, tmp_path: Path) -> None:

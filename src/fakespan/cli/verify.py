@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fakespan.cli.shared import AsJson, Device, bar, note, printable, show
+from fakespan.cli.shared import AsJson, Device, bar, printable, show
 
 __all__ = ["keys", "verify_"]
 
@@ -23,14 +23,19 @@ _STATES = {"holds": "holds", "differs": "DIFFERS", "not_checked": "not checked"}
 @keys.command()
 def create(
     key: Annotated[Path, typer.Argument(metavar="KEY", help="File of the private key, such as desk.pem.")],
+    as_json: AsJson = False,
 ) -> None:
     """Make a key pair: KEY is the private key, beside it lies the public one (.pub.pem)."""
     from fakespan.evidence.keys import create_keys
 
     public, digest = create_keys(key)
-    note(f"private key (keep it secret): {key}")
-    note(f"public key (give it to those who verify): {public}")
-    note(f"SHA-256 of the public key: {digest}")
+    lines = [
+        f"private key (keep it secret): {printable(key)}",
+        f"public key (give it to those who verify): {printable(public)}",
+        f"SHA-256 of the public key: {digest}",
+    ]
+    record = {"private_key": str(key), "public_key": str(public), "key_sha256": digest}
+    show("\n".join(lines), record, as_json=as_json)
 
 
 def verify_(
