@@ -15,6 +15,7 @@ from fakespan.bulk.engines import on_ray
 from fakespan.bulk.listing import Item
 from fakespan.bulk.worker import Setup
 from fakespan.errors import UsageError
+from fakespan.types import Scan
 from scans import forged
 from test_bulk import STUB
 
@@ -50,7 +51,8 @@ def test_two_processes_find_what_one_finds(call: Call, voices: Path, tiny_path: 
         code, out, err = call(*arguments)
         assert code == 1
         assert "none.wav: expected a media file, got a text file" in err
-        found[workers] = sorted(out.splitlines(), key=lambda line: json.loads(line)["file"])
+        scans = [Scan.from_dict(json.loads(line)) for line in out.splitlines()]
+        found[workers] = sorted(scans, key=lambda scan: scan.file)
     assert found[1] == found[2]
     assert len(found[1]) == 3
 
