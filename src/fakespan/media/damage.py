@@ -63,18 +63,19 @@ class Watch:
         self._ends_s: dict[str, float] = {}  # of the packets so far, by kind, in the order of decoding
         self._leaps: dict[str, tuple[float, float, bool]] = {}  # the latest pause of each kind; does it begin anew?
         self._is_broken = False  # the container failed after the last packet
+        self._units: dict[int, tuple[int, int]] = {}  # of each stream's stamps: arithmetic of fractions is slow
 
     def failed(self, packet: Packet[Stream] | None) -> None:
         """The container (None) or the decoder failed."""
         if packet is None:
             self._is_broken = True
             return
-        time_s = _time_s(packet)
+        time_s = self._time_s(packet)
         self._hit(packet.stream.type, max(self._ends_s.values(), default=0.0) if time_s is None else time_s)
 
     def packet(self, packet: Packet[Stream]) -> None:
         """A packet arrives, its stamps by the clock."""
-        time_s, kind = _time_s(packet), packet.stream.type
+        time_s, kind = self._time_s(packet), packet.stream.type
         if time_s is None:
             return
         if packet.is_corrupt:
@@ -82,12 +83,13 @@ class Watch:
         if self._is_broken:
             self._hit("video", self._ends_s.get("video", time_s))
             self._is_broken = False
-        decoded_s = float(packet.dts * packet.time_base) if packet.dts is not None else time_s
+        top, bottom = self._unit(packet)
+        decoded_s = packet.dts * top / bottom if packet.dts is not None else time_s
         end_s = self._ends_s.get(kind, decoded_s)
         if decoded_s > end_s + _LOST_S:
             self._leaps[kind] = (end_s, decoded_s, packet.is_keyframe)
             self._compare()
-        length_s = float((packet.duration or 0) * packet.time_base)
+        length_s = (packet.duration or 0) * top / bottom
         self._ends_s[kind] = max(end_s, decoded_s + min(length_s, 1.0))
 
     def _compare(self) -> None:
@@ -120,7 +122,15 @@ class Watch:
         start_s = max(0.0, time_s - _BEFORE_S)
         self._damage.open_s = start_s if self._damage.open_s is None else min(self._damage.open_s, start_s)
 
+    def _time_s(self, packet: Packet[Stream]) -> float | None:
+        stamp = packet.dts if packet.pts is None else packet.pts
+        top, bottom = self._unit(packet)
+        return stamp * top / bottom if stamp is not None and top else None
 
-def _time_s(packet: Packet[Stream]) -> float | None:
-    stamp = packet.dts if packet.pts is None else packet.pts
-    return float(stamp * packet.time_base) if stamp is not None and packet.time_base is not None else None
+    def _unit(self, packet: Packet[Stream]) -> tuple[int, int]:
+        """Numerator and denominator of the unit of a packet's stamps; 0 and 1 without one."""
+        unit = self._units.get(packet.stream_index)
+        if unit is None:
+            base = packet.time_base
+            unit = self._units[packet.stream_index] = (0, 1) if base is None else (base.numerator, base.denominator)
+        return unit
