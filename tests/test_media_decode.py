@@ -9,13 +9,16 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clips import HEIGHT, WIDTH, load_pictures, numbered_picture, read_number, tone, write_clip, write_frames_at
 from fakespan.errors import MediaError
+from fakespan.media.cuts import mark_cuts
 from fakespan.media.decode import iter_sound, read_pictures, read_sound
 from fakespan.media.jumps import at_clock
+from fakespan.media.picture import Picture, Source
 
 CLOCK_S = 1 / 25
 
@@ -246,6 +249,34 @@ def test_thumbnail_keeps_proportions_and_never_enlarges(tmp_path):
     assert picture.thumbnail(80, gray=True).shape == (24, 80)
     assert picture.thumbnail(5000).shape == (HEIGHT, WIDTH, 3)
     np.testing.assert_allclose(picture.thumbnail(80).mean(), picture.rgb().mean(), atol=3)
+
+
+@pytest.mark.parametrize(("height", "kind"), [(1080, "yuv420p"), (721, "yuv420p"), (1080, "yuv420p10le")])
+def test_a_tiny_thumbnail_of_some_lines_looks_like_that_of_all(height, kind, monkeypatch):
+    rng = np.random.default_rng(0)
+    rgb = cv2.resize(rng.integers(0, 256, (18, 32, 3), np.uint8), (1920, height))
+    picture = Picture(0, 0.0, Source(VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=kind)))
+    tiny = picture.thumbnail(32).astype(int)
+    monkeypatch.setattr("fakespan.media.picture._LEAST_LINES", 2000)
+    from_all = picture.thumbnail(32)
+    assert np.abs(tiny - from_all).mean() < 1
+    assert np.abs(np.roll(tiny, 1, axis=0) - from_all).mean() > 10
+
+
+@pytest.mark.parametrize("speed", [0, 7])
+def test_cuts_are_the_same_from_some_lines_as_from_all(speed, monkeypatch):
+    rng = np.random.default_rng(1)
+    scenes = [cv2.resize(rng.integers(40, 200, (9, 16, 3), np.uint8), (1920, 1080)) for _ in range(2)]
+    shown = [np.roll(scenes[k >= 6], speed * k, axis=0) for k in range(12)]
+    frames = [VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p") for rgb in shown]
+
+    def cuts():
+        pictures = [Picture(k, k / 25, Source(frame)) for k, frame in enumerate(frames)]
+        return [picture.index for picture, is_cut in mark_cuts(pictures) if is_cut]
+
+    from_some = cuts()
+    monkeypatch.setattr("fakespan.media.picture._LEAST_LINES", 2000)
+    assert from_some == cuts() == [6]
 
 
 def test_a_change_of_size_midway_is_followed(tmp_path):

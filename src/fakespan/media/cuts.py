@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
+import cv2
 import numpy as np
 
-from fakespan.arrays import Float32Array, UInt8Array
+from fakespan.arrays import UInt8Array
 
-__all__ = ["difference", "mark_cuts"]
+__all__ = ["mark_cuts"]
 
 THUMB_SIDE = 32  # pixels
 LEAST_CHANGE = 0.03  # mean change of a pixel, of 1, that a cut brings at least
@@ -35,10 +36,10 @@ P = TypeVar("P", bound=_Picture)
 def mark_cuts(pictures: Iterable[P]) -> Iterator[tuple[P, bool]]:
     """Yield each picture with True if a new shot begins (not for the first). Reads one picture ahead."""
     usual: deque[float] = deque(maxlen=N_USUAL)
-    recent: deque[Float32Array] = deque(maxlen=4)  # two previous, the current, the next
+    recent: deque[UInt8Array] = deque(maxlen=4)  # two previous, the current, the next
     current: P | None = None
     for picture in pictures:
-        recent.append(_thumb(picture))
+        recent.append(picture.thumbnail(THUMB_SIDE))
         if current is not None:
             yield current, _is_cut(list(recent)[:-1], recent[-1], usual)
         current = picture
@@ -46,25 +47,21 @@ def mark_cuts(pictures: Iterable[P]) -> Iterator[tuple[P, bool]]:
         yield current, _is_cut(list(recent)[-3:], None, usual)
 
 
-def difference(one: Float32Array, other: Float32Array) -> float:
+def _difference(one: UInt8Array, other: UInt8Array) -> float:
     """Mean absolute difference of two thumbnails in 0..1; 1 if their sizes differ."""
-    return float(np.abs(one - other).mean()) if one.shape == other.shape else 1.0
+    return cv2.norm(one, other, cv2.NORM_L1) / (255 * one.size) if one.shape == other.shape else 1.0
 
 
-def _is_cut(until: list[Float32Array], after: Float32Array | None, usual: deque[float]) -> bool:
+def _is_cut(until: list[UInt8Array], after: UInt8Array | None, usual: deque[float]) -> bool:
     """Whether the last of `until` (at most three thumbnails) begins a shot; adds its change to `usual`."""
     if len(until) < 2:
         return False
     *before, here = until
-    changes = [difference(here, earlier) for earlier in before]
-    around = max(float(np.mean(usual)) if usual else 0.0, difference(after, here) if after is not None else 0.0)
+    changes = [_difference(here, earlier) for earlier in before]
+    around = max(float(np.mean(usual)) if usual else 0.0, _difference(after, here) if after is not None else 0.0)
     is_cut = min(changes) > min(max(LEAST_CHANGE, LEAST_RISE * around), max(LARGE_CHANGE, LEAST_RISE_OF_LARGE * around))
     if is_cut:
         usual.clear()
     else:
         usual.append(changes[-1])
     return is_cut
-
-
-def _thumb(picture: _Picture) -> Float32Array:
-    return picture.thumbnail(THUMB_SIDE).astype(np.float32) / np.float32(255)

@@ -153,6 +153,7 @@ class _Follower:
         self._pictures: dict[int, Picture] = {}  # those that a track still needs
         self._tracks: list[LiveTrack] = []
         self._n_ids = 0
+        self._shown: tuple[int, int, UInt8Array] | None = None  # index, side, the view
         self._begin_shot()
 
     def _begin_shot(self) -> None:
@@ -205,6 +206,8 @@ class _Follower:
 
     def _refind(self, picture: Picture) -> list[LiveTrack]:
         """Refine every known face; returns those that were not found near their last position."""
+        if not self._tracks:
+            return []
         view, scale = self._view(picture, self._view_side)
         boxes = np.array([track.box for track in self._tracks], np.float32).reshape(-1, 4)
         found = self._detector.refine(view, boxes / scale)
@@ -260,10 +263,11 @@ class _Follower:
             )
             self._tracks.append(track)
 
-    @staticmethod
-    def _view(picture: Picture, side: int) -> tuple[UInt8Array, float]:
-        """The picture scaled to at most `side`, and the scale factor back to its pixels."""
-        view = picture.thumbnail(side)
+    def _view(self, picture: Picture, side: int) -> tuple[UInt8Array, float]:
+        """The picture scaled to at most `side`, and the scale factor back to its pixels; kept, as it is asked twice."""
+        if self._shown is None or self._shown[:2] != (picture.index, side):
+            self._shown = (picture.index, side, picture.thumbnail(side))
+        view = self._shown[2]
         return view, picture.width / view.shape[1]
 
 
