@@ -44,7 +44,10 @@ app = typer.Typer(
 )
 
 
-EXIT_CODES = "Exit codes: 0 done; 1 an input failed (the others were done); 2 wrong usage; 130 interrupted."
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 an input failed (the others were done); 2 wrong usage; 3 verify: the result does not hold; "
+    "130 interrupted."
+)
 
 
 def main() -> None:
