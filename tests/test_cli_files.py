@@ -150,6 +150,8 @@ def test_a_table_of_somebody_else_is_told_before_the_scan(
     [
         (["-f", "csv"], "--format: expected --out with it"),
         (["--embed"], "--embed: expected --out with it"),
+        (["--reference", "x.mp4"], "--reference: expected --out with it"),
+        (["--reference", "no.mp4", "--out", "OUT"], "no.mp4: expected a media file"),
         (["--embed", "-f", "json", "--out", "OUT"], "--embed: expected --format html with it, got json"),
     ],
 )

@@ -13,13 +13,16 @@ import pytest
 
 import fakespan
 from clips import tone, write_clip
+from fakespan.closeup.alignment import align
 from fakespan.closeup.make import MOST_SEGMENTS, close_ups
 from fakespan.closeup.sounds import spectrogram
+from fakespan.errors import UsageError
 from fakespan.files import fingerprint
+from fakespan.media.decode import read_sound
 from fakespan.media.jumps import Hole, Jumps
 from fakespan.media.probe import probe
-from fakespan.report.closeups import CloseUp, CloseUps, Image, closeups_from_json, closeups_json
-from fakespan.report.html import render_html
+from fakespan.report.closeups import CloseUp, CloseUps, Difference, Image, Reference, closeups_from_json, closeups_json
+from fakespan.report.html import render_html, write_html
 from fakespan.types import FaceTrack, Scan, Segment, Source
 from scans import forged
 
@@ -120,3 +123,66 @@ def test_the_frame_at_a_time_is_the_one_that_a_player_shows(time_s, frame):
     assert jumps.frame_at(time_s) == frame
     if frame not in (0, 50):
         assert jumps.file_s(frame) == pytest.approx(time_s)
+
+
+# -- the untouched take
+
+
+def test_sounds_of_one_take_are_aligned_and_others_are_not():
+    voice = read_sound(SAMPLES / "sample.mp4")
+    assert align(voice[8_000:], 0.3 * voice) == (pytest.approx(0.5, abs=0.001), pytest.approx(1.0, abs=0.01))
+    noise = np.random.default_rng(0).standard_normal(len(voice)).astype(np.float32)
+    assert align(noise, voice)[1] < 0.1
+    assert align(voice, np.zeros(0, np.float32)) == (0.0, 0.0)
+
+
+def test_the_redrawn_word_is_where_the_takes_differ():
+    path, take = SAMPLES / "sample.mp4", SAMPLES / "sample_real.mp4"
+    made = close_ups(path, scan_of(path, WORD), take)
+    (difference,) = made.reference.differences
+    assert difference.modality == "visual"
+    assert (difference.start_s, difference.end_s) == pytest.approx((WORD.start_s, WORD.end_s), abs=0.12)
+    (closeup,) = made.each
+    assert [still.start_s for still in closeup.take_mouths] == pytest.approx([m.start_s for m in closeup.mouths])
+
+
+def test_a_replaced_word_is_found_in_a_take_that_was_cut_and_is_louder(tmp_path):
+    voice = read_sound(SAMPLES / "sample.mp4")
+    changed = voice.copy()
+    changed[48_000:56_000] = voice[80_000:88_000]
+    path, take = (
+        write_clip(tmp_path / name, sound=sound[None], sound_rate=16_000, audio_codec="pcm_s16le")
+        for name, sound in (("changed.wav", 0.5 * changed), ("take.wav", voice[16_000:]))
+    )
+    about = close_ups(path, scan_of(path), take).reference
+    assert about.offset_s == pytest.approx(-1.0, abs=0.001)
+    (difference,) = about.differences
+    assert (difference.start_s, difference.end_s, difference.modality) == (
+        pytest.approx(3.0, abs=0.1),
+        pytest.approx(3.5, abs=0.1),
+        "audio",
+    )
+
+
+def test_the_page_has_both_takes_and_names_what_differs(tmp_path):
+    take = Reference("<b>.mp4", True, 0.25, 0.98, (Difference(1.0, 1.5, "audio"),))
+    page = render_html(forged(), "./x.mp4", CloseUps(reference=take), "./take.mp4")
+    assert '<video id="reference" src="./take.mp4"' in page
+    assert "&lt;b&gt;.mp4" in page
+    assert "+0.25 s (correlation 0.98)" in page
+    assert 'data-from="1.0" data-to="1.5"' in page
+    assert '"offset": 0.25' in page
+    unlike = render_html(
+        forged(), "./x.mp4", CloseUps(reference=dataclasses.replace(take, offset_s=None)), "./take.mp4"
+    )
+    assert "too unlike" in unlike
+    assert 'class="compare"' not in unlike
+
+
+def test_the_reference_is_embedded_or_linked_and_never_replaced(tmp_path):
+    take = write_clip(tmp_path / "take.wav", sound=tone(1.0), sound_rate=16_000, audio_codec="pcm_s16le")
+    closeups = CloseUps(reference=Reference(str(take), False, None, 0.0))
+    write_html(forged(), tmp_path / "page.html", closeups=closeups)
+    assert '<audio id="reference" src="./take.wav"' in (tmp_path / "page.html").read_text()
+    with pytest.raises(UsageError):
+        write_html(forged(), take, closeups=closeups)

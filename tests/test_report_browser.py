@@ -18,7 +18,7 @@ from playwright.sync_api import Page as Tab
 
 from clips import tone, write_clip
 from fakespan.media.probe import probe
-from fakespan.report.closeups import NO_CLOSEUPS, CloseUp, CloseUps, Image
+from fakespan.report.closeups import NO_CLOSEUPS, CloseUp, CloseUps, Difference, Image, Reference
 from fakespan.report.export import vtt_text
 from fakespan.report.html import write_html
 from fakespan.types import Scan, Segment
@@ -187,6 +187,17 @@ def test_closeups_are_shown_at_any_width_and_play_their_surroundings(visit: Any)
     assert page.first_played() == pytest.approx(2.5, abs=0.05)
     page.tab.emulate_media(media="print")
     assert not page.tab.is_visible("button.play[data-around='1.5']")
+
+
+def test_the_untouched_take_plays_the_same_place_alongside(visit: Any, video: Path) -> None:
+    take = Reference(str(video), True, -1.0, 0.9, (Difference(4.0, 4.8, "visual"),))
+    page = visit(forged(), closeups=CloseUps(reference=take))
+    page.tab.wait_for_function("() => document.getElementById('reference').readyState >= 2")
+    page.tab.click("button.compare[data-both]")
+    page.wait("!media.paused && media.currentTime > 4 && !document.getElementById('reference').paused")
+    page.tab.wait_for_function("() => document.getElementById('reference').paused")
+    assert page.tab.evaluate("document.getElementById('reference').played.start(0)") == pytest.approx(3.0, abs=0.05)
+    assert page.tab.evaluate("document.getElementById('reference').muted")
 
 
 def test_a_looped_segment_begins_again(visit: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fakespan.cli.shared import note, output_folder, remark, reported
-from fakespan.errors import FakespanError, UsageError
+from fakespan.errors import FakespanError, MediaError, UsageError
 
 if TYPE_CHECKING:
     from fakespan.types import Scan
@@ -35,14 +35,29 @@ class Format(enum.StrEnum):
     audacity = "audacity"
 
 
-def check_formats(out: Path | None, formats: Collection[Format] | None, embed: bool) -> None:
-    """Refuse options that would have no effect. Raises UsageError."""
-    if out is None and (formats or embed):
-        option = "--format" if formats else "--embed"
+def check_formats(
+    out: Path | None, formats: Collection[Format] | None, embed: bool, reference: Path | None = None
+) -> None:
+    """Refuse options that would have no effect, and a reference that is no media file. Raises UsageError."""
+    asked = {"--format": bool(formats), "--embed": embed, "--reference": reference is not None}
+    if out is None and any(asked.values()):
+        option = next(name for name, is_asked in asked.items() if is_asked)
         raise UsageError(option, expected="--out with it", got="none", remedy="add --out FOLDER")
-    if embed and formats and Format.html not in formats:
-        got = " and ".join(formats)
-        raise UsageError("--embed", expected="--format html with it", got=got, remedy="add -f html, or drop --embed")
+    for option in ("--embed", "--reference"):
+        if asked[option] and formats and Format.html not in formats:
+            got = " and ".join(formats)
+            raise UsageError(option, expected="--format html with it", got=got, remedy=f"add -f html, or drop {option}")
+    if reference is not None:
+        _check_media(reference)
+
+
+def _check_media(reference: Path) -> None:
+    from fakespan.media.probe import probe
+
+    try:
+        probe(reference)
+    except MediaError as error:
+        raise UsageError(reference, expected=error.expected, got=error.got, remedy=error.remedy) from error
 
 
 class ResultFiles:
@@ -53,11 +68,11 @@ class ResultFiles:
         MissingExtraError: a format needs a library that is not installed.
     """
 
-    def __init__(self, folder: Path, formats: Collection[Format], embed: bool) -> None:
+    def __init__(self, folder: Path, formats: Collection[Format], embed: bool, reference: Path | None = None) -> None:
         from fakespan.report.export import TABLES
         from fakespan.report.libraries import check_libraries
 
-        self.folder, self.embed = output_folder(folder), embed
+        self.folder, self.embed, self.reference = output_folder(folder), embed, reference
         self.formats, self.taken = tuple(dict.fromkeys(formats)), set[str]()
         check_libraries(format_.value for format_ in self.formats)
         for format_ in self.formats:
@@ -102,7 +117,7 @@ class ResultFiles:
         if format_ is Format.html:
             from fakespan.closeup.make import close_ups
 
-            write_html(result, path, embed=self.embed, closeups=close_ups(Path(result.file), result))
+            write_html(result, path, embed=self.embed, closeups=close_ups(Path(result.file), result, self.reference))
         else:
             WRITERS[format_.value](result, path)
         return path

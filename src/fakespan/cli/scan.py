@@ -29,6 +29,10 @@ ScanWorkers = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record per line and nothing else.")]
 Embed = Annotated[bool, typer.Option("--embed", help="Put the video inside the HTML page.")]
+Reference = Annotated[
+    Path | None,
+    typer.Option("--reference", metavar="FILE", help="An untouched take, with which the HTML page compares the file."),
+]
 FaceChoice = Annotated[
     Faces, typer.Option(help="auto: track faces; whole: use the whole frame as a face; none: audio only.")
 ]
@@ -86,6 +90,7 @@ def scan(
     out: Annotated[Path | None, typer.Option(help="Output folder, created if missing.")] = None,
     formats: Formats = None,
     embed: Embed = False,
+    reference: Reference = None,
     as_json: AsJson = False,
     device: Device = "auto",
     workers: ScanWorkers = 1,
@@ -93,8 +98,8 @@ def scan(
     key: SignKey = None,
 ) -> None:
     """Find and show the forged segments of media files."""
-    check_formats(out, formats, embed)
-    output = ResultFiles(out, formats or [Format.html, Format.json], embed) if out else None
+    check_formats(out, formats, embed, reference)
+    output = ResultFiles(out, formats or [Format.html, Format.json], embed, reference) if out else None
     sign = _signer(key)
     media, failures = media_files(files)
     if not media:
@@ -134,15 +139,16 @@ def report(
     out: Annotated[Path, typer.Option(help="Output folder, created if missing.")] = Path(),
     formats: ReportFormats = [Format.html],
     embed: Embed = False,
+    reference: Reference = None,
     as_json: AsJson = False,
     key: SignKey = None,
 ) -> None:
     """Render saved results again, in any format, without the model."""
     from fakespan.report.export import read_json
 
-    check_formats(out, formats, embed)
+    check_formats(out, formats, embed, reference)
     failures: list[FakespanError] = []
-    output, show, sign = ResultFiles(out, formats, embed), _printer(as_json), _signer(key)
+    output, show, sign = ResultFiles(out, formats, embed, reference), _printer(as_json), _signer(key)
     for _, result in each(results, lambda path, _: sign(read_json(path)), failures):
         show(result)
         output.write(result, failures, quiet=as_json)

@@ -6,9 +6,11 @@ records is opened: a result of somebody else could name any file.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from fakespan.closeup.mouths import Moment, mouths
+from fakespan.closeup.reference import compare, moved
 from fakespan.closeup.sounds import spectrogram
 from fakespan.config import SAMPLE_RATE, SAMPLES_PER_FRAME
 from fakespan.errors import FakespanError
@@ -30,19 +32,25 @@ _WITHIN, _AROUND, _STEP_S = 6, 4, 0.12  # stills in the segment; on either side 
 _CONTEXT_S, _LONGEST_S = 1.0, 8.0  # of a spectrogram: on either side; in all
 
 
-def close_ups(path: Path, scan: Scan) -> CloseUps:
-    """The close-ups of the strongest segments of a scan; if there are none, the note says why."""
+def close_ups(path: Path, scan: Scan, reference: Path | None = None) -> CloseUps:
+    """The close-ups of the strongest segments of a scan; if there are none, the note says why.
+
+    Args:
+        path: the scanned file.
+        scan: its result.
+        reference: an untouched take to compare it with.
+    """
     chosen = _strongest(scan)
-    if not chosen:
+    if not chosen and reference is None:
         return CloseUps()
     if scan.source is None:
         return CloseUps(note="the result does not record the content of its file")
     try:
         if not path.is_file() or fingerprint(path) != (scan.source.size_bytes, scan.source.sha256):
             return CloseUps(note="the scanned file is not where the result names it, or has changed")
-        return _made(path, scan, chosen)
+        return _made(path, scan, chosen, reference)
     except (FakespanError, OSError) as error:
-        return CloseUps(note=f"the file could not be read again ({type(error).__name__})")
+        return CloseUps(note=f"a file could not be read ({type(error).__name__})")
 
 
 def _strongest(scan: Scan) -> list[tuple[int, Segment]]:
@@ -51,7 +59,7 @@ def _strongest(scan: Scan) -> list[tuple[int, Segment]]:
     return sorted(sorted(every, key=lambda item: -item[1].score)[:MOST_SEGMENTS])
 
 
-def _made(path: Path, scan: Scan, chosen: list[tuple[int, Segment]]) -> CloseUps:
+def _made(path: Path, scan: Scan, chosen: list[tuple[int, Segment]], reference: Path | None) -> CloseUps:
     options = None if scan.evidence is None else scan.evidence.options
     video, audio = (None, None) if options is None else (options.video_track, options.audio_track)
     tracks = choose_tracks(path, video=video, audio=audio).tracks
@@ -60,7 +68,33 @@ def _made(path: Path, scan: Scan, chosen: list[tuple[int, Segment]]) -> CloseUps
     each = [CloseUp(number, stills.get(number, ()), sounds.get(number)) for number, _ in chosen]
     n_left = len(scan.segments) - len(each)
     note = f"the {len(each)} segments with the highest scores of {len(scan.segments)}" if n_left else ""
-    return CloseUps(tuple(each), note)
+    if reference is None:
+        return CloseUps(tuple(each), note)
+    about = compare(path, tracks, reference, scan)
+    if about.offset_s is not None:
+        each = _with_take(each, scan, reference, about.offset_s)
+    return CloseUps(tuple(each), note, about)
+
+
+def _with_take(each: list[CloseUp], scan: Scan, reference: Path, offset_s: float) -> list[CloseUp]:
+    """The close-ups with those of the untouched take at the same places."""
+    there = moved(scan, reference, offset_s)
+    every = dict(enumerate(in_order(there), 1))
+    chosen = [(closeup.number, every[closeup.number]) for closeup in each]
+    stills = _stills(reference, there, chosen, Tracks())
+    sounds = _sounds(reference, there, chosen, Tracks())
+
+    def back(image: Image) -> Image:
+        return dataclasses.replace(image, start_s=image.start_s - offset_s, end_s=image.end_s - offset_s)
+
+    return [
+        dataclasses.replace(
+            closeup,
+            take_mouths=tuple(map(back, stills.get(closeup.number, ()))),
+            take_spectrogram=back(sounds[closeup.number]) if closeup.number in sounds else None,
+        )
+        for closeup in each
+    ]
 
 
 def _stills(path: Path, scan: Scan, chosen: list[tuple[int, Segment]], tracks: Tracks) -> dict[int, tuple[Image, ...]]:

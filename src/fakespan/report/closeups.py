@@ -9,13 +9,26 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from fakespan.report.words import timecode
+from fakespan.report.words import MODALITIES, printable, timecode
 from fakespan.types import Segment
 
-__all__ = ["NO_CLOSEUPS", "CloseUp", "CloseUps", "Image", "closeups_from_json", "closeups_json", "view"]
+__all__ = [
+    "NO_CLOSEUPS",
+    "CloseUp",
+    "CloseUps",
+    "Difference",
+    "Image",
+    "Reference",
+    "closeups_from_json",
+    "closeups_json",
+    "reference_view",
+    "view",
+]
 
+_MOST_DIFFERENCES = 50  # that are listed
 _LABEL = 9.0  # percent of the width of a spectrogram that a time takes on a phone
 
 Place = Literal["before", "within", "after"]
@@ -42,6 +55,28 @@ class CloseUp:
     number: int  # of the segment, from 1, as in every report
     mouths: tuple[Image, ...] = ()  # in order of time; before, within and after the segment
     spectrogram: Image | None = None
+    take_mouths: tuple[Image, ...] = ()  # the same of the untouched take, at the times of the scanned file
+    take_spectrogram: Image | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A stretch in which the scanned file differs from the untouched take, at the times of the scanned file."""
+
+    start_s: float
+    end_s: float
+    modality: Literal["audio", "visual"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An untouched take, and how the scanned file compares with it."""
+
+    file: str
+    has_video: bool
+    offset_s: float | None  # to add to a time of the scanned file; None: their sounds are too unlike to be aligned
+    likeness: float  # correlation of the aligned sounds, 0..1
+    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +85,7 @@ class CloseUps:
 
     each: tuple[CloseUp, ...] = ()
     note: str = ""  # why some or all are missing
+    reference: Reference | None = None
 
 
 NO_CLOSEUPS = CloseUps()
@@ -62,17 +98,48 @@ def view(closeups: CloseUps, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 def _view(row: dict[str, Any], closeup: CloseUp) -> dict[str, Any]:
     segment: Segment = row["segment"]
+    takes = [
+        {
+            "name": name,
+            "is_untouched": name == "untouched",
+            "strip": _strip(stills, segment, within),
+            "spectrogram": _spectrogram(sound, segment),
+        }
+        for name, within, stills, sound in (
+            ("scanned", "suspected", closeup.mouths, closeup.spectrogram),
+            ("untouched", "the same place", closeup.take_mouths, closeup.take_spectrogram),
+        )
+        if stills or sound
+    ]
+    return {**row, "number": closeup.number, "takes": takes}
+
+
+def _strip(stills: tuple[Image, ...], segment: Segment, within: str) -> list[dict[str, Any]]:
     groups: dict[Place, list[dict[str, str]]] = {"before": [], "within": [], "after": []}
-    for still in closeup.mouths:
+    for still in stills:
         place = _place(still.start_s, segment)
         alt = f"Mouth at {timecode(still.start_s)}, {'within the segment' if place == 'within' else place}"
         groups[place].append({"uri": still.uri, "time": timecode(still.start_s), "alt": alt})
-    strip = [
-        {"name": "suspected" if place == "within" else place, "stills": stills, "is_within": place == "within"}
-        for place, stills in groups.items()
-        if stills
+    return [
+        {"name": within if place == "within" else place, "stills": found, "is_within": place == "within"}
+        for place, found in groups.items()
+        if found
     ]
-    return {**row, "number": closeup.number, "strip": strip, "spectrogram": _spectrogram(closeup.spectrogram, segment)}
+
+
+def reference_view(reference: Reference) -> dict[str, Any]:
+    """What the template shows of an untouched take."""
+    return {
+        "name": printable(Path(reference.file).name),
+        "is_aligned": reference.offset_s is not None,
+        "likeness": f"{reference.likeness:.2f}",
+        "offset": f"{reference.offset_s or 0.0:+.2f}",
+        "differences": [
+            {"start": d.start_s, "end": d.end_s, "modality": d.modality, "what": MODALITIES[d.modality]}
+            for d in reference.differences[:_MOST_DIFFERENCES]
+        ],
+        "n_left": max(0, len(reference.differences) - _MOST_DIFFERENCES),
+    }
 
 
 def _place(time_s: float, segment: Segment) -> Place:

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from fakespan.errors import UsageError
 from fakespan.files import write_text
 from fakespan.report import timeline, words
-from fakespan.report.closeups import NO_CLOSEUPS, CloseUps, view
+from fakespan.report.closeups import NO_CLOSEUPS, CloseUps, Reference, reference_view, view
 from fakespan.report.evidence import evidence_facts
 from fakespan.report.grades import TIER_LIMIT, strength
 from fakespan.report.outcomes import about
@@ -36,13 +36,19 @@ EMBED_LIMIT_MB = 64
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render_html(scan: Scan, media_url: str | None = None, closeups: CloseUps = NO_CLOSEUPS) -> str:
+def render_html(
+    scan: Scan,
+    media_url: str | None = None,
+    closeups: CloseUps = NO_CLOSEUPS,
+    reference_url: str | None = None,
+) -> str:
     """Render the page as text.
 
     Args:
         scan: the scan to show.
         media_url: URL of the file, relative to the page, or a data URI; None: no player.
-        closeups: stills and spectrograms of the segments.
+        closeups: stills and spectrograms of the segments, and the comparison with an untouched take.
+        reference_url: URL of that take; None: no second player.
     """
     rows = [_table_row(scan, segment) for segment in words.in_order(scan)]
     style, script = (_asset(name) for name in ("report.css", "report.js"))
@@ -61,6 +67,9 @@ def render_html(scan: Scan, media_url: str | None = None, closeups: CloseUps = N
             rows=rows,
             closeups=view(closeups, rows),
             closeups_note=closeups.note,
+            reference=None if closeups.reference is None else reference_view(closeups.reference),
+            reference_url=reference_url,
+            reference_has_video=closeups.reference is not None and closeups.reference.has_video,
             unjudged=[words.unjudged(part) for part in scan.not_judged],
             faces=[_face(track) for track in scan.tracks],
             zooms=timeline.zooms(words.span_s(scan)),
@@ -70,7 +79,7 @@ def render_html(scan: Scan, media_url: str | None = None, closeups: CloseUps = N
             evidence=evidence_facts(scan),
             provenance=provenance_facts(scan),
             media_url=media_url,
-            player=_player_data(scan, media_url),
+            player=_player_data(scan, media_url, closeups.reference),
             limits=words.LIMITS,
             whole_limit=words.WHOLE_LIMIT,
             tier_limit=TIER_LIMIT if any(segment.tier for segment in scan.segments) else "",
@@ -114,7 +123,10 @@ def write_html(
         )
     media = Path(scan.file) if media is None else Path(media)
     url = _data_uri(media, scan.source) if embed else _link(media, Path(path))
-    write_text(path, render_html(scan, url, closeups), [scan.file, str(media)])
+    take = None if closeups.reference is None else Path(closeups.reference.file)
+    take_url = None if take is None else _data_uri(take, None) if embed else _link(take, Path(path))
+    sources = [scan.file, str(media), *([] if take is None else [str(take)])]
+    write_text(path, render_html(scan, url, closeups, take_url), sources)
 
 
 def _asset(name: str) -> str:
@@ -207,13 +219,14 @@ def _face(track: FaceTrack) -> dict[str, Any]:
     }
 
 
-def _player_data(scan: Scan, media_url: str | None) -> dict[str, Any]:
+def _player_data(scan: Scan, media_url: str | None, reference: Reference | None) -> dict[str, Any]:
     """Data for the page's script; the template encodes it as JSON that cannot end its script element."""
     return {
         "start": scan.media.starts_at_s,
         "span": words.span_s(scan),
         "source": "inside it" if (media_url or "").startswith("data:") else words.printable(unquote(media_url or "")),
         "hasVideo": scan.media.has_video,
+        "offset": None if reference is None else reference.offset_s,
         "codecs": [words.printable(c) for c in (scan.media.video_codec, scan.media.audio_codec) if c],
         "segments": [
             {"start": s.start_s, "end": s.end_s, "modality": s.modality, "track": s.track} for s in words.in_order(scan)

@@ -108,6 +108,21 @@
     if (isPlayable()) start();
   }
 
+  const take = by("reference"); // the untouched take, aligned by its sound
+  let takeEnd = Infinity;
+
+  function playTake(from, to, isAlongside) { // alongside: without its sound, while the scanned file plays the same
+    takeEnd = to + scan.offset;
+    take.muted = isAlongside;
+    take.currentTime = Math.max(from + scan.offset, 0);
+    take.play().catch(() => {});
+    if (isPlayable() && !isAlongside) media.pause();
+    if (!isAlongside || !isPlayable() || isLearning) return;
+    range = { from, to };
+    seek(from);
+    start();
+  }
+
   function keepRange() { // stop or repeat exactly at the end of the segment
     if (!range || media.paused || media.seeking) return;
     const time = media.currentTime;
@@ -167,6 +182,8 @@
     const play = event.target.closest("button.play"), jump = event.target.closest("button.seek");
     if (play) playSegment(Number(play.dataset.segment), play.dataset.around && Number(play.dataset.around));
     if (jump) free(Number(jump.dataset.time));
+    const compare = event.target.closest("button.compare");
+    if (compare) playTake(Number(compare.dataset.from), Number(compare.dataset.to), Boolean(compare.dataset.both));
   });
   by("play").addEventListener("click", toggle);
   by("previous").addEventListener("click", () => step(-1));
@@ -239,6 +256,12 @@
     start();
   }
 
+  if (take) {
+    take.addEventListener("timeupdate", () => {
+      if (take.currentTime >= takeEnd) { take.pause(); takeEnd = Infinity; }
+    });
+    take.addEventListener("error", () => { for (const button of document.querySelectorAll("button.compare")) button.hidden = true; });
+  }
   if (media) {
     media.addEventListener("error", explain);
     media.addEventListener("loadedmetadata", () => { explain(); show(); learnEnd(); });
