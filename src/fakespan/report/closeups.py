@@ -127,9 +127,11 @@ def _strip(stills: tuple[Image, ...], segment: Segment, within: str) -> list[dic
     ]
 
 
-def reference_view(reference: Reference) -> dict[str, Any]:
-    """What the template shows of an untouched take."""
+def reference_view(reference: Reference, url: str | None) -> dict[str, Any]:
+    """What the template shows of an untouched take; url: where its player finds it."""
     return {
+        "url": url,
+        "has_video": reference.has_video,
         "name": printable(Path(reference.file).name),
         "is_aligned": reference.offset_s is not None,
         "likeness": f"{reference.likeness:.2f}",

@@ -51,44 +51,33 @@ def render_html(
         reference_url: URL of that take; None: no second player.
     """
     rows = [_table_row(scan, segment) for segment in words.in_order(scan)]
-    style, script = (_asset(name) for name in ("report.css", "report.js"))
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            scan=scan,
-            name=words.printable(Path(scan.file).name),
-            file=words.printable(scan.file),
-            verdict=words.verdict(scan),
-            found=words.found(scan),
-            about=about(scan, words.whole(scan)),
-            has_whole=scan.verdict is not None,
-            facts=words.media_facts(scan.media),
-            rows=rows,
-            closeups=view(closeups, rows),
-            closeups_note=closeups.note,
-            reference=None if closeups.reference is None else reference_view(closeups.reference),
-            reference_url=reference_url,
-            reference_has_video=closeups.reference is not None and closeups.reference.has_video,
-            unjudged=[words.unjudged(part) for part in scan.not_judged],
-            faces=[_face(track) for track in scan.tracks],
-            zooms=timeline.zooms(words.span_s(scan)),
-            curve_kinds=[k for k in ("audio", "visual", "fused") if any(c.modality == k for c in scan.curves)],
-            gutter=Markup(timeline.gutter(scan)),  # noqa: S704 - escaped where it is made
-            plot=Markup(timeline.plot(scan)),  # noqa: S704
-            evidence=evidence_facts(scan),
-            provenance=provenance_facts(scan),
-            media_url=media_url,
-            player=_player_data(scan, media_url, closeups.reference),
-            limits=words.LIMITS,
-            whole_limit=words.WHOLE_LIMIT,
-            tier_limit=TIER_LIMIT if any(segment.tier for segment in scan.segments) else "",
-            format=FORMAT,
-            style=Markup(style),  # noqa: S704 - our own files
-            script=Markup(script),  # noqa: S704
-            style_hash=_hash(style),
-            script_hash=_hash(script),
-        )
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        scan=scan,
+        name=words.printable(Path(scan.file).name),
+        file=words.printable(scan.file),
+        verdict=words.verdict(scan),
+        found=words.found(scan),
+        about=about(scan, words.whole(scan)),
+        has_whole=scan.verdict is not None,
+        facts=words.media_facts(scan.media),
+        rows=rows,
+        closeups=view(closeups, rows),
+        closeups_note=closeups.note,
+        reference=None if closeups.reference is None else reference_view(closeups.reference, reference_url),
+        unjudged=[words.unjudged(part) for part in scan.not_judged],
+        faces=[_face(track) for track in scan.tracks],
+        zooms=timeline.zooms(words.span_s(scan)),
+        curve_kinds=[k for k in ("audio", "visual", "fused") if any(c.modality == k for c in scan.curves)],
+        gutter=Markup(timeline.gutter(scan)),  # noqa: S704 - escaped where it is made
+        plot=Markup(timeline.plot(scan)),  # noqa: S704
+        evidence=evidence_facts(scan),
+        provenance=provenance_facts(scan),
+        media_url=media_url,
+        player=_player_data(scan, media_url, closeups.reference),
+        **_limits(scan),
+        format=FORMAT,
+        **_assets(),
     )
 
 
@@ -131,6 +120,23 @@ def write_html(
 
 def _asset(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _limits(scan: Scan) -> dict[str, Any]:
+    """What is said of how far a finding goes."""
+    has_tier = any(segment.tier for segment in scan.segments)
+    return {
+        "limits": words.LIMITS,
+        "whole_limit": words.WHOLE_LIMIT,
+        "tier_limit": TIER_LIMIT if has_tier else "",
+    }
+
+
+def _assets() -> dict[str, str]:
+    """The page's style and script, and their hashes for its policy."""
+    style, script = (_asset(name) for name in ("report.css", "report.js"))
+    own = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - our own files
+    return {**own, "style_hash": _hash(style), "script_hash": _hash(script)}
 
 
 def _environment() -> jinja2.Environment:
