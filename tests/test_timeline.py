@@ -64,6 +64,25 @@ def test_a_sound_clock_is_left_alone_but_for_its_origin() -> None:
     assert jumps == Jumps()
 
 
+@pytest.mark.parametrize("sound_first", [False, True])
+def test_sound_that_a_restart_brings_begins_behind_what_was_there(sound_first: bool) -> None:
+    """A part of pictures alone, then one with both kinds whose clock begins anew."""
+    both = take(0.0, 2.0)
+    if sound_first:
+        both = sorted(both, key=lambda p: (p.pts or 0) - 500 * p.stream_index)
+    placed, jumps = followed(take(0.0, 4.0, streams=[0]) + both)
+    assert jumps == Jumps(n_restarts=1)
+    assert times_s(placed, 1) == pytest.approx([4.0 + 0.04 * k for k in range(50)])
+    assert times_s(placed, 0) == pytest.approx([0.04 * k for k in range(150)])
+
+
+def test_streams_one_after_the_other_are_no_restart() -> None:
+    placed, jumps = followed(2 * [*take(0.0, 4.0, streams=[0]), *take(0.0, 4.0, streams=[1])])
+    assert times_s(placed, 1)[0] == 0
+    assert times_s(placed, 1)[100] == pytest.approx(4.0)
+    assert jumps == Jumps(n_restarts=1)
+
+
 @pytest.mark.parametrize("n_sound_missing", [0, 10])
 def test_a_restart_shifts_picture_and_sound_by_the_same(n_sound_missing: int) -> None:
     """Ten takes one after another, the sound of each shorter than its picture and 80 ms early."""

@@ -139,7 +139,7 @@ class Timeline:
         lane = self._lane(packet)
         while lane.part < len(self._parts) - 1 and self._is_next(lane, packet, time_s):
             lane.part, lane.last_s = lane.part + 1, None
-        is_back = lane.goes_back(packet, time_s)
+        is_back = lane.goes_back(packet, time_s) or self._begins_anew(lane, packet, time_s)
         if is_back or lane.shown(packet, self._tick_s(packet))[0] > self._parts[lane.part].end_s + _JUMP_S:
             is_lost = not is_back and lane.part < len(self._parts) - 1
             if is_lost or self._is_alone(lane, packet, time_s):
@@ -172,6 +172,18 @@ class Timeline:
         if after.is_after_hole:
             return lane.shown(packet, self._tick_s(packet))[0] > after.start_s - _BACK_S
         return (lane.last_s is None or time_s < lane.last_s - _BACK_S) and abs(time_s - after.start_s) < _SAME_S
+
+    def _begins_anew(self, lane: _Lane, packet: Packet[Stream], time_s: float) -> bool:
+        """Whether a stream's first packet is the first after a restart, before the packets of the others go back."""
+        if lane.last_s is not None or not self._parts[lane.part].end_s > time_s + _JUMP_S:
+            return False
+        for ahead, ahead_s in self._peek():
+            if ahead.stream.type == packet.stream.type:
+                if ahead_s > time_s + _JUMP_S:
+                    return False  # streams one after the other
+            elif (other := self._lanes.get(ahead.stream.type)) is not None and other.goes_back(ahead, ahead_s):
+                return abs(ahead_s - time_s) < _SAME_S
+        return False
 
     def _is_alone(self, lane: _Lane, packet: Packet[Stream], time_s: float) -> bool:
         """Whether its stream goes on as if this packet did not exist."""
