@@ -251,7 +251,7 @@ class FileScan:
 
     def _not_judged(self, coverage: Coverage, n_frames: int, edges_s: Sequence[float]) -> tuple[Unjudged, ...]:
         """The stretches that were not judged, by the clock of a player."""
-        found = [part for part in self.clock.lost(n_frames) if part.end_s > edges_s[1] and part.start_s < edges_s[2]]
+        found = [part for part in self.clock.lost(n_frames) if part.end_s > edges_s[1] and part.start_s <= edges_s[2]]
         for part in coverage.left_out(self.jumps.parts(n_frames)):
             late_s = self.clock.late_s(part.begin)
             start_s, end_s = (round(frame / FPS + late_s, 3) for frame in (part.begin, part.end))
