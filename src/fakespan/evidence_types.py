@@ -41,6 +41,7 @@ class ScanChoices:
     audio_track: int | None = None
     start_s: float | None = None
     end_s: float | None = None
+    prior: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,17 @@ in ten times the measured minutes. So rates of high scores are rather too high t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+
 from fakespan.errors import ConfigError
 
-__all__ = ["MOST_GENUINE", "TIER_MINUTES", "FalseSegments", "GenuineRates", "Minutes", "Tier"]
+__all__ = ["LEAST_FORGED", "MOST_GENUINE", "TIER_MINUTES", "FalseSegments", "GenuineRates", "Minutes", "Tier"]
 
 Tier = Literal["weak", "moderate", "strong", "very_strong"]
 
@@ -30,6 +33,10 @@ MOST_GENUINE = 0.05
 N_SEEN = 5  # segments from which on a rate is their number by the minute
 N_TAIL = 20  # highest scores that the tail is fitted to
 LONGEST_GAP = 10.0  # rates go down to one false segment in so many times the measured minutes
+LEAST_FORGED = 20  # forged files from which on a probability is given
+STEP = 0.1  # logits between the scores at which the ratio is looked at
+LOGISTIC_QUARTILES = 2 * math.log(3)  # distance of the quartiles of the logistic distribution of width 1
+LEAST_WIDTH = 0.2
 MOST_SCORES = 10_000
 MOST_MINUTES = 1e7
 CLIP = 1e-6
@@ -62,12 +69,35 @@ class FalseSegments:
         tail = N_SEEN * math.exp((_logit(border) - _logit(score)) / self._mean_excess)
         return max(tail, 1 / LONGEST_GAP) / self.minutes
 
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The logits between which `smooth` holds: of the lowest and highest score; None: too few segments."""
+        return (_logit(self.scores[-1]), _logit(self.scores[0])) if len(self.scores) >= N_TAIL else None
+
+    def smooth(self, logit: float) -> float:
+        """False segments per minute that reach a logit: through every doubling of their number, then the plain tail."""
+        logits, logs = self._doublings
+        if logit < logits[-1]:
+            return math.exp(np.interp(logit, logits, logs))
+        return math.exp(logs[-1] - (logit - logits[-1]) / max(self._excess, CLIP))
+
+    @cached_property
+    def _doublings(self) -> tuple[list[float], list[float]]:
+        """Rising logits and the logarithms of their rates: of the 20th, 40th, 80th ... highest and the lowest score."""
+        numbers = [N_TAIL << k for k in range(20) if N_TAIL << k < len(self.scores)] + [len(self.scores)]
+        numbers.reverse()
+        return [_logit(self.scores[n - 1]) for n in numbers], [math.log(n / self.minutes) for n in numbers]
+
     @cached_property
     def _mean_excess(self) -> float:
-        """Of the highest scores over the lowest among them, in logits, and two standard errors more."""
+        """Two standard errors above the measured one."""
+        return max(self._excess * (1 + 2 / math.sqrt(min(N_TAIL, len(self.scores)) - 1)), CLIP)
+
+    @cached_property
+    def _excess(self) -> float:
+        """Mean excess of the highest scores over the lowest among them, in logits."""
         *highest, lowest = map(_logit, self.scores[:N_TAIL])
-        mean = sum(score - lowest for score in highest) / len(highest)
-        return max(mean * (1 + 2 / math.sqrt(len(highest))), CLIP)
+        return sum(score - lowest for score in highest) / len(highest)
 
 
 @dataclass(frozen=True)
@@ -80,10 +110,23 @@ class Minutes:
 
 @dataclass(frozen=True)
 class GenuineRates:
-    """What was measured in genuine sound and in genuine picture, each by its own expert, on the scale of the scores."""
+    """What was measured in genuine sound and in genuine picture, each by its own expert, on the scale of the scores.
+
+    Raises ConfigError if the scores of forged files are not numbers in 0..1.
+    """
 
     visual: FalseSegments | None = None
     audio: FalseSegments | None = None
+    forged: tuple[float, ...] = ()  # scores of files with a forged span, for the probability of a file
+
+    def __post_init__(self) -> None:
+        if len(self.forged) > MOST_SCORES or not all(0 <= score <= 1 for score in self.forged):
+            raise _bad("forged", f"at most {MOST_SCORES} numbers in 0..1", self.forged)
+
+    @property
+    def tells_probability(self) -> bool:
+        """Whether enough forged files were measured for a probability."""
+        return len(self.forged) >= LEAST_FORGED
 
     def per_minute(self, score: float, modality: Literal["audio", "visual", "both"]) -> float | None:
         """How often a genuine minute of this modality reaches a score; "both": in either. None: not measured."""
@@ -125,9 +168,57 @@ class GenuineRates:
         expected = self.expected(score, judged)
         return None if expected is None else -math.expm1(-expected)
 
+    def likelihood_ratio(self, score: float, judged: Minutes) -> float | None:
+        """How much more often a forged file than a genuine one of that length has a score near this one.
+
+        The score of a forged file is that of its forged span or of a false segment beside it, whichever is higher; the
+        logits of forged spans are taken as logistic, with the quartiles of `forged`. The ratio never falls as the score
+        rises, and rises no more above the highest false segment of either kind that was measured.
+        None: not measured, or nothing was judged.
+        """
+        pairs = [(judged.visual, self.visual), (judged.audio, self.audio)]
+        parts = [(minutes, count) for minutes, count in pairs if minutes > 0]
+        ranges = [None if count is None else count.range for _, count in parts]
+        if not self.tells_probability or not ranges or None in ranges:
+            return None
+        low, high = (max(ends[k] for ends in ranges if ends is not None) for k in (0, 1))
+
+        def expected(logit: float) -> float:
+            return sum(minutes * count.smooth(logit) for minutes, count in parts if count is not None)
+
+        last = min(_logit(score), high)
+        steps = range(math.ceil(max(0.0, last - low) / STEP))
+        return max([self._reached(low), *(self._ratio_at(last - STEP * k, expected) for k in steps)])
+
+    def probability(self, score: float, judged: Minutes, prior: float) -> float | None:
+        """That a file is forged, by Bayes' rule, if so many of the files are forged before they are looked at."""
+        ratio = self.likelihood_ratio(score, judged)
+        return None if ratio is None else prior * ratio / (1 - prior + prior * ratio)
+
+    def _ratio_at(self, logit: float, expected: Callable[[float], float]) -> float:
+        """The ratio of the chances of a score within half a logit of one."""
+        above, below = (math.exp(-expected(logit + side)) for side in (0.5, -0.5))
+        forged = self._reached(logit + 0.5) * above - self._reached(logit - 0.5) * below
+        return forged / (above - below) if above - below > CLIP else 0.0
+
+    def _reached(self, logit: float) -> float:
+        """The share of forged spans whose score is below this one."""
+        middle, width = self._spans
+        return _sigmoid((logit - middle) / width)
+
+    @cached_property
+    def _spans(self) -> tuple[float, float]:
+        """Middle and width of the logistic distribution of the logits of forged spans."""
+        low, middle, high = statistics.quantiles(map(_logit, self.forged), n=4)
+        return middle, max((high - low) / LOGISTIC_QUARTILES, LEAST_WIDTH)
+
     def _counts(self, modality: Literal["audio", "visual", "both"]) -> list[FalseSegments | None]:
         chosen = {"visual": [self.visual], "audio": [self.audio], "both": [self.visual, self.audio]}
         return chosen[modality]
+
+
+def _sigmoid(logit: float) -> float:
+    return 0.5 * (1 + math.tanh(logit / 2))
 
 
 def _logit(score: float) -> float:

@@ -145,6 +145,7 @@ class Verdict:
     probability: float | None = None  # calibrated, 0..1; None: the model has no verdict head
     fake_share: float | None = None  # in the calibration data; if fewer videos are fake, the probability is too high
     genuine_chance: float | None = None  # that genuine material as long as was judged reaches the score
+    prior: float | None = None  # share of forged files that the probability assumes; None: `fake_share`
 
     @property
     def is_fake(self) -> bool:

@@ -14,7 +14,9 @@ from fakespan.cli.shared import AsJson, Device, Overwrite, bar, check_output, pr
 from fakespan.errors import UsageError
 
 if TYPE_CHECKING:
+    from fakespan.localizer import Localizer
     from fakespan.localizer.alarms import Alarms
+    from fakespan.rates import GenuineRates
 
 app = typer.Typer(
     help="Networks of a video and an audio expert.",
@@ -92,6 +94,10 @@ def calibrate(
     per_minute: Annotated[
         float, typer.Option(min=0.001, help="Segments per minute of genuine video that the threshold may let through.")
     ] = 0.25,
+    forged: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file with a forged span, or a folder of them, for the probability of a file; repeatable."),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -105,7 +111,6 @@ def calibrate(
     from fakespan.checkpoint import save_checkpoint
     from fakespan.localizer import load_model
     from fakespan.localizer.alarms import Alarms, fit_scales, read_alarms, set_scales, threshold_for
-    from fakespan.rates import GenuineRates
 
     check_output(out, overwrite)
     seen, heard = (Alarms.merged([read_alarms(path) for path in paths]) for paths in (visual, audio))
@@ -114,7 +119,7 @@ def calibrate(
     set_scales(localizer, scales)
     counts = [count.scaled(scale) for count, scale in zip((seen, heard), scales, strict=True)]
     threshold = threshold_for(per_minute, *counts)
-    facts, rates = _facts(threshold, *counts), GenuineRates(*(count.stored() for count in counts))
+    facts, rates = _facts(threshold, *counts), _rates(localizer, counts, forged or [])
     save_checkpoint(
         out,
         localizer.network,
@@ -126,6 +131,19 @@ def calibrate(
     told = f"{facts['visual_per_minute']} segments per minute in the picture, {facts['audio_per_minute']} in the sound"
     text = f"{printable(out)}: threshold {threshold}, {told}"
     show(text, {"model": str(out), "threshold": threshold, **facts}, as_json=as_json, indent=1)
+
+
+def _rates(localizer: Localizer, counts: list[Alarms], forged: list[Path]) -> GenuineRates:
+    """What the model keeps for the tiers of segments and for the probability of a file."""
+    from fakespan.localizer.alarms import forged_scores
+    from fakespan.rates import GenuineRates
+
+    seen, heard = (count.stored() for count in counts)
+    plain = GenuineRates(seen, heard)
+    if not forged:
+        return plain
+    with bar("scanning forged files") as progress:
+        return dataclasses.replace(plain, forged=forged_scores(localizer, _media(forged), progress))
 
 
 def _facts(threshold: float, seen: Alarms, heard: Alarms) -> dict[str, float]:

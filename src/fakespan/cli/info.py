@@ -95,7 +95,7 @@ def _rates(post: PostConfig) -> dict[str, Any] | None:
             reaching = Rate(sum(score >= post.threshold for score in count.scores), count.minutes)
             tiers = {tier: score for tier, score in post.rates.tier_scores(name).items() if tier != "weak"}
             facts[name] = {"minutes": count.minutes, "at_threshold": reaching.to_dict(), "tiers_from": tiers}
-    return facts
+    return facts | {"forged_files": len(post.rates.forged)}
 
 
 def _of_media(path: Path) -> dict[str, Any]:

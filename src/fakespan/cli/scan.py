@@ -72,6 +72,14 @@ End = Annotated[str | None, typer.Option(metavar="TIME", help="Judge up to this 
 SignKey = Annotated[
     Path | None, typer.Option("--sign", metavar="KEY", help="Sign the results with this private key (Ed25519, PEM).")
 ]
+Prior = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of forged files among such files, for the probability of a whole file; default: 0.5.",
+    ),
+]
+
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse files that are damaged or cut short (exit code 1).")]
 
 
@@ -82,6 +90,7 @@ def scan(
     sound: SoundChoice = "speech",
     threshold: Threshold = None,
     decoding: DecodingChoice = None,
+    prior: Prior = None,
     start: Start = None,
     end: End = None,
     video_track: VideoTrack = None,
@@ -104,10 +113,9 @@ def scan(
     media, failures = media_files(files)
     if not media:
         raise typer.Exit(1)
-    options = {"faces": faces, "sound": sound, "threshold": threshold, "decoding": decoding}
+    options = {"faces": faces, "sound": sound, "threshold": threshold, "decoding": decoding, "prior": prior}
     options |= {"video_track": video_track, "audio_track": audio_track}
-    times_s = {"start_s": start, "end_s": end}
-    options |= {name: None if text is None else parse_time(text) for name, text in times_s.items()}
+    options |= {"start_s": _seconds(start), "end_s": _seconds(end)}
     network = _Network(model, device, backend)
     if workers == 1:
         results = _in_turn(media, network, options, failures)
@@ -120,6 +128,10 @@ def scan(
             output.write(result, failures, quiet=as_json)
     if failures:
         raise typer.Exit(1)
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else parse_time(text)
 
 
 def _undamaged(results: Iterable[Scan], failures: list[FakespanError]) -> Iterator[Scan]:

@@ -25,6 +25,7 @@ from fakespan.localizer.judge import Clip, Judge
 from fakespan.localizer.maps import ClipMaps
 from fakespan.localizer.options import Choices, ScanOptions
 from fakespan.localizer.runner import Runner
+from fakespan.localizer.verdict import check_prior
 from fakespan.media.choice import choose_tracks
 from fakespan.portable import SUFFIX, PortableModel, load_portable
 from fakespan.types import Progress, Scan, Source
@@ -145,7 +146,7 @@ class Localizer:
             threshold: score from which a segment counts as forged; default: the model's. A verdict head keeps its own.
             decoding: "aligned" or "published"; default: the model's.
             progress: called with the processed and the total duration in seconds.
-            choices: faces, sound, start_s, end_s, video_track, audio_track; see `ScanOptions`.
+            choices: faces, sound, start_s, end_s, video_track, audio_track, prior; see `ScanOptions`.
 
         Raises:
             MediaError: the file cannot be read, has no such track, ends before `start_s`, or has neither picture nor
@@ -159,6 +160,7 @@ class Localizer:
             decoding=decoding or self.post.decoding,
         )
         evidence = self._recorder.evidence(options, post)
+        check_prior(options.prior, self.head, self.post.rates)
         choice = choose_tracks(path, video=options.video_track, audio=options.audio_track)
         scan = FileScan(self.judge_clip, self.model, Path(path), options, post, progress, self.head, choice)
         scan.decoder_threads = self.decoder_threads

@@ -23,7 +23,7 @@ import numpy as np
 from fakespan.errors import DataError, FakespanError, UsageError
 from fakespan.files import write_text
 from fakespan.metrics.poisson import poisson_interval
-from fakespan.rates import FalseSegments
+from fakespan.rates import LEAST_FORGED, FalseSegments
 from fakespan.types import Progress, Scan, no_progress
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "Scale",
     "count_alarms",
     "fit_scales",
+    "forged_scores",
     "read_alarms",
     "save_alarms",
     "set_scales",
@@ -180,6 +181,23 @@ def count_alarms(
             except FakespanError as error:
                 failed.append(str(error))
     return Alarms.of(scans, failed)
+
+
+def forged_scores(localizer: Localizer, files: Sequence[Path], progress: Progress = no_progress) -> tuple[float, ...]:
+    """The scores of files with a forged span, largest first.
+
+    Raises:
+        MediaError: a file cannot be scanned.
+        DataError: there are too few files for a probability.
+    """
+    if len(files) < LEAST_FORGED:
+        expected, got = f"at least {LEAST_FORGED} forged files", str(len(files))
+        raise DataError("calibration", expected=expected, got=got, remedy="give more files, or none")
+    scores = []
+    for k, path in enumerate(files):
+        progress(k, len(files), path.name)
+        scores.append(localizer.scan(path).score)
+    return tuple(sorted(scores, reverse=True))
 
 
 def fit_scales(visual: Alarms, audio: Alarms) -> tuple[Scale, Scale]:

@@ -296,5 +296,5 @@ class FileScan:
         if self.head is None or not self.stretches:
             faces = [maps for maps, track in self.stretches if track is not None]
             judged = judged_minutes(faces, self.extent, sound_s)
-            return plain_verdict(score, self.post.threshold, self.post.rates, judged)
-        return head_verdict(self.head, [maps.score for maps, _ in self.stretches], self.model)
+            return plain_verdict(score, self.post.threshold, self.post.rates, judged, self.options.prior)
+        return head_verdict(self.head, [maps.score for maps, _ in self.stretches], self.model, self.options.prior)

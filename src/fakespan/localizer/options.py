@@ -22,6 +22,7 @@ class Choices(TypedDict, total=False):
     end_s: float | None
     video_track: int | None
     audio_track: int | None
+    prior: float | None
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class ScanOptions:
     end_s: float | None = None  # judge only what it shows before this time; None: up to the file's end
     video_track: int | None = None  # number of the track, from 1; None: the one with most faces
     audio_track: int | None = None  # likewise; None: the one with most speech
+    prior: float | None = None  # share of forged files among those that are scanned; None: the model's, or one half
 
     def __post_init__(self) -> None:
         for name, value, choices in (("faces", self.faces, FaceMode), ("sound", self.sound, SoundMode)):
@@ -41,6 +43,9 @@ class ScanOptions:
                 *some, last = get_args(choices)
                 expected = f"{', '.join(some)} or {last}"
                 raise UsageError(name, expected=expected, got=repr(value), remedy="choose one of them")
+        if self.prior is not None and not 0 < self.prior < 1:
+            expected, got = "a share above 0 and below 1", f"{self.prior}"
+            raise UsageError("prior", expected=expected, got=got, remedy="give another share")
         for name, time_s in (("start", self.start_s), ("end", self.end_s)):
             if time_s is not None and not (math.isfinite(time_s) and time_s >= 0):
                 raise UsageError(name, expected="seconds from 0 on", got=f"{time_s}", remedy="give another time")

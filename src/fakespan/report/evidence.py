@@ -42,5 +42,6 @@ def _options(options: ScanChoices) -> str:
         "end": options.end_s,
         "video track": options.video_track,
         "audio track": options.audio_track,
+        "prior": options.prior,
     }
     return ", ".join(parts + [f"{name} {number:g}" for name, number in chosen.items() if number is not None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from fakespan.rates import MOST_GENUINE
 from fakespan.report.words import REASONS, found, verdict
 from fakespan.types import Scan
 
@@ -55,6 +56,11 @@ def agreement(scan: Scan) -> str:
         return (
             "The whole file counts as forged although no segment reaches its threshold: the verdict weighs all spans "
             "together, and does not say where."
+        )
+    if (scan.verdict.genuine_chance or 1.0) <= MOST_GENUINE:
+        return (
+            "A segment is suspected although the whole file does not count as forged: if so few such files are forged, "
+            "a genuine one is more likely."
         )
     return (
         "A segment is suspected although the whole file does not count as forged: its score is one that genuine files "

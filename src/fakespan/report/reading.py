@@ -25,7 +25,18 @@ _MOST = 1e7  # of seconds (115 days), pixels, samples a second ...
 _SHARE, _LENGTH = (0.0, 1.0), (0.0, _MOST)
 _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(
-        ("score", "threshold", "probability", "fake_share", "values", "either", "sound", "picture", "genuine_chance"),
+        (
+            "score",
+            "threshold",
+            "probability",
+            "fake_share",
+            "values",
+            "either",
+            "sound",
+            "picture",
+            "genuine_chance",
+            "prior",
+        ),
         _SHARE,
     ),
     **dict.fromkeys(("duration_s", "width", "height", "fps", "sample_rate", "n_channels", "genuine_per_hour"), _LENGTH),

@@ -52,6 +52,7 @@ COLUMNS = {
     "tier": Column("string"),
     "genuine_per_hour": Column("float64", ".2f"),
     "verdict_genuine_chance": Column("float64", ".4f"),
+    "verdict_prior": Column("float64", "g"),
 }
 
 
@@ -97,6 +98,7 @@ def _verdict(verdict: Verdict | None) -> Row:
         "verdict_probability": verdict.probability,
         "verdict_threshold": verdict.threshold,
         "verdict_genuine_chance": verdict.genuine_chance,
+        "verdict_prior": verdict.prior,
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fakespan.rates import MOST_GENUINE
 from fakespan.report.grades import TIERS, of_genuine
-from fakespan.types import FaceTrack, MediaInfo, Outcome, Reason, Scan, Segment, Unjudged
+from fakespan.types import FaceTrack, MediaInfo, Outcome, Reason, Scan, Segment, Unjudged, Verdict
 
 __all__ = [
     "LIMITS",
@@ -208,17 +208,30 @@ def whole(scan: Scan) -> str:
     if verdict is None:
         return ""
     name = "whole video" if scan.media.has_video else "whole recording"
+    if verdict.genuine_chance is not None:
+        return f"{name}: {_rated(verdict, verdict.genuine_chance)}"
     counts = f"{'counts' if verdict.is_fake else 'would count'} as forged from {verdict.threshold:.2f} on"
     if verdict.probability is None:
         how = "the maximum of the map, not calibrated (this model has no verdict head)"
-        if verdict.genuine_chance is not None:
-            how = f"which {of_genuine(verdict.genuine_chance)} with as much to judge reach"
-            counts += f", if at most {100 * MOST_GENUINE:.0f} of 100 genuine ones reach it"
         return f"{name}: score {verdict.score:.2f}, {how}; {counts}"
     how = "3-layer MLP over the map" if verdict.way == "mlp" else "maximum of the map, calibrated"
     if verdict.fake_share is not None:
         how = f"{how.removesuffix(', calibrated')}, calibrated where {verdict.fake_share:.0%} of the videos are forged"
+        how += "" if verdict.prior is None else f", corrected: {_if(verdict.prior)}"
     return f"{name}: forged with probability {_probability(verdict.probability)} ({how}; {counts})"
+
+
+def _rated(verdict: Verdict, chance: float) -> str:
+    """A verdict by how often genuine files reach the score.
+
+    >>> _rated(Verdict("maximum", 0.93, 0.7, probability=0.8, genuine_chance=0.07, prior=0.5), 0.07)[:48]
+    'forged with probability 0.80, if 50 of 100 such '
+    """
+    reached = f"{of_genuine(chance)} with as much to judge reach its score of {verdict.score:.2f}"
+    if verdict.probability is not None and verdict.prior is not None:
+        reached = f"forged with probability {_probability(verdict.probability)}, {_if(verdict.prior)}; {reached}"
+    needed = f"{verdict.threshold:.2f}, and at most {100 * MOST_GENUINE:.0f} of 100 genuine files"
+    return f"{reached} ({'counts' if verdict.is_fake else 'does not count'} as forged: that takes {needed})"
 
 
 def found(scan: Scan) -> str:
@@ -251,6 +264,11 @@ def media_facts(media: MediaInfo) -> list[str]:
     facts += [] if media.has_video else ["no picture"]
     facts += [] if media.has_audio else ["no sound"]
     return facts
+
+
+def _if(prior: float) -> str:
+    """What a probability assumes."""
+    return f"if {100 * prior:.3g} of 100 such files are"
 
 
 def _probability(share: float) -> str:
