@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,11 @@ def test_ci_calls_make_targets_that_exist() -> None:
         if line.startswith("make "):
             for target in line.split()[1:]:
                 assert re.search(rf"^{target}:", MAKEFILE, flags=re.MULTILINE), target
+
+
+def test_an_installation_without_torch_names_every_other_requirement() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = {*project["dependencies"], *project["optional-dependencies"]["onnx"]} - {"torch>=2.6"}
+    document = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8")
+    section = document.split("## Install without torch")[1].split("##")[0]
+    assert set(re.findall(r"'([\w-]+>=[^']+)'", section)) == wanted
