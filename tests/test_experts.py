@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -21,6 +22,7 @@ from fakespan.localizer.alarms import (
     Scale,
     count_alarms,
     fit_scales,
+    forged_scores,
     read_alarms,
     save_alarms,
     set_scales,
@@ -138,7 +140,7 @@ def test_an_expert_is_asked_alone_and_then_both_are_again(tmp_path: Path) -> Non
     before = localizer.network.state_dict()["scales"].clone()
     heard = count_alarms(localizer, files, "audio")
     assert heard.scores
-    assert heard.minutes == pytest.approx(0.25, abs=0.01)
+    assert heard.minutes == pytest.approx(0.24, abs=0.02)  # some of it is silence
     assert set(heard.files) <= {f.name for f in files}
     assert not count_alarms(localizer, files, "visual").scores  # there is nothing to see
     torch.testing.assert_close(localizer.network.state_dict()["scales"], before)
@@ -160,6 +162,34 @@ def test_a_network_of_another_family_has_no_experts(genuine: Path, tmp_path: Pat
     localizer.model = dataclasses.replace(localizer.model, family="small")
     with pytest.raises(UsageError, match="experts"):
         count_alarms(localizer, list(genuine.glob("*.wav")), "audio")
+
+
+def test_minutes_are_those_in_which_somebody_speaks(tmp_path: Path) -> None:
+    sound = np.pad(spoken(3.0), ((0, 0), (0, 7 * 16_000)))
+    file = write_clip(tmp_path / "pause.wav", sound=sound, sound_rate=16_000, audio_codec="pcm_s16le")
+    heard = count_alarms(load_model(saved(tmp_path / "m.safetensors"), "cpu"), [file], "audio")
+    assert heard.minutes == pytest.approx(3 / 60, abs=0.02)
+
+
+def test_a_calibrated_model_keeps_what_was_counted(tmp_path: Path) -> None:
+    model, out = saved(tmp_path / "m.safetensors"), tmp_path / "calibrated.safetensors"
+    counts = [alarms(minutes, *(0.002 * k for k in range(1, 400))) for minutes in (20, 40)]
+    paths = [tmp_path / "visual.json", tmp_path / "audio.json"]
+    for path, count in zip(paths, counts, strict=True):
+        save_alarms(path, count, "m", None)
+    given = ["--visual", str(paths[0]), "--audio", str(paths[1]), "--out", str(out)]
+    command = ["experts", "calibrate", str(model), *given]
+    few = CliRunner().invoke(app, [*command, "--forged", str(tmp_path / "few.wav")])
+    assert few.exit_code != 0
+    assert not out.exists()
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    post = load_checkpoint(out).post
+    assert (post.rates.visual.minutes, post.rates.audio.minutes) == (20, 40)
+    kept = [post.rates.visual, post.rates.audio]
+    assert sum(sum(score >= post.threshold for score in kind.scores) / kind.minutes for kind in kept) <= 0.25
+    with pytest.raises(DataError, match="at least 20 forged files"):
+        forged_scores(load_model(out, "cpu"), [tmp_path / "one.wav"])
 
 
 def test_join_takes_each_expert_from_its_file(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def count_alarms(
 ) -> Alarms:
     """Scan genuine files, with both experts or one of them, and list the segments found.
 
-    Minutes are those of the files that could be scanned.
+    Minutes are those that were judged: of the sound those with speech, of the picture those with a face.
 
     Raises:
         UsageError: a single expert was requested, but the model has none.
@@ -180,7 +180,8 @@ def count_alarms(
                 scans.append(dataclasses.replace(scan, file=path.name))
             except FakespanError as error:
                 failed.append(str(error))
-    return Alarms.of(scans, failed)
+    found = Alarms.of(scans, failed)
+    return dataclasses.replace(found, minutes=sum(_judged_s(scan, only) for scan in scans) / 60 or found.minutes)
 
 
 def forged_scores(localizer: Localizer, files: Sequence[Path], progress: Progress = no_progress) -> tuple[float, ...]:
@@ -273,6 +274,15 @@ def _asked(localizer: Localizer, only: Expert | None) -> Iterator[None]:
         yield
     finally:
         network.scales.copy_(scales)
+
+
+def _judged_s(scan: Scan, only: Expert | None) -> float:
+    """Seconds that were judged by an expert, or by either."""
+    share = scan.judged_share
+    if share is None:
+        return scan.duration_s
+    judged = {"visual": share.picture, "audio": share.sound, None: share.either}[only]
+    return (judged or 0.0) * scan.duration_s
 
 
 def _logit(score: float) -> float:
