@@ -104,11 +104,16 @@ def alarms(minutes: float, *scores: float) -> Alarms:
 
 
 def test_on_the_common_scale_both_experts_are_wrong_equally_often() -> None:
-    quiet = alarms(100, *(0.001 * k for k in range(1, 201)))
-    loud = alarms(100, *(0.5 + 0.002 * k for k in range(1, 201)))
+    def logistic(low: float, high: float) -> Alarms:
+        """The k-th of 400 alarms in 100 minutes is rarer than the next; the scores are logits between two."""
+        logits = low + (high - low) * np.log(np.arange(1, 401) / 400) / np.log(1 / 400)
+        return alarms(100, *(1 / (1 + np.exp(-logits))))
+
+    quiet, loud = logistic(-6.0, -1.0), logistic(-1.0, 2.0)
     for found, scale in zip((quiet, loud), fit_scales(quiet, loud), strict=True):
-        assert scale(found.score_at(1.0)) == pytest.approx(0.5, abs=1e-6)
-        assert scale(found.score_at(0.3)) == pytest.approx(0.7, abs=1e-6)
+        assert scale(found.score_at(1.0)) == pytest.approx(0.5, abs=0.005)
+        assert scale(found.score_at(0.3)) == pytest.approx(0.7, abs=0.005)
+        assert scale(found.score_at(0.1)) == pytest.approx(1 / (1 + 0.1**0.7), abs=0.005)
 
 
 def test_a_threshold_lets_through_no_more_than_it_may() -> None:
@@ -228,7 +233,7 @@ def test_join_refuses_experts_of_other_sizes(tmp_path: Path) -> None:
 def test_alarms_and_calibrate_by_the_command_line(
     genuine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fakespan.localizer.alarms.ANCHORS", ((16.0, 0.5), (12.0, 0.8)))
+    monkeypatch.setattr("fakespan.localizer.alarms.RATES", (16.0, 14.0, 12.0))
     monkeypatch.setattr("fakespan.localizer.alarms.FLOOR", 0.001)
     model, out, count = saved(tmp_path / "m.safetensors"), tmp_path / "o.safetensors", tmp_path / "audio.json"
     run = CliRunner()

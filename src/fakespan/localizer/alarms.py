@@ -13,7 +13,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,8 +45,10 @@ __all__ = [
 Expert = Literal["visual", "audio"]
 FORMAT = "fakespan.alarms/1"
 FLOOR = 0.02  # segments below this score are not counted
-ANCHORS = ((1.0, 0.5), (0.3, 0.7))  # alarms per minute of one expert, and the score assigned to them
+RATES = (0.3, 0.5, 1.0, 2.0)  # alarms per minute of one expert by which its scale is fitted
+FALL = 0.7  # of the logit of a score, for each factor e by which alarms that reach it are rarer
 SILENT = (1.0, -40.0)  # scale that disables an expert
+LEAST_SPREAD = 0.02  # least variance of the logits by which a scale is fitted
 MIN_ALARMS = 3  # minimum number of alarms for fitting a scale
 N_STORED = 500  # highest scores that a model file keeps of each expert
 
@@ -202,11 +204,13 @@ def forged_scores(localizer: Localizer, files: Sequence[Path], progress: Progres
 
 
 def fit_scales(visual: Alarms, audio: Alarms) -> tuple[Scale, Scale]:
-    """Scales on which either expert reaches the score 0.5 once a minute and 0.7 three times in ten minutes (`ANCHORS`).
+    """Scales on which both experts reach a score equally often: 0.5 about once a minute, 0.7 three times in ten.
 
-    Raises DataError if there is too little genuine video.
+    Least squares over `RATES`. Raises DataError if there is too little genuine video.
     """
-    first, second = (_scale([(alarms.score_at(rate), score) for rate, score in ANCHORS]) for alarms in (visual, audio))
+    first, second = (
+        _scale([(part.score_at(rate), -FALL * math.log(rate)) for rate in RATES]) for part in (visual, audio)
+    )
     return first, second
 
 
@@ -250,11 +254,11 @@ def read_alarms(path: Path) -> Alarms:
         ) from error
 
 
-def _scale(points: Iterable[tuple[float, float]]) -> Scale:
-    """The line through two points of logits; flat where both scores are the same."""
-    (x0, y0), (x1, y1) = ((_logit(score), _logit(wanted)) for score, wanted in points)
-    slope = (y1 - y0) / max(x1 - x0, 0.1)
-    return Scale(slope, y0 - slope * x0)
+def _scale(points: Sequence[tuple[float, float]]) -> Scale:
+    """The line of least squares from logits of scores to wanted logits; flat where all scores are the same."""
+    x, y = np.array([(_logit(score), wanted) for score, wanted in points]).T
+    slope = float(np.mean((x - x.mean()) * (y - y.mean())) / max(np.var(x), LEAST_SPREAD))
+    return Scale(slope, float(y.mean() - slope * x.mean()))
 
 
 @contextlib.contextmanager
