@@ -83,19 +83,22 @@ small: setup speech zoo voices  ## rebuild the shipped model from the clips in C
 	$(BIN)/python examples/pairs/sounds.py --out $(RUN)/sound-bank --clips $(CLIPS) --speech $(SPEECH) --zoo $(ZOO)/twins --voices $(VOICES)
 	for part in neural_lips talking talking_more grid_s1; do \
 	  $(BIN)/python examples/pairs/pictures.py $(CLIPS)/$$part $(RUN)/picture-bank || exit 1; done
-	$(BIN)/python examples/pairs/picture_pool.py $(RUN)/picture-bank $(RUN)/picture-pool --seed 1 --shards 140
+	$(BIN)/python examples/pairs/picture_pool.py $(RUN)/picture-bank $(RUN)/picture-pool --seed 1 --shards 690
 	$(BIN)/fakespan train configs/experts.toml --data sound-bank:$(RUN)/sound-bank --out $(RUN)/sound --overwrite
-	$(PICTURES) --out $(RUN)/picture --steps 9500
-	$(PICTURES) --out $(RUN)/fold0 --steps 1650 --fold 0 --without $(HELD_0)
-	$(PICTURES) --out $(RUN)/fold1 --steps 1200 --fold 1 --without $(HELD_1)
-	$(PICTURES) --out $(RUN)/fold2 --steps 1200 --fold 2 --without $(HELD_2)
+	$(PICTURES) --out $(RUN)/picture --steps 8000
+	$(PICTURES) --out $(RUN)/fold0 --steps 8000 --fold 0 --without $(HELD_0)
+	$(PICTURES) --out $(RUN)/fold1 --steps 8000 --fold 1 --without $(HELD_1)
+	$(PICTURES) --out $(RUN)/fold2 --steps 8000 --fold 2 --without $(HELD_2)
 	$(BIN)/fakespan experts join $(RUN)/picture/picture.safetensors $(RUN)/sound/experts.safetensors --out $(RUN)/joined.safetensors --overwrite
 	for fold in $(FOLDS); do \
 	  $(BIN)/python examples/pairs/fold_files.py $(RUN)/picture-bank $(CLIPS) --fold $$fold --out $(RUN)/genuine$$fold || exit 1; \
 	  $(BIN)/fakespan experts alarms $(RUN)/fold$$fold/picture.safetensors --only visual --genuine $(RUN)/genuine$$fold --out $(RUN)/visual$$fold.json --overwrite || exit 1; done
 	$(BIN)/fakespan experts alarms $(RUN)/joined.safetensors --only audio --genuine $(SPEECH)/tuxpaint-stamps-default --out $(RUN)/audio.json --overwrite
-	$(BIN)/fakespan experts calibrate $(RUN)/joined.safetensors $(foreach fold,$(FOLDS),--visual $(RUN)/visual$(fold).json) --audio $(RUN)/audio.json --out $(RUN)/small.safetensors --overwrite
-	cp $(RUN)/small.safetensors src/fakespan/weights/small.safetensors
+	$(BIN)/fakespan experts alarms $(RUN)/joined.safetensors --only audio --genuine $(CLIPS)/talking --genuine $(CLIPS)/talking_more --out $(RUN)/audio_video.json --overwrite
+	$(BIN)/python examples/pairs/forged_files.py $(CLIPS) --out $(RUN)/forged
+	$(BIN)/fakespan experts calibrate $(RUN)/joined.safetensors $(foreach fold,$(FOLDS),--visual $(RUN)/visual$(fold).json) --audio $(RUN)/audio.json --audio $(RUN)/audio_video.json --forged $(RUN)/forged --out $(RUN)/small.safetensors --overwrite
+	$(BIN)/fakespan export $(RUN)/small.safetensors --to onnx --out $(RUN)/small.onnx --overwrite
+	cp $(RUN)/small.safetensors $(RUN)/small.onnx src/fakespan/weights/
 
 sample: setup system  ## rebuild the bundled samples
 	$(BIN)/python examples/make_sample.py --kind visual --out src/fakespan/samples

@@ -1,6 +1,6 @@
 """Trains the picture expert on pools of `picture_pool.py`.
 
-    python examples/pairs/train_picture.py POOL [POOL ...] --out RUN [--steps 6000] [--without GENERATOR ...] [--fold K]
+    python examples/pairs/train_picture.py POOL [POOL ...] --out RUN [--steps 8000] [--without GENERATOR ...] [--fold K]
 
 The network is that of `configs/experts.toml`. Every 200 steps RUN holds the moving average of the weights as a
 model file (`picture.safetensors`, for `fakespan experts join`) and the state to resume from (`state.pt`).
@@ -182,7 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pools", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--without", nargs="*", default=[])
     parser.add_argument("--fold", type=int)
     parser.add_argument("--seed", type=int, default=1)
