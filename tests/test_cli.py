@@ -110,6 +110,7 @@ def test_options_reach_the_localizer(scan, voice, monkeypatch):
         "sound": "speech",
         "start_s": None,
         "end_s": None,
+        "prior": None,
     }
 
 

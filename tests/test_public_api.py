@@ -53,7 +53,7 @@ def test_calls_take_what_the_documentation_says():
     assert list(inspect.signature(fakespan.Localizer.predict).parameters) == ["self", "video", "audio"]
     options = inspect.signature(fakespan.Localizer.scan).parameters
     assert set(options) == {"self", "path", "threshold", "decoding", "progress", "choices"}
-    choices = ["faces", "sound", "start_s", "end_s", "video_track", "audio_track"]
+    choices = ["faces", "sound", "start_s", "end_s", "video_track", "audio_track", "prior"]
     assert list(get_type_hints(Choices)) == [field.name for field in dataclasses.fields(ScanOptions)] == choices
 
 

@@ -28,7 +28,8 @@ START = b'--b0undary\r\ncontent-disposition: form-data; name="file"; filename="a
 @pytest.fixture
 def clean(served: Running) -> Iterator[None]:
     """Whatever the test does leaves no file behind."""
-    folder = served.service.settings.folder
+    folder, jobs = served.service.settings.folder, served.service.jobs
+    until(lambda: not jobs.page(("queued", "running"), None, 1))  # what other tests left to do writes files, too
     before = files_below(folder)
     yield
     until(lambda: files_below(folder) <= before)

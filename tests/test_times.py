@@ -164,7 +164,7 @@ def test_both_sides_of_a_jump_are_judged_and_the_hole_is_not(localizer: fakespan
 
 
 def test_a_sound_an_hour_late_is_named_and_judged_by_itself(localizer: fakespan.Localizer, tmp_path: Path) -> None:
-    scan = localizer.scan(remuxed(tmp_path / "hour.mkv", sound_later_s=3600.0), threshold=0.7)
+    scan = localizer.scan(remuxed(tmp_path / "hour.mkv", sound_later_s=3600.0))
     assert_found(scan, 0.0)
     assert [(round(u.start_s, 1), round(u.end_s)) for u in scan.not_judged if u.reason == "gap"] == [(8.3, 3600)]
     assert sum(len(curve.values) for curve in scan.curves if curve.modality == "audio") <= 2 * 8.4 * 25

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
-
 from fakespan.errors import ConfigError
 
 __all__ = ["LEAST_FORGED", "MOST_GENUINE", "TIER_MINUTES", "FalseSegments", "GenuineRates", "Minutes", "Tier"]
@@ -78,6 +76,8 @@ class FalseSegments:
         """False segments per minute that reach a logit: through every doubling of their number, then the plain tail."""
         logits, logs = self._doublings
         if logit < logits[-1]:
+            import numpy as np  # noqa: PLC0415 - configs are read without it
+
             return math.exp(np.interp(logit, logits, logs))
         return math.exp(logs[-1] - (logit - logits[-1]) / max(self._excess, CLIP))
 
