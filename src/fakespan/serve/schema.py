@@ -170,8 +170,8 @@ EXAMPLE: Mapping[str, Any] = {
     "summary": {
         "is_fake": True,
         "verdict": "suspected forged",
-        "score": 0.75,
-        "threshold": 0.74,
+        "score": 0.96,
+        "threshold": 0.76,
         "duration_s": 8.32,
         "n_segments": 1,
     },
