@@ -98,7 +98,21 @@ def test_the_command_takes_both(call):
     assert '"asked":{"start_s":5.0,"end_s":7.5}' in out
 
 
-def test_the_command_refuses_a_time_that_is_none(call):
-    code, _, err = call("scan", SAMPLE, "--start", "soon")
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--start", "soon"), "start: expected seconds, m:ss"),
+        (("--start", "7", "--end", "0:05"), "end: expected a time after"),
+    ],
+)
+def test_the_command_refuses_ranges_that_are_none(call, arguments, why):
+    code, _, err = call("scan", SAMPLE, *arguments)
     assert code == 2
-    assert "m:ss" in err
+    assert why in err
+
+
+def test_a_part_is_not_called_the_whole(call):
+    code, out, _ = call("scan", SAMPLE, "--end", "3")
+    assert code == 0
+    assert "whole video" not in out
+    assert "judged of 0:00.00 to 0:03.00" in out

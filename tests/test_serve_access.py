@@ -292,6 +292,7 @@ def test_no_path_leads_out(served, path):
         ({"start": "soon"}, "invalid_option"),
         ({"start": "1:20", "end": "1:02"}, "invalid_option"),
         ({"audio_track": "0"}, "invalid_option"),
+        ({"prior": "0"}, "invalid_option"),
         ({"priority": "0"}, "invalid_option"),
         ({"priority": "9" * 5000}, "invalid_option"),
         ({"surprise": "1"}, "invalid_option"),

@@ -27,6 +27,16 @@ def test_a_file_goes_out_and_its_scan_comes_back(served):
         assert (gone.value.reason, gone.value.status) == ("not_found", 404)
 
 
+def test_a_part_of_a_file_with_a_prior(served):
+    with Client(served.address) as client:
+        job = client.wait(client.submit(SAMPLE, start="0:05", end="7", audio_track=1, prior=0.01))
+        scan = client.result(job)
+        client.delete(job)
+    assert (scan.asked.start_s, scan.asked.end_s) == (5.0, 7.0)
+    assert [round(segment.start_s, 1) for segment in scan.segments] == [5.8]
+    assert (scan.evidence.options.audio_track, scan.evidence.options.prior) == (1, 0.01)
+
+
 def test_what_cannot_be_sent_or_read_has_a_reason(served, tmp_path):
     text = tmp_path / "clip.mp4"
     text.write_text("no video")

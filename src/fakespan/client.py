@@ -99,7 +99,8 @@ class Client:
 
         Args:
             file: a path, or an http(s) URL, if the service fetches from its host.
-            options: model, threshold, faces, start, end, video_track, audio_track, priority, callback.
+            options: model, threshold, faces, start, end, video_track, audio_track, prior, priority,
+                callback.
 
         Raises:
             UsageError: the file cannot be read.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from fakespan.errors import UsageError
 
-__all__ = ["parse_time"]
+__all__ = ["check_range", "parse_range", "parse_time"]
 
 _TIME = re.compile(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,9}(?:\.\d{0,9})?)", re.ASCII)
 
@@ -24,3 +25,25 @@ def parse_time(text: str) -> float:
         if is_right:
             return 3600 * hours + 60 * minutes + rest
     raise UsageError("time", expected="seconds, m:ss or h:mm:ss", got=f"{text[:40]!r}", remedy="write 83.5 or 1:23.5")
+
+
+def parse_range(start: str | None, end: str | None) -> tuple[float | None, float | None]:
+    """Start and end in seconds, None if they are not given. Raises UsageError for times or ranges that are none."""
+    times_s: list[float | None] = []
+    for name, text in (("start", start), ("end", end)):
+        try:
+            times_s.append(None if text is None else parse_time(text))
+        except UsageError as error:
+            raise UsageError(name, expected=error.expected, got=error.got, remedy=error.remedy) from error
+    check_range(*times_s)
+    return times_s[0], times_s[1]
+
+
+def check_range(start_s: float | None, end_s: float | None) -> None:
+    """Raise UsageError unless the start is at least 0 and the end, if both are given, behind it."""
+    for name, time_s in (("start", start_s), ("end", end_s)):
+        if time_s is not None and not (math.isfinite(time_s) and time_s >= 0):
+            raise UsageError(name, expected="seconds from 0 on", got=f"{time_s}", remedy="give another time")
+    if start_s is not None and end_s is not None and start_s >= end_s:
+        expected, remedy = f"a time after the start ({start_s:g} s)", "give a later end or an earlier start"
+        raise UsageError("end", expected=expected, got=f"{end_s:g} s", remedy=remedy)

@@ -15,7 +15,7 @@ from fakespan.cli.output import Format, ResultFiles, check_formats
 from fakespan.cli.shared import Device, Model, bar, complain, each, wants_debug, wants_quiet
 from fakespan.config import Backend, Decoding
 from fakespan.errors import FakespanError, MediaError
-from fakespan.times import parse_time
+from fakespan.times import parse_range
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,7 +115,7 @@ def scan(
         raise typer.Exit(1)
     options = {"faces": faces, "sound": sound, "threshold": threshold, "decoding": decoding, "prior": prior}
     options |= {"video_track": video_track, "audio_track": audio_track}
-    options |= {"start_s": _seconds(start), "end_s": _seconds(end)}
+    options["start_s"], options["end_s"] = parse_range(start, end)
     network = _Network(model, device, backend)
     if workers == 1:
         results = _in_turn(media, network, options, failures)
@@ -128,10 +128,6 @@ def scan(
             output.write(result, failures, quiet=as_json)
     if failures:
         raise typer.Exit(1)
-
-
-def _seconds(text: str | None) -> float | None:
-    return None if text is None else parse_time(text)
 
 
 def _undamaged(results: Iterable[Scan], failures: list[FakespanError]) -> Iterator[Scan]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TypedDict, get_args
 
 from fakespan.errors import UsageError
 from fakespan.localizer.hearing import SoundMode
 from fakespan.media.faces import FaceMode
+from fakespan.times import check_range
 
 __all__ = ["Choices", "ScanOptions"]
 
@@ -43,12 +43,7 @@ class ScanOptions:
                 *some, last = get_args(choices)
                 expected = f"{', '.join(some)} or {last}"
                 raise UsageError(name, expected=expected, got=repr(value), remedy="choose one of them")
+        check_range(self.start_s, self.end_s)
         if self.prior is not None and not 0 < self.prior < 1:
             expected, got = "a share above 0 and below 1", f"{self.prior}"
             raise UsageError("prior", expected=expected, got=got, remedy="give another share")
-        for name, time_s in (("start", self.start_s), ("end", self.end_s)):
-            if time_s is not None and not (math.isfinite(time_s) and time_s >= 0):
-                raise UsageError(name, expected="seconds from 0 on", got=f"{time_s}", remedy="give another time")
-        if self.start_s is not None and self.end_s is not None and self.start_s >= self.end_s:
-            expected, remedy = f"a time after the start ({self.start_s:g} s)", "give a later end or an earlier start"
-            raise UsageError("end", expected=expected, got=f"{self.end_s:g} s", remedy=remedy)

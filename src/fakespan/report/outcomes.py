@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from fakespan.rates import MOST_GENUINE
-from fakespan.report.words import REASONS, found, verdict
+from fakespan.report.words import REASONS, found, timecode, verdict
 from fakespan.types import Scan
 
 __all__ = ["about", "agreement", "judged", "outcome", "outcome_fields"]
@@ -31,9 +31,12 @@ def judged(scan: Scan) -> str:
     parts = [(share.sound, "sound"), (share.picture, "picture")]
     text = " and ".join(f"{_percent(part)} of the {name}" for part, name in parts if part is not None)
     why = ", ".join(REASONS[reason] for reason in scan.reasons)
+    what = "judged"
+    if scan.asked is not None:
+        what += f" of {timecode(scan.asked.start_s)} to {timecode(scan.asked.end_s)}"
     if not text:
-        return f"judged: nothing ({why})"
-    return f"judged: {text}" + (f" (not the rest: {why})" if why else "")
+        return f"{what}: nothing ({why})"
+    return f"{what}: {text}" + (f" (not the rest: {why})" if why else "")
 
 
 def outcome(scan: Scan) -> str:

@@ -208,6 +208,7 @@ def whole(scan: Scan) -> str:
     if verdict is None:
         return ""
     name = "whole video" if scan.media.has_video else "whole recording"
+    name = name if scan.asked is None else "this part"
     if verdict.genuine_chance is not None:
         return f"{name}: {_rated(verdict, verdict.genuine_chance)}"
     counts = f"{'counts' if verdict.is_fake else 'would count'} as forged from {verdict.threshold:.2f} on"

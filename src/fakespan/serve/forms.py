@@ -18,7 +18,7 @@ from fakespan.serve.resumable import take_upload
 from fakespan.serve.service import Service
 from fakespan.serve.tokens import Token
 from fakespan.serve.upload import Form, display_name, read_form
-from fakespan.times import parse_time
+from fakespan.times import parse_range
 
 __all__ = ["FORM_SCHEMA", "receive_job"]
 
@@ -35,6 +35,12 @@ _FIELDS: Mapping[str, Mapping[str, Any]] = {
     "end": {"type": "string", "description": "judge up to this time", "example": "1:20"},
     "video_track": {"type": "integer", "minimum": 1, "description": "default: the one with most faces"},
     "audio_track": {"type": "integer", "minimum": 1, "description": "default: the one with most speech"},
+    "prior": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "exclusiveMaximum": 1,
+        "description": "share of forged files among such files; default: 0.5",
+    },
     "priority": {"type": "integer", "minimum": 1, "maximum": 9, "default": 5, "description": "1 is first"},
     "callback": {"type": "string", "format": "uri", "description": "gets a signed POST when the job has ended"},
 }
@@ -124,19 +130,16 @@ def _options(fields: Mapping[str, str], service: Service) -> Options:
         raise Problem("invalid_option", f"model: expected {' or '.join(names)}")
     if faces not in FACES:
         raise Problem("invalid_option", f"faces: expected {', '.join(FACES)}")
-    tracks = [_number(fields, name, (1, MOST_TRACKS), None, int) for name in ("video_track", "audio_track")]
-    start_s, end_s = _time_s(fields, "start"), _time_s(fields, "end")
-    if start_s is not None and end_s is not None and start_s >= end_s:
-        raise Problem("invalid_option", f"end: expected a time after the start ({start_s:g} s)")
-    threshold = _number(fields, "threshold", (0, 1), None, float)
-    return Options(model, threshold, faces, start_s, end_s, *tracks)  # type: ignore[arg-type]
-
-
-def _time_s(fields: Mapping[str, str], name: str) -> float | None:
     try:
-        return parse_time(fields[name]) if name in fields else None
+        start_s, end_s = parse_range(fields.get("start"), fields.get("end"))
     except UsageError as error:
-        raise Problem("invalid_option", f"{name}: expected {error.expected}") from error
+        raise Problem("invalid_option", f"{error.subject}: expected {error.expected}") from error
+    threshold = _number(fields, "threshold", (0, 1), None, float)
+    prior = _number(fields, "prior", (0, 1), None, float)
+    if prior in (0, 1):
+        raise Problem("invalid_option", "prior: expected a number between 0 and 1")
+    video, audio = (_number(fields, f"{kind}_track", (1, MOST_TRACKS), None, int) for kind in ("video", "audio"))
+    return Options(model, threshold, faces, start_s, end_s, video, audio, prior)  # type: ignore[arg-type]
 
 
 def _number(fields: Mapping[str, str], name: str, limits: tuple[int, int], default: Any, kind: Any) -> Any:

@@ -32,6 +32,7 @@ class Options:
     end_s: float | None = None
     video_track: int | None = None
     audio_track: int | None = None
+    prior: float | None = None
 
 
 @dataclass(frozen=True)

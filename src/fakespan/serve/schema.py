@@ -47,6 +47,7 @@ class OptionsOut(BaseModel):
     end_s: float | None
     video_track: int | None
     audio_track: int | None
+    prior: float | None
 
 
 class JobOut(BaseModel):
