@@ -37,29 +37,35 @@ Reason = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class TimeRange:
+    """A part of a file. Raises ValueError if it ends before it starts."""
+
+    start_s: float
+    end_s: float
+
+    def __post_init__(self) -> None:
+        if not self.start_s <= self.end_s:
+            raise ValueError(f"a range must not end ({self.end_s} s) before it starts ({self.start_s} s)")
+
+    @property
+    def length_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Segment(TimeRange):
     """A span of time that is suspected (in a scan) or labelled (in a data set) as forged.
 
     >>> Segment(1.0, 1.5, 0.9, "audio").length_s
     0.5
     """
 
-    start_s: float
-    end_s: float
     score: float  # 0..1
     modality: Modality
     track: int | None = None  # FaceTrack.id; None for audio alone, or if the file has no track
     tier: Tier | None = None  # how rarely genuine recordings reach the score; None: not measured for this model
     genuine_per_hour: float | None = None  # how often an hour of them reaches it
-
-    def __post_init__(self) -> None:
-        if not self.start_s <= self.end_s:
-            raise ValueError(f"a segment must not end ({self.end_s} s) before it starts ({self.start_s} s)")
-
-    @property
-    def length_s(self) -> float:
-        """Length in seconds."""
-        return self.end_s - self.start_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,39 +93,11 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Unjudged:
+class Unjudged(TimeRange):
     """A stretch of the file whose sound, picture or both were not judged. No finding there rests on them."""
 
-    start_s: float
-    end_s: float
     reason: Reason
     modality: Modality = "both"
-
-    def __post_init__(self) -> None:
-        if not self.start_s <= self.end_s:
-            raise ValueError(f"a stretch must not end ({self.end_s} s) before it starts ({self.start_s} s)")
-
-    @property
-    def length_s(self) -> float:
-        """Length in seconds."""
-        return self.end_s - self.start_s
-
-
-@dataclass(frozen=True, slots=True)
-class TimeRange:
-    """A part of a file."""
-
-    start_s: float
-    end_s: float
-
-    def __post_init__(self) -> None:
-        if not self.start_s <= self.end_s:
-            raise ValueError(f"a range must not end ({self.end_s} s) before it starts ({self.start_s} s)")
-
-    @property
-    def length_s(self) -> float:
-        """Length in seconds."""
-        return self.end_s - self.start_s
 
 
 @dataclass(frozen=True, slots=True)

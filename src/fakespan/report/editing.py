@@ -168,7 +168,7 @@ class _Reel:
 
 
 def _about(scan: Scan) -> list[str]:
-    """What is said of the whole file: its outcome and its content."""
+    """The note on the whole file: its outcome, and the hash of its content."""
     return [line for line in (outcome(scan), content(scan)) if line]
 
 

@@ -123,7 +123,7 @@ def _asset(name: str) -> str:
 
 
 def _limits(scan: Scan) -> dict[str, Any]:
-    """What is said of how far a finding goes."""
+    """The sentences on what a finding can and cannot prove."""
     has_tier = any(segment.tier for segment in scan.segments)
     return {
         "limits": words.LIMITS,
