@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from fakespan.media.encode import write_video
@@ -40,6 +41,21 @@ def write_test_clip(
     wave[noisy] = rng.uniform(-0.6, 0.6, int(noisy.sum()))
     write_video(path, frames, fps, wave if sound else None, preset="ultrafast")
     return path
+
+
+def cut_short(clip: Path) -> None:
+    """Leave the first third of a clip; its index, moved to the front, states the whole length."""
+    whole = clip.with_name(f"whole-{clip.name}")
+    with av.open(str(clip)) as given, av.open(str(whole), "w", options={"movflags": "faststart"}) as made:
+        streams = [made.add_stream_from_template(stream) for stream in given.streams]
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream_index]
+                made.mux(packet)
+    content = whole.read_bytes()
+    whole.unlink()
+    media = content.index(b"mdat")
+    clip.write_bytes(content[: media + (len(content) - media) // 3])
 
 
 def moving_disc(n_frames: int, size: int, rng: np.random.Generator) -> np.ndarray:

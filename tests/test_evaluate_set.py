@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import Dataset
 
 from clips import tone, write_clip
-from datasets import make_avdeepfake1m, make_dfdc, make_forgerynet, make_lavdf, write_json, write_test_clip
+from datasets import cut_short, make_avdeepfake1m, make_dfdc, make_forgerynet, make_lavdf, write_json, write_test_clip
 from fakespan.boundary_map import iou_map_target
 from fakespan.data.manifest import load_manifest
 from fakespan.data.prepare import prepare
@@ -404,6 +404,41 @@ def test_a_clip_that_cannot_be_read_is_named_and_tried_again(tmp_path, tiny):
     said = evaluate_set(tiny, f"lavdf:{root}", tmp_path / "out", OPTIONS)
     assert (said.unreadable, said.result["clips"]["predicted in this run"]) == ({}, 1)
     assert "test/000001.mp4" in read_proposals(tmp_path / "out" / "fused.json")
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory) -> Path:
+    root = make_lavdf(tmp_path_factory.mktemp("cut") / "LAV", 0, 0, 4, seconds=1.0)
+    cut_short(root / "test/000001.mp4")
+    return root
+
+
+def test_a_clip_that_is_cut_short_is_judged_and_named_after_an_interruption_too(cut, tmp_path, tiny):
+    def killed(examples):
+        if examples[0].name == "test/000002.mp4":
+            raise KeyboardInterrupt
+        return perfect(examples)
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_set(tiny, f"lavdf:{cut}", tmp_path / "out", OPTIONS, judge=killed)
+    said = evaluate_set(tiny, f"lavdf:{cut}", tmp_path / "out", OPTIONS, judge=perfect)
+    ((name, message),) = said.damaged.items()
+    assert name == "test/000001.mp4"
+    assert message.startswith("damaged or cut short at 0.")
+    assert (said.result["damaged"], said.result["clips"]["damaged"]) == (said.damaged, 1)
+    assert any(note.startswith("1 clip damaged or cut short: scored whole") for note in said.notes)
+    assert name in read_proposals(tmp_path / "out" / "fused.json")
+
+
+def test_strict_refuses_a_clip_that_is_cut_short(cut, tmp_path, tiny):
+    strict = SetOptions(n_workers=0, strict=True)
+    said = evaluate_set(tiny, f"lavdf:{cut}", tmp_path / "out", strict, judge=perfect)
+    assert (list(said.unreadable), said.damaged) == (["test/000001.mp4"], {})
+    assert "expected a clip without damage" in said.unreadable["test/000001.mp4"]
+    assert said.result["command"].endswith(" --strict")
+    assert "test/000001.mp4" not in read_proposals(tmp_path / "out" / "fused.json")
+    with pytest.raises(UsageError, match="strict"):
+        evaluate_set(tiny, f"lavdf:{cut}", tmp_path / "out", OPTIONS, judge=perfect)
 
 
 def test_a_long_clip_is_judged_in_windows(tmp_path, tiny):

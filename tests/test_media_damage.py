@@ -10,8 +10,10 @@ import pytest
 
 import fakespan
 from clips import numbered_picture, tone, write_clip, write_frames_at
+from fakespan.data.clip import read_example
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.probe import probe
+from fakespan.types import Sample
 from remade import SAMPLE
 
 
@@ -169,3 +171,11 @@ def test_damage_of_the_picture_does_not_matter_if_the_sound_alone_is_judged(tmp_
     path = _damaged(tmp_path / "damaged.mp4", 0.5)
     result = fakespan.load_model(tiny_path).scan(path, faces="none")
     assert 0 < sum(stretch.length_s for stretch in damaged_parts(result)) < 1.0
+
+
+def test_the_clips_of_a_data_set_know_of_damage_in_the_middle(tmp_path):
+    """And of none if the same clip is intact."""
+    for path, is_damaged in ((_damaged(tmp_path / "damaged.mp4", 0.5), True), (SAMPLE, False)):
+        example = read_example(Sample(path.name, path, "test", 8.28))
+        assert len(example.faces) == pytest.approx(8.28 * 25, abs=2)
+        assert any(2.5 < start_s < 6 for start_s, _ in example.damaged) == bool(example.damaged) == is_damaged

@@ -16,7 +16,7 @@ import pytest
 from torch.utils.data import DataLoader
 from typer.testing import CliRunner
 
-from datasets import make_dfdc, make_lavdf, write_json
+from datasets import cut_short, make_dfdc, make_lavdf, write_json
 from fakespan.cli import app
 from fakespan.data import prepare as prepare_module
 from fakespan.data import shards
@@ -135,10 +135,10 @@ def test_a_finished_store_is_left_alone(lavdf, whole, tmp_path):
 
 SCRIPT = """
 import sys, time
-import fakespan.data.prepare as p
+import fakespan.data.prepare as p, fakespan.data.shard_tasks as t
 p.N_SHARDS = 3
-read = p.read_example
-p.read_example = lambda *a: (time.sleep(0.05), read(*a))[1]
+read = t.read_example
+t.read_example = lambda *a: (time.sleep(0.05), read(*a))[1]
 p.prepare(sys.argv[1], p.Path(sys.argv[2]))
 """
 
@@ -268,6 +268,52 @@ def test_bad_clips_are_named_and_tried_again(lavdf, whole, tmp_path):
     made = prepare(f"lavdf:{broken}", tmp_path / "store")
     assert (made.n_clips, made.n_new, made.problems) == (N, 2, ())
     assert contents(tmp_path / "store") == contents(whole)
+
+
+CUT = "train/000002.mp4"
+
+
+@pytest.fixture(scope="module")
+def with_a_cut_clip(lavdf, tmp_path_factory) -> Path:
+    broken = tmp_path_factory.mktemp("cut") / "lavdf"
+    shutil.copytree(lavdf, broken)
+    cut_short(broken / CUT)
+    return broken
+
+
+def test_a_clip_that_is_cut_short_is_kept_and_named_each_time(with_a_cut_clip, tmp_path):
+    arguments = ["--data", f"lavdf:{with_a_cut_clip}", "--out", tmp_path / "store", "--limit", 4, "--workers", 1]
+    for n_new in (4, 0):
+        run = call(*arguments, "--json")
+        assert run.exit_code == 0
+        said = json.loads(run.stdout)
+        assert (said["clips"], said["new"], said["problems"]) == (4, n_new, [])
+        ((name, message),) = ((clip["name"], clip["message"]) for clip in said["damaged"])
+        assert name == CUT
+        assert message.startswith("damaged or cut short at 0.")
+        assert f"{CUT}: {message}" in run.stderr
+        assert "1 clip is damaged or cut short" in run.stderr
+    clips = open_set(f"store:{tmp_path / 'store'}")
+    (damaged,) = (clip for clip in map(clips.__getitem__, range(len(clips))) if clip.damaged)
+    ((start_s, end_s),) = damaged.damaged
+    assert damaged.name == CUT
+    assert 0 < start_s < 0.4
+    assert end_s == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_strict_leaves_a_clip_that_is_cut_short_out(with_a_cut_clip, lavdf, whole, tmp_path, *, is_resumed):
+    """Also if an earlier call without it has put the clip into the store; later, the intact clip is added."""
+    source, store, few = f"lavdf:{with_a_cut_clip}", tmp_path / "store", StoreOptions(limit=4)
+    if is_resumed:
+        assert prepare(source, store, few).n_clips == 4
+    made = prepare(source, store, few, strict=True)
+    assert (made.n_clips, made.damaged) == (3, ())
+    assert [problem["name"] for problem in made.problems] == [CUT]
+    assert "expected a clip without damage" in made.problems[0]["message"]
+    assert CUT not in [sample.name for sample in open_set(f"store:{store}").samples]
+    made = prepare(f"lavdf:{lavdf}", store, few, strict=True)
+    assert (made.n_clips, made.n_new, made.problems) == (4, 1, ())
 
 
 def test_a_full_disk_leaves_nothing_half_written(lavdf, tmp_path, monkeypatch):

@@ -55,6 +55,8 @@ HOSTILE = {
     "modality of lists": lambda r: r["sample"].update(segments=[[1.0, 2.0, []]]),
     "facts": lambda r: r["sample"].update(facts=[]),
     "start": lambda r: r.update(start_s="soon"),
+    "damage": lambda r: r.update(damaged=[[0.5]]),
+    "time of damage": lambda r: r.update(damaged=[[0.5, "end"]]),
 }
 
 

@@ -18,6 +18,7 @@ from fakespan.cli.shared import (
     Workers,
     bar,
     complain,
+    remark_damaged,
     show,
     wants_debug,
 )
@@ -46,6 +47,9 @@ def evaluate(
         int, typer.Option(min=0, help="Number of resamples for 95 % intervals, for instance 1000.")
     ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard an earlier run in --out.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Treat clips that are damaged or cut short as unreadable (exit code 1).")
+    ] = False,
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
@@ -58,9 +62,10 @@ def evaluate(
 
     localizer = load_model(model, device)
     folder = out or Path("runs") / f"eval-{localizer.name}-{data.partition(':')[0]}-{split}"
-    options = SetOptions(split, subset, limit, faces, decoding, batch_size, workers, bootstrap, overwrite)
+    options = SetOptions(split, subset, limit, faces, decoding, batch_size, workers, bootstrap, overwrite, strict)
     with bar("predicting") as progress:
         outcome = evaluate_set(localizer, data, folder, options, progress)
+    remark_damaged(outcome.damaged, "--strict counts them as unreadable")
     for name, message in outcome.unreadable.items():
         remedy = "repeat the command to try again, or remove the clip from the set"
         complain(DataError(name, expected="a readable clip", got=message, remedy=remedy), wants_debug())

@@ -19,6 +19,7 @@ from fakespan.cli.shared import (
     count_workers,
     note,
     printable,
+    remark_damaged,
     show,
 )
 from fakespan.config import Framing
@@ -48,6 +49,9 @@ def prepare(
     workers: Workers = None,
     redo: Annotated[list[str], typer.Option(help="A shard to write again, or 'damaged'; may be repeated.")] = [],
     check: Annotated[bool, typer.Option("--check", help="Only verify the checksums of the store.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Leave out clips that are damaged or cut short (exit code 1).")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Decode a data set once into a compact store that training reads many times faster.
@@ -66,7 +70,10 @@ def prepare(
     start_s = time.monotonic()
     options = StoreOptions(split, subset, limit, faces, framing, pack)
     with bar("preparing") as progress:
-        made = make(data, out, options, workers=max(1, count_workers(workers)), redo=redo, progress=progress)
+        made = make(
+            data, out, options, workers=max(1, count_workers(workers)), redo=redo, strict=strict, progress=progress
+        )
+    remark_damaged({clip["name"]: clip["message"] for clip in made.damaged}, "--strict leaves them out")
     _summarise(made, time.monotonic() - start_s, as_json)
     if made.problems:
         raise typer.Exit(1)
@@ -76,7 +83,8 @@ def _summarise(made: Prepared, seconds: float, as_json: bool) -> None:
     n_bytes = sum(path.stat().st_size for path in made.folder.iterdir() if path.is_file())
     if as_json:
         numbers = {"clips": made.n_clips, "new": made.n_new, "seconds": round(seconds, 1), "bytes": n_bytes}
-        show(None, {"store": str(made.folder), **numbers, "problems": list(made.problems)}, as_json=True)
+        told = {"problems": list(made.problems), "damaged": list(made.damaged)}
+        show(None, {"store": str(made.folder), **numbers, **told}, as_json=True)
         return
     for problem in made.problems[:_MAX_PRINTED]:
         typer.echo(f"fakespan: {printable(problem['name'])}: {printable(problem['message'])}", err=True)

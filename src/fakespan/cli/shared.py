@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -43,6 +43,7 @@ __all__ = [
     "output_folder",
     "printable",
     "remark",
+    "remark_damaged",
     "reported",
     "show",
     "unforeseen",
@@ -57,6 +58,8 @@ Split = Literal["train", "validation", "test", "dev", "val"]
 Faces = Literal["auto", "whole"]
 
 R = TypeVar("R")
+
+_MAX_DAMAGED = 20  # clips that are named
 
 Model = Annotated[
     str,
@@ -209,6 +212,15 @@ def remark(text: str) -> None:
     """Print a remark on stderr, unless --quiet: about something left out or done otherwise, also with --json."""
     if not wants_quiet():
         print(f"fakespan: note: {printable(text)}", file=sys.stderr)
+
+
+def remark_damaged(clips: Mapping[str, str], remedy: str) -> None:
+    """Name the clips of a data set that are damaged, with their damage in words; --json has all of them."""
+    for name in list(clips)[:_MAX_DAMAGED]:
+        remark(f"{name}: {clips[name]}")
+    if clips:
+        is_are = "clip is" if len(clips) == 1 else "clips are"
+        remark(f"{len(clips)} {is_are} damaged or cut short; {remedy}")
 
 
 def printable(text: object) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -28,6 +29,7 @@ from fakespan.config import FPS, SAMPLES_PER_FRAME, Framing
 from fakespan.data.example import Example, Span
 from fakespan.errors import DataError
 from fakespan.media.crop import CROP_SIZE, FACE_SIZE, prepare_crop
+from fakespan.media.damage import Damage
 from fakespan.media.decode import Picture, read_both
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
 from fakespan.media.picture import Source
@@ -53,10 +55,11 @@ def read_example(sample: Sample, faces: Faces = "whole", framing: Framing = "fac
         DataError: it has neither a face nor audio.
     """
     read_faces = functools.partial(_whole if faces == "whole" else _longest_track, framing=framing)
+    damage = Damage()
     if sample.facts.get("clock") == "frames":
-        begin, images, sound = *_counted(sample, read_faces), np.zeros(0, np.float32)
+        begin, images, sound = *_counted(sample, read_faces, damage), np.zeros(0, np.float32)
     else:
-        found, sound = read_both(sample.path, read_faces)
+        found, sound = read_both(sample.path, read_faces, damage=damage)
         begin, images = found or (0, [])
     n = len(images) or -(-len(sound) // SAMPLES_PER_FRAME)
     if n == 0:
@@ -75,10 +78,11 @@ def read_example(sample: Sample, faces: Faces = "whole", framing: Framing = "fac
         has_picture=len(images) > 0,
         has_sound=len(part) > 0,
         start_s=start_s,
+        damaged=tuple((round(begin_s, 3), round(end_s, 3)) for begin_s, end_s in damage.merged(math.inf)),
     )
 
 
-def _counted(sample: Sample, read_faces: Callable[[Iterator[Picture]], Seen]) -> Seen:
+def _counted(sample: Sample, read_faces: Callable[[Iterator[Picture]], Seen], damage: Damage) -> Seen:
     """The faces in the annotated pictures, counted one by one."""
     first, end = sample.facts.get("annotated_frames", (0, None))
 
@@ -86,7 +90,7 @@ def _counted(sample: Sample, read_faces: Callable[[Iterator[Picture]], Seen]) ->
         stretch = itertools.islice(pictures, first, end)
         return read_faces(Picture(k, k / FPS, picture.source) for k, picture in enumerate(stretch))
 
-    begin, images = read_both(sample.path, annotated, every_picture=True)[0] or (0, [])
+    begin, images = read_both(sample.path, annotated, every_picture=True, damage=damage)[0] or (0, [])
     return begin + first, images
 
 

@@ -1,4 +1,4 @@
-"""Prepares a store from a data set: every clip is decoded once, by several processes that each write their own shards.
+"""Prepares a store from a data set: every clip is decoded once.
 
 Contract: the shard of a clip depends on the data set alone. The store is therefore identical whatever the number of
 processes and interruptions; a repeated call resumes. A store is only resumed with the same clips and parameters.
@@ -10,24 +10,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Literal
 
-from fakespan.config import Framing
-from fakespan.data.clip import Faces, read_example
 from fakespan.data.loaders import LOADERS
 from fakespan.data.manifest import load_manifest
-from fakespan.data.packing import MAX_FRAMES, Pack, need_codecs
+from fakespan.data.packing import need_codecs
 from fakespan.data.shard_index import index_path, sample_record, shard_name, shard_numbers, tar_path
-from fakespan.data.shards import ShardWriter
+from fakespan.data.shard_tasks import Event, ShardTask, write_shards
 from fakespan.data.store import Header, StoreOptions, check_store, read_header, write_json
-from fakespan.errors import DataError, FakespanError, UsageError
+from fakespan.errors import DataError, UsageError
 from fakespan.files import differences
 from fakespan.types import Progress, Sample
 
@@ -46,29 +40,7 @@ class Prepared:
     n_new: int  # added by this call
     n_frames: int  # in the new clips
     problems: tuple[dict[str, str], ...]  # name and message of each unreadable clip
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A shard to write."""
-
-    folder: Path
-    number: int
-    first: int  # position of its first clip
-    samples: tuple[Sample, ...]
-    faces: Faces
-    framing: Framing
-    pack: Pack
-
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """A message of a worker process."""
-
-    kind: Literal["kept", "new", "problem"]
-    n: int = 0  # existing clips, or frames of a new one
-    name: str = ""
-    message: str = ""
+    damaged: tuple[dict[str, str], ...] = ()  # the same for clips of the store that are damaged or cut short
 
 
 def prepare(
@@ -78,6 +50,7 @@ def prepare(
     *,
     workers: int = 1,
     redo: Sequence[str] = (),
+    strict: bool = False,
     progress: Progress | None = None,
 ) -> Prepared:
     """Create or resume a store, or rewrite some of its shards.
@@ -88,6 +61,7 @@ def prepare(
         options: selection and parameters; default: all clips.
         workers: number of processes; 1: this process.
         redo: names of shards to rewrite, as in errors and `check_store`; "damaged": all damaged ones.
+        strict: clips that are damaged or cut short are problems; those that the store has are taken out.
         progress: called after every clip with the number of clips done, their total, and the speed as text.
 
     Raises:
@@ -108,12 +82,11 @@ def prepare(
     _remove(folder, header, redo)
     size = header.clips_per_shard
     tasks = [
-        _Task(folder, k, k * size, samples[k * size : (k + 1) * size], header.faces, header.framing, header.pack)
+        ShardTask(folder, k, k * size, samples[k * size :][:size], header.faces, header.framing, header.pack, strict)
         for k in range(header.n_shards)
     ]
-    events = _write_all(tasks) if workers == 1 else _in_processes(tasks, min(workers, len(tasks)))
     with _told_of_disk(folder):
-        return _followed(events, folder, len(samples), progress)
+        return _followed(write_shards(tasks, workers), folder, len(samples), progress)
 
 
 def _header(kind: str, samples: Sequence[Sample], options: StoreOptions) -> Header:
@@ -131,23 +104,26 @@ def _header(kind: str, samples: Sequence[Sample], options: StoreOptions) -> Head
     )
 
 
-def _followed(events: Iterator[_Event], folder: Path, n_clips: int, progress: Progress | None) -> Prepared:
+def _followed(events: Iterator[Event], folder: Path, n_clips: int, progress: Progress | None) -> Prepared:
     """Counts events and keeps the list of problems."""
     n_kept = n_new = n_frames = 0
     start_s = time.monotonic()
     problems: list[dict[str, str]] = []
+    damaged: list[dict[str, str]] = []
     for event in events:
         if event.kind == "kept":
             n_kept += event.n
         elif event.kind == "new":
             n_new, n_frames = n_new + 1, n_frames + event.n
         else:
-            problems.append({"name": event.name, "message": event.message})
+            told = problems if event.kind == "problem" else damaged
+            told.append({"name": event.name, "message": event.message})
         if progress is not None:
             progress(n_kept + n_new + len(problems), n_clips, _speed(n_new, time.monotonic() - start_s, len(problems)))
-    problems.sort(key=lambda problem: problem["name"])
+    for told in (problems, damaged):
+        told.sort(key=lambda problem: problem["name"])
     write_json(folder / "problems.json", problems)
-    return Prepared(folder, n_kept + n_new, n_new, n_frames, tuple(problems))
+    return Prepared(folder, n_kept + n_new, n_new, n_frames, tuple(problems), tuple(damaged))
 
 
 def _speed(n_new: int, seconds: float, n_bad: int) -> str:
@@ -193,90 +169,6 @@ def _remove(folder: Path, header: Header, redo: Sequence[str]) -> None:
         for name in to_redo:
             index_path(folder, names[name]).unlink(missing_ok=True)  # first: data without an index entry are ignored
             tar_path(folder, names[name]).unlink(missing_ok=True)
-
-
-def _write_all(tasks: Sequence[_Task]) -> Iterator[_Event]:
-    """Write these shards, one after the other."""
-    for task in tasks:
-        with ShardWriter(task.folder, task.number, len(task.samples)) as writer:
-            yield _Event("kept", len(writer.rows))
-            there = {row.position for row in writer.rows}
-            for position, sample in enumerate(task.samples, start=task.first):
-                if position not in there:
-                    yield _added(writer, position, sample, task)
-            writer.finish()
-
-
-def _added(writer: ShardWriter, position: int, sample: Sample, task: _Task) -> _Event:
-    """Decode and add a clip, or report the problem."""
-    try:
-        example = read_example(sample, task.faces, task.framing)
-    except FakespanError as error:
-        return _Event("problem", name=sample.name, message=str(error))
-    except Exception as error:  # a damaged file must not stop the others
-        return _Event("problem", name=sample.name, message=f"{sample.path}: {type(error).__name__}: {error}")
-    if len(example.faces) > MAX_FRAMES:
-        return _Event("problem", name=sample.name, message=f"{sample.path}: longer than {MAX_FRAMES} frames")
-    writer.add(position, sample, example, task.pack)
-    return _Event("new", len(example.faces))
-
-
-def _in_processes(tasks: Sequence[_Task], workers: int) -> Iterator[_Event]:
-    """The same with several processes, which share the shards; they exit with this process."""
-    context = multiprocessing.get_context("spawn")
-    open_ends: list[Any] = []
-    for k in range(workers):
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_serve, args=(theirs, tasks[k::workers]), daemon=True)
-        process.start()
-        theirs.close()
-        open_ends.append(ours)
-    with contextlib.ExitStack() as stack:
-        for end in open_ends:
-            stack.enter_context(end)
-        while open_ends:
-            for end in wait(open_ends):
-                message = _received(end)
-                if isinstance(message, _Event):
-                    yield message
-                else:
-                    open_ends.remove(end)
-
-
-def _received(end: Any) -> Any:
-    """The next message of a process: an event, or None if it is done. Raises the error that stopped it."""
-    try:
-        message = end.recv()
-    except EOFError:
-        got, remedy = "a process that was killed", "repeat the command, with fewer --workers if memory ran out"
-        raise DataError("fakespan prepare", expected="running worker processes", got=got, remedy=remedy) from None
-    if isinstance(message, dict):
-        raise DataError(**message)
-    if isinstance(message, OSError):
-        raise message
-    return message
-
-
-def _serve(end: Connection, tasks: Sequence[_Task]) -> None:
-    """A worker process: sends its events, then None; an error is sent as its parts."""
-    import cv2  # noqa: PLC0415
-    import torch  # noqa: PLC0415
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it, and this process notices at the next clip
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    with contextlib.suppress(BrokenPipeError):  # the parent exited
-        try:
-            for event in _write_all(tasks):
-                end.send(event)
-            end.send(None)
-        except FakespanError as error:
-            names = ("subject", "expected", "got", "remedy")
-            end.send({name: getattr(error, name) for name in names})
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            end.send(error)
 
 
 @contextlib.contextmanager

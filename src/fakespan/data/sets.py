@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from fakespan.config import Framing
 from fakespan.data.clip import Faces, read_example
-from fakespan.data.example import Example
+from fakespan.data.example import Example, refuse_damaged
 from fakespan.data.loaders import LOADERS
 from fakespan.data.manifest import Manifest, load_manifest
 from fakespan.data.store import Store
@@ -63,6 +63,7 @@ def open_set(
     limit: int | None = None,
     faces: Faces | None = None,
     framing: Framing = "face",
+    strict: bool = False,
 ) -> ClipSet:
     """Open a data set or a prepared store.
 
@@ -73,6 +74,7 @@ def open_set(
         limit: only the first so many clips.
         faces: "whole", "auto", or None for what the set needs; a store already has its faces.
         framing: part of the face that the model takes (`ModelConfig.framing`); must match that of a store.
+        strict: reading a clip that is damaged or cut short raises DataError.
 
     Raises:
         UsageError: unknown kind, or a face mode that a store does not have.
@@ -87,10 +89,17 @@ def open_set(
     if kind == "store":
         store = _open_store(place, faces, framing)
         manifest = Manifest(source, kind, Path(place), store.samples)
-        return ClipSet(source, manifest.choose(split, subset, limit), store.read)
-    samples = load_manifest(source).choose(split, subset, limit)
-    read = functools.partial(read_example, faces=faces or LOADERS[kind].faces, framing=framing)
-    return ClipSet(source, samples, read)
+        samples, read = manifest.choose(split, subset, limit), store.read
+    else:
+        samples = load_manifest(source).choose(split, subset, limit)
+        read = functools.partial(read_example, faces=faces or LOADERS[kind].faces, framing=framing)
+    return ClipSet(source, samples, functools.partial(_undamaged, read) if strict else read)
+
+
+def _undamaged(read: Callable[[Sample], Example], sample: Sample) -> Example:
+    example = read(sample)
+    refuse_damaged(example, sample.path)
+    return example
 
 
 def _open_store(folder: str, faces: Faces | None, framing: Framing) -> Store:

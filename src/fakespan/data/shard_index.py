@@ -64,6 +64,7 @@ class Row:
     start_s: float
     faces: Part | None  # None: no video
     sound: Part | None  # None: no audio
+    damaged: tuple[tuple[float, float], ...] = ()  # stretches of the clip's file, in seconds
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -137,7 +138,8 @@ def line_of(row: Row) -> bytes:
         for name, part in (("faces", row.faces), ("sound", row.sound))
     }
     head = {"position": row.position, "n_frames": row.n_frames, "start_s": row.start_s}
-    return json.dumps({**head, **parts, "sample": sample_record(row.sample)}).encode() + b"\n"
+    damaged = {"damaged": row.damaged} if row.damaged else {}
+    return json.dumps({**head, **parts, **damaged, "sample": sample_record(row.sample)}).encode() + b"\n"
 
 
 def row_of(line: bytes, tar: Path, size: int) -> Row:
@@ -157,7 +159,15 @@ def row_of(line: bytes, tar: Path, size: int) -> Row:
     if faces is None and sound is None:
         raise Unusable("entry", "neither faces nor sound")
     position, start_s = count(record.get("position"), "position"), number(record.get("start_s"), "start_s")
-    return Row(position, _sample(record.get("sample"), tar), n_frames, start_s, faces, sound)
+    stretches = tuple(_stretches(record.get("damaged", [])))
+    return Row(position, _sample(record.get("sample"), tar), n_frames, start_s, faces, sound, stretches)
+
+
+def _stretches(value: Any) -> Iterator[tuple[float, float]]:
+    if not isinstance(value, list) or not all(isinstance(entry, list) and len(entry) == 2 for entry in value):
+        raise Unusable("entry", "expected damaged stretches of begin and end")
+    for begin, end in value:
+        yield number(begin, "begin"), number(end, "end")
 
 
 def _part(value: Any, what: str, size: int) -> Part | None:

@@ -41,17 +41,23 @@ class ShardWriter:
 
     Only one writer at a time: the index is locked if the system supports it. `rows` are the existing clips.
 
+    Args:
+        folder: of the store.
+        number_: of the shard.
+        n_wanted: its clips, if all of them are there.
+        strict: the first clip that is damaged or cut short, and those behind it, are to be written again.
+
     Raises:
         DataError: another process is writing this shard.
         OSError: the folder is not writable.
     """
 
-    def __init__(self, folder: Path, number_: int, n_wanted: int) -> None:
+    def __init__(self, folder: Path, number_: int, n_wanted: int, *, strict: bool = False) -> None:
         self._folder, self._number = folder, number_
         self._index = index_path(folder, number_).open("a+b")
         self._lock()
         self._tar = tar_path(folder, number_).open("a+b")
-        self.rows, n_index_bytes = self._sound_rows(n_wanted)
+        self.rows, n_index_bytes = self._sound_rows(n_wanted, strict)
         self._end = self._at = max((part.end for row in self.rows for part in row.parts), default=0)
         self.is_whole = len(self.rows) == n_wanted
         if not self.is_whole:
@@ -79,7 +85,7 @@ class ShardWriter:
         }
         try:
             faces, sound = (self._write(f"{position:06d}.{name}", data) for name, data in members.items())
-            row = Row(position, sample, len(example.faces), example.start_s, faces, sound)
+            row = Row(position, sample, len(example.faces), example.start_s, faces, sound, example.damaged)
             self._tar.flush()
             if len(self.rows) % _SYNC_EVERY == 0:
                 os.fsync(self._tar.fileno())
@@ -119,7 +125,7 @@ class ShardWriter:
             with contextlib.suppress(OSError):
                 os.truncate(path, size)
 
-    def _sound_rows(self, n_wanted: int) -> tuple[list[Row], int]:
+    def _sound_rows(self, n_wanted: int, strict: bool) -> tuple[list[Row], int]:
         """The rows up to the first damaged one, and the size of their lines in bytes.
 
         Data are only verified if the shard is unfinished, where the power may have failed.
@@ -133,6 +139,8 @@ class ShardWriter:
                 row = row_of(line, Path(self._tar.name), size)
                 if any(part.offset < end for part in row.parts):
                     raise Unusable("damage", "parts that overlap")
+                if strict and row.damaged:
+                    raise Unusable("damage", "a clip that is damaged or cut short")
                 if len(lines) < n_wanted:
                     for part in row.parts:
                         read_part(self._tar, part)

@@ -208,6 +208,7 @@ def _example(row: Row, sample: Sample, tar: Path) -> Example:
             has_picture=faces is not None,
             has_sound=sound is not None,
             start_s=row.start_s,
+            damaged=row.damaged,
         )
     except ValueError as error:
         raise Unusable("damage", str(error)) from error

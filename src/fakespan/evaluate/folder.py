@@ -24,6 +24,7 @@ __all__ = ["MAPS", "RunFolder", "describe"]
 FORMAT = "fakespan.evaluation/1"
 MAPS = ("fused", "visual", "audio")
 """The evaluated maps; each has its own proposals files."""
+DAMAGED = "damaged.json"
 REMEDY = "choose another --out, or start over with --overwrite"
 
 
@@ -66,6 +67,15 @@ class RunFolder:
         """Identifies the run in its partial files."""
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
 
+    def damaged(self) -> dict[str, str]:
+        """What `keep_damaged` kept. Raises UsageError if it is no such file."""
+        record = self.path / DAMAGED
+        return {str(name): str(what) for name, what in _read(record).items()} if record.exists() else {}
+
+    def keep_damaged(self, clips: Mapping[str, str]) -> None:
+        """Keep the names of damaged clips, with the damage in words: a resumed run does not read them again."""
+        write_text(self.path / DAMAGED, json.dumps(dict(sorted(clips.items())), indent=1) + "\n")
+
     def _claim(self) -> None:
         record = self.path / "run.json"
         if record.exists():
@@ -85,7 +95,7 @@ class RunFolder:
     def _forget(self) -> None:
         names = [f"{name}{suffix}" for name in MAPS for suffix in (".json", ".parquet", ".part.jsonl")]
         names += [f"plots/{name}/{plot}.png" for name in MAPS for plot in ("precision_recall", "recall", "scores")]
-        for name in [*names, "run.json", "result.json", "table.md", "table.csv"]:
+        for name in [*names, "run.json", DAMAGED, "result.json", "table.md", "table.csv"]:
             (self.path / name).unlink(missing_ok=True)
 
 

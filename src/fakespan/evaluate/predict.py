@@ -21,7 +21,7 @@ import numpy as np
 from fakespan.arrays import Float64Array
 from fakespan.boundary_map import decode, to_seconds
 from fakespan.config import FPS, PostConfig
-from fakespan.data.example import Example
+from fakespan.data.example import Example, damage_in_words
 from fakespan.data.loading import Unreadable, living_workers, plan, read_batches
 from fakespan.data.sets import ClipSet
 from fakespan.errors import DataError
@@ -44,6 +44,7 @@ class Predicted:
     """Summary of a run."""
 
     unreadable: dict[str, str] = field(default_factory=dict)  # name -> message
+    damaged: dict[str, str] = field(default_factory=dict)  # predicted, but damaged or cut short: name -> damage
     n_before: int = 0  # clips of an earlier run
     n_clips: int = 0  # predicted now
     seconds: dict[str, float] = field(default_factory=dict)  # time of each part of the work
@@ -84,7 +85,7 @@ def predict(
         DataError: the output of the network has NaN, or the files of an earlier run are damaged.
         UsageError: the folder is not writable.
     """
-    predicted, total = Predicted(), len(clips)
+    predicted, total = Predicted(damaged=folder.damaged()), len(clips)
     with ExitStack() as stack, living_workers(clips.source, lambda: predicted.n_before + predicted.n_clips):
         writers = {name: stack.enter_context(_writer(folder, name)) for name in MAPS if not _is_finished(folder, name)}
         done = {s.name for s in clips.samples if all(s.name in writer for writer in writers.values())}
@@ -92,8 +93,7 @@ def predict(
         watch, todo = _Watch(predicted.seconds), _batches(clips, batch_size, done)
         _report(progress, predicted, total)
         for batch in watch.each("reading", read_batches(clips, todo, n_workers)):
-            examples = [e for e in batch if isinstance(e, Example)]
-            predicted.unreadable |= {e.name: e.message for e in batch if isinstance(e, Unreadable)}
+            examples = _examples(batch, predicted, folder)
             with watch.on("network"):
                 answers = judge(examples)
             for example, maps in zip(examples, answers, strict=True):
@@ -104,6 +104,17 @@ def predict(
         if predicted.unreadable:
             _keep_parts(writers)
     return predicted
+
+
+def _examples(batch: Sequence[Example | Unreadable], predicted: Predicted, folder: RunFolder) -> list[Example]:
+    """What can be read of a batch; records what cannot, and what is damaged."""
+    examples = [e for e in batch if isinstance(e, Example)]
+    predicted.unreadable |= {e.name: e.message for e in batch if isinstance(e, Unreadable)}
+    damaged = {e.name: damage_in_words(e.damaged) for e in examples if e.damaged}
+    if damaged.keys() - predicted.damaged.keys():
+        predicted.damaged |= damaged
+        folder.keep_damaged(predicted.damaged)
+    return examples
 
 
 def _batches(clips: ClipSet, batch_size: int, done: set[str]) -> list[list[int]]:

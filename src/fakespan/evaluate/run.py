@@ -55,6 +55,7 @@ class SetOptions:
     n_workers: int | None = None  # processes that decode; None: one per core, less one
     n_bootstrap: int = 0  # resamples for the intervals; 0: none
     overwrite: bool = False
+    strict: bool = False  # clips that are damaged or cut short are unreadable
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("n_workers", 0), ("n_bootstrap", 0)):
@@ -72,6 +73,7 @@ class Evaluation:
     result: dict[str, Any]  # as in result.json
     notes: tuple[str, ...]
     unreadable: dict[str, str]  # clip name -> message
+    damaged: dict[str, str]  # clips that are damaged or cut short, but were predicted: name -> damage
 
     @property
     def title(self) -> str:
@@ -114,13 +116,14 @@ def evaluate_set(
     """
     options = options or SetOptions()
     clips = open_set(source, options.split, subset=options.subset, limit=options.limit, faces=options.faces,
-                     framing=localizer.model.framing)  # fmt: skip
+                     framing=localizer.model.framing, strict=options.strict)  # fmt: skip
     if not len(clips):
         got, remedy = "none", "change --split or --subset"
         raise DataError(source, expected=f"clips in the {options.split} split", got=got, remedy=remedy)
     post = replace(localizer.post, decoding=options.decoding or localizer.post.decoding)
     batch_size = options.batch_size or (1 if localizer.device.type == "cpu" else 8)
-    about = {"split": clips.samples[0].split, "subset": options.subset, "faces": options.faces or "default"}
+    about: dict[str, Any] = {"split": clips.samples[0].split, "subset": options.subset}
+    about |= {"faces": options.faces or "default"} | ({"strict": True} if options.strict else {})
     settings = describe(localizer, post, named(source), clips.samples, **about)
     run = RunFolder.open(folder, settings, overwrite=options.overwrite)
     predicted = predict(
@@ -157,6 +160,7 @@ def _rated(
         "device": localizer.device.type,
         "clips": counts,
         "unreadable": predicted.unreadable,
+        "damaged": predicted.damaged,
         "seconds": {part: round(spent, 3) for part, spent in predicted.seconds.items()},
     }
     table = None
@@ -172,7 +176,7 @@ def _rated(
         notes = (*notes, *_position_note(result["position"]), *_drawn(rated, run.path / "plots"))
     result["notes"] = list(notes)
     write_text(run.path / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
-    return Evaluation(run.path, table, result, notes, predicted.unreadable)
+    return Evaluation(run.path, table, result, notes, predicted.unreadable, predicted.damaged)
 
 
 def _position_note(facts: Mapping[str, float | None]) -> Iterator[str]:
@@ -231,8 +235,9 @@ def _counts(
     )
     longest_s = localizer.model.n_frames / FPS
     n_long = sum(s.duration_s > longest_s for s in samples) if localizer.model.clock == "pad" else 0
-    return {"all": len(samples), "unreadable": len(predicted.unreadable), "without sound": n_silent,
-            "without picture": n_unseen, "in windows": n_long, "predicted in this run": predicted.n_clips}  # fmt: skip
+    return {"all": len(samples), "unreadable": len(predicted.unreadable), "damaged": len(predicted.damaged),
+            "without sound": n_silent, "without picture": n_unseen, "in windows": n_long,
+            "predicted in this run": predicted.n_clips}  # fmt: skip
 
 
 def _notes(counts: dict[str, int], localizer: Localizer, labelled: Sequence[Sample]) -> tuple[str, ...]:
@@ -240,6 +245,7 @@ def _notes(counts: dict[str, int], localizer: Localizer, labelled: Sequence[Samp
     length_s = localizer.model.n_frames / FPS
     words_of = {
         "unreadable": "not readable: counted without proposals; repeat the command to try again",
+        "damaged": "damaged or cut short: scored whole, as far as they decode",
         "without sound": "without audio: scored by the video alone",
         "without picture": "without usable video: scored by the audio alone",
         "in windows": f"longer than the network's {length_s:.2f} s: processed in overlapping windows",
@@ -260,7 +266,7 @@ def _command(model: str, settings: Mapping[str, Any], options: SetOptions) -> st
              "--limit": options.limit, "--decoding": settings["decoding"], "--faces": options.faces,
              "--bootstrap": options.n_bootstrap or None}  # fmt: skip
     words = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None]
-    return " ".join(["fakespan evaluate", *words])
+    return " ".join(["fakespan evaluate", *words, *(["--strict"] if options.strict else [])])
 
 
 def _versions() -> dict[str, str]:

@@ -12,16 +12,13 @@ import numpy as np
 from fakespan.arrays import BoolArray
 from fakespan.config import FPS
 from fakespan.localizer.hearing import runs
-from fakespan.media.damage import Damage
+from fakespan.media.damage import Damage, cut_off_s
 from fakespan.media.jumps import Jumps
 from fakespan.types import Curve, FaceTrack, MediaInfo, Segment, Unjudged
 
 __all__ = ["FileClock"]
 
 Timed = TypeVar("Timed", Segment, FaceTrack, Curve)
-
-_STATING = {"mov", "matroska", "avi", "flv", "asf", "wav", "ogg", "mxf"}  # formats whose length is no estimate
-_LONGEST_MISSING_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -75,13 +72,9 @@ class FileClock:
 
     def missing_s(self, n_frames: int) -> float:
         """How long before its stated length the file ends; 0 if it ends in time, states none, or is not read so far."""
-        states_length = bool(_STATING & set(self.info.container.split(",")))
-        missing_s = self.info.duration_s - self.jumps.file_s(n_frames)
-        return (
-            missing_s
-            if self.is_read_to_end and states_length and not self.jumps.n_restarts and missing_s > _LONGEST_MISSING_S
-            else 0.0
-        )
+        if not self.is_read_to_end or self.jumps.n_restarts:
+            return 0.0
+        return cut_off_s(self.info.container, self.jumps.file_s(n_frames), self.info.duration_s)
 
     def notes(self, n_frames: int) -> list[str]:
         """Remarks on restarts, damage and a missing end."""

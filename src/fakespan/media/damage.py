@@ -15,12 +15,24 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 
-__all__ = ["Damage", "Watch"]
+__all__ = ["Damage", "Watch", "cut_off_s"]
 
 _BEFORE_S = 0.12  # pictures that are shown before a damaged one may be predicted from it
 _SOUND_S = 0.1  # around a packet of sound that fails: windows of neighbouring packets overlap
 _KINDS = ("video", "audio")
 _LOST_S = 0.4  # shorter pauses of picture and sound are none
+_STATING = {"mov", "matroska", "avi", "flv", "asf", "wav", "ogg", "mxf"}  # formats whose length is no estimate
+_LONGEST_MISSING_S = 0.5
+
+
+def cut_off_s(container: str, end_s: float, stated_s: float) -> float:
+    """How long before its stated length a file ends; 0 if it ends in time or its format (as in FFmpeg) only estimates.
+
+    >>> cut_off_s("mov,mp4", 3.0, 8.0), cut_off_s("mov,mp4", 7.9, 8.0), cut_off_s("mpegts", 3.0, 8.0)
+    (5.0, 0.0, 0.0)
+    """
+    missing = stated_s - end_s
+    return missing if missing > _LONGEST_MISSING_S and _STATING & set(container.split(",")) else 0.0
 
 
 @dataclass
@@ -29,11 +41,20 @@ class Damage:
 
     spans: list[tuple[float, float]] = field(default_factory=list)
     open_s: float | None = None  # begin of a stretch whose end is not known yet
+    read_s: float = 0.0  # end of the packets so far
 
     def covers(self, time_s: float) -> bool:
         """Whether a time lies in a damaged stretch."""
         is_open = self.open_s is not None and time_s >= self.open_s
         return is_open or any(start_s <= time_s < end_s for start_s, end_s in self.spans)
+
+    def end(self, container: str, stated_s: float) -> None:
+        """The file was read to its end: an open stretch ends there; what is missing of its stated length is damage."""
+        if self.open_s is not None:
+            self.spans.append((self.open_s, max(self.open_s, self.read_s)))
+            self.open_s = None
+        if missing_s := cut_off_s(container, self.read_s, stated_s):
+            self.spans.append((self.read_s, self.read_s + missing_s))
 
     def merged(self, end_s: float) -> list[tuple[float, float]]:
         """The stretches in order, without overlap, none beyond `end_s`.
@@ -91,6 +112,7 @@ class Watch:
             self._compare()
         length_s = (packet.duration or 0) * top / bottom
         self._ends_s[kind] = max(end_s, decoded_s + min(length_s, 1.0))
+        self._damage.read_s = max(self._damage.read_s, decoded_s + length_s)
 
     def _compare(self) -> None:
         """Record a place where both kinds pause, unless the picture begins anew: it can be a pause of the recording."""

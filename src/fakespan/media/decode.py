@@ -149,7 +149,11 @@ def read_sound(
 
 
 def read_both(
-    path: str | Path, consume: Callable[[Iterator[Picture]], T], *, every_picture: bool = False
+    path: str | Path,
+    consume: Callable[[Iterator[Picture]], T],
+    *,
+    every_picture: bool = False,
+    damage: Damage | None = None,
 ) -> tuple[T | None, Float32Array]:
     """Pictures and audio of a short clip in one pass, at 25 fps and 16 kHz, in the calling thread.
 
@@ -160,6 +164,7 @@ def read_both(
         path: a local media file.
         consume: called with an iterator over the pictures; its result is returned. It need not exhaust the iterator.
         every_picture: yield each picture of the file once, whatever its time, instead of sampling at the clock.
+        damage: filled with what is damaged, and with what is missing of the stated length.
 
     Returns:
         The result of `consume`, None without a video stream; and the audio, float32 (n,), empty without an audio
@@ -173,17 +178,9 @@ def read_both(
         streams: list[Stream] = [stream for stream in (video, audio) if stream is not None]
         if not streams:
             raise MediaError(path, expected="picture or sound", got="neither", remedy="give a video")
-        clock, jumps = SoundClock(SAMPLE_RATE), Jumps()
-        blocks: list[Float32Array] = []
-
-        def frames() -> Iterator[Any]:
-            for frame in _without_hole(path, _decoded(container, streams, jumps, _LONGEST_FILLED_S), jumps):
-                if isinstance(frame, AudioFrame):
-                    blocks.extend(clock.add(frame))
-                else:
-                    yield frame
-
-        rest, result = frames(), None
+        jumps, heard = Jumps(), _Heard()
+        decoded_frames = _decoded(container, streams, jumps, _LONGEST_FILLED_S, damage)
+        rest, result = heard.aside(_without_hole(path, decoded_frames, jumps)), None
         if video is not None:
             video.codec_context.thread_count = 1
             placed = _placed_pictures(video, rest, VideoReformatter())
@@ -191,8 +188,29 @@ def read_both(
             result = consume(Picture(index, index / FPS, source) for index, source in shown)
         for _ in rest:  # audio beyond the pictures that were consumed
             pass
-        blocks.extend(clock.finish())
-    return result, np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        if damage is not None:
+            damage.end(container.format.name, 0.0 if jumps.n_restarts else duration_s(container))
+    return result, heard.samples()
+
+
+class _Heard:
+    """The sound among the frames of a clip."""
+
+    def __init__(self) -> None:
+        self._clock = SoundClock(SAMPLE_RATE)
+        self._blocks = [np.zeros(0, np.float32)]
+
+    def aside(self, frames: Iterator[Any]) -> Iterator[Any]:
+        """The other frames."""
+        for frame in frames:
+            if isinstance(frame, AudioFrame):
+                self._blocks.extend(self._clock.add(frame))
+            else:
+                yield frame
+
+    def samples(self) -> Float32Array:
+        """All of it, float32 (n,), once the frames are exhausted."""
+        return np.concatenate([*self._blocks, *self._clock.finish()])
 
 
 def _without_hole(path: str | Path, frames: Iterator[Any], jumps: Jumps) -> Iterator[Any]:
