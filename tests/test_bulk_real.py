@@ -83,14 +83,24 @@ def test_ray_scans_and_a_killing_file_costs_nothing_else(ray: Any, tmp_path: Pat
 def test_bulk_ends_like_a_scan_and_can_be_repeated(
     ray: Any, call: Call, voices: Path, tiny_path: Path, tmp_path: Path
 ) -> None:
-    arguments = ("bulk", voices, "--out", tmp_path / "table", "--model", tiny_path, "--workers", 1)
+    write_clip(voices / "short.wav", sound=tone(0.2, 16_000), sound_rate=16_000, audio_codec="pcm_s16le")
+    arguments = ("bulk", voices, "--out", tmp_path / "table", "--model", tiny_path, "--workers", 1, "--start", "0:00.3")
     code, out, err = call(*arguments)
     assert code == 1
     assert "none.wav: expected a media file, got a text file" in err
-    assert "4 files in 0:0" in out  # Ray may have a line of its own before
-    assert "The table has 4 files: 3 scanned," in out
+    assert "short.wav: expected a file that is longer than 0.30 s" in err
+    assert "5 files in 0:0" in out  # Ray may have a line of its own before
+    assert "The table has 5 files: 3 scanned," in out
     assert pyarrow.dataset.dataset(tmp_path / "table" / "scans").count_rows() == 3
     (voices / "none.wav").unlink()
     code, out, err = call(*arguments, "--json")
     record = json.loads(out.splitlines()[-1])
-    assert (code, record["skipped"], record["done"]) == (1, 3, 0)  # the table has a failure
+    assert (code, record["skipped"], record["done"]) == (1, 4, 0)  # the table has failures
+    code, _, err = call(*arguments[:-2])
+    assert (code, "start_s 0.3, now None" in err) == (2, True)
+
+
+def test_bulk_refuses_ranges_that_are_none(call: Call, tmp_path: Path) -> None:
+    code, _, err = call("bulk", tmp_path, "--out", tmp_path / "table", "--start", "7", "--end", "0:05")
+    assert (code, "end: expected a time after the start" in err) == (2, True)
+    assert not (tmp_path / "table").exists()

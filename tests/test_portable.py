@@ -57,6 +57,19 @@ def test_the_sample_is_scanned_without_torch():
     assert segment["end_s"] == pytest.approx(6.58, abs=0.2)
 
 
+def test_info_tells_of_an_onnx_file_what_it_tells_of_the_weights_and_needs_no_torch(call):
+    code, out, err = without_torch("info", SMALL, "--json")
+    assert (code, err.split()) == (0, ["False"]), err
+    told = json.loads(out)
+    assert told["format"] == "onnx"
+    assert told["opset"] == onnx.load(SMALL).opset_import[0].version
+    assert set(told["inputs"]) == {"faces", "sound"}
+    assert "float32" in told["inputs"]["sound"]
+    weights = json.loads(call("info", SMALL.with_suffix(".safetensors"), "--json")[1])
+    assert all(told[name] == weights[name] for name in ("name", "model", "post", "notes"))
+    assert told["post"]["rates"]["visual"]["minutes"] > 0
+
+
 def test_what_needs_torch_says_so_where_it_is_missing(tmp_path):
     code, _, err = without_torch("scan", SAMPLE, "--backend", "torch")
     assert code == 2

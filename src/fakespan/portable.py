@@ -24,6 +24,8 @@ __all__ = ["METADATA_KEY", "SUFFIX", "PortableModel", "load_portable"]
 
 METADATA_KEY = "fakespan"
 SUFFIX = ".onnx"
+GRAPH_FACTS = ("opset", "inputs", "outputs", "weights", "fakespan")
+"""Of the metadata: version of the operators, inputs and outputs in words, digest of the weights, version of fakespan."""
 OF_FACES, OF_SOUND = ("visual", "visual_frames"), ("audio", "audio_frames")
 REMEDY = "write it again with `fakespan export`, or use another model file"
 
@@ -38,6 +40,7 @@ class PortableModel:
     post: PostConfig
     notes: Mapping[str, Any]
     digest: str  # of the weights that were exported, see `models.digest`
+    graph: Mapping[str, Any]  # facts of the file, for people: see GRAPH_FACTS
     session: Any
     head: None = None
     backend: Literal["onnx"] = "onnx"
@@ -79,7 +82,8 @@ def load_portable(path: str | Path, content: bytes | None = None) -> PortableMod
         digest = str(record["weights"])
     except (UsageError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _bad(path, "a readable fakespan header", f"{type(error).__name__}: {error}") from error
-    return PortableModel(path, told.name, told.model, told.post, told.notes, digest, session)
+    graph = {name: record.get(name) for name in GRAPH_FACTS}
+    return PortableModel(path, told.name, told.model, told.post, told.notes, digest, graph, session)
 
 
 def _session(path: Path, content: bytes) -> Any:

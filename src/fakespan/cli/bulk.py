@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fakespan.cli.scan import DecodingChoice, FaceChoice, Threshold
+from fakespan.cli.scan import DecodingChoice, End, FaceChoice, Start, Threshold
 from fakespan.cli.shared import AsJson, Device, Model, bar, complain, remark, show, wants_debug
 from fakespan.errors import InputError
+from fakespan.times import parse_range
 from fakespan.types import Progress
 from fakespan.version import __version__
 
@@ -47,6 +48,8 @@ def bulk(
     faces: FaceChoice = "auto",
     threshold: Threshold = None,
     decoding: DecodingChoice = None,
+    start: Start = None,
+    end: End = None,
     device: Device = "auto",
     workers: Workers = None,
     address: Address = None,
@@ -62,7 +65,8 @@ def bulk(
     from fakespan.bulk.table import opened
     from fakespan.bulk.worker import Setup
 
-    options = {"faces": faces, "threshold": threshold, "decoding": decoding}
+    options: dict[str, Any] = {"faces": faces, "threshold": threshold, "decoding": decoding}
+    options["start_s"], options["end_s"] = parse_range(start, end)
     settings = {"fakespan_version": __version__, "model": model, "model_sha256": _model_sha256(model), **options}
     setup = Setup(_absolute(model), device, options, threads=max(1, round(num_cpus)))
     engine = on_ray(setup, workers, address=address, cpus=num_cpus, gpus=num_gpus)

@@ -17,10 +17,12 @@ from fakespan.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from fakespan.checkpoint import Checkpoint
     from fakespan.config import PostConfig
     from fakespan.data.inspect import Report, Summary
+    from fakespan.portable import PortableModel
 
-MODEL_SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth"})
+TORCH_SUFFIXES = frozenset({".safetensors", ".ckpt", ".pt", ".pth"})
 SHOWN = 20  # problems printed per kind
 
 
@@ -58,7 +60,7 @@ def info(
             _show(report)
         return
     assert target is not None
-    facts = _of_model(target) if target.suffix in MODEL_SUFFIXES else _of_media(target)
+    facts = _of(target)
     show(json.dumps(facts, indent=2), facts, as_json=as_json)
 
 
@@ -68,18 +70,38 @@ def _refuse_without_data(**options: object) -> None:
             raise UsageError(f"--{name}", expected="--data with it", got="a file", remedy=f"leave --{name} out")
 
 
-def _of_model(path: Path) -> dict[str, Any]:
+def _of(path: Path) -> dict[str, Any]:
+    from fakespan.portable import SUFFIX
+
+    if path.suffix in TORCH_SUFFIXES:
+        return _of_weights(path)
+    return _of_portable(path) if path.suffix == SUFFIX else _of_media(path)
+
+
+def _of_weights(path: Path) -> dict[str, Any]:
     from fakespan.checkpoint import head_entry, is_head, load_checkpoint, load_head
-    from fakespan.config import to_mapping
 
     if is_head(path):
         return {"verdict": head_entry(load_head(path))}
     checkpoint = load_checkpoint(path)
     n_parameters = sum(p.numel() for p in checkpoint.network.parameters())
-    facts = {"name": checkpoint.name, "parameters": n_parameters, "model": to_mapping(checkpoint.model)}
     head = None if checkpoint.head is None else head_entry(checkpoint.head)
-    post = to_mapping(checkpoint.post) | {"rates": _rates(checkpoint.post)}
-    return facts | {"post": post, "notes": dict(checkpoint.notes), "verdict": head}
+    return {"name": checkpoint.name, "parameters": n_parameters} | _described(checkpoint) | {"verdict": head}
+
+
+def _of_portable(path: Path) -> dict[str, Any]:
+    from fakespan.portable import load_portable
+
+    model = load_portable(path)
+    return {"name": model.name, "format": "onnx"} | dict(model.graph) | _described(model)
+
+
+def _described(model: Checkpoint | PortableModel) -> dict[str, Any]:
+    """What a model file of either kind tells."""
+    from fakespan.config import to_mapping
+
+    post = to_mapping(model.post) | {"rates": _rates(model.post)}
+    return {"model": to_mapping(model.model), "post": post, "notes": dict(model.notes)}
 
 
 def _rates(post: PostConfig) -> dict[str, Any] | None:
