@@ -25,7 +25,7 @@ __all__ = ["METADATA_KEY", "SUFFIX", "PortableModel", "load_portable"]
 METADATA_KEY = "fakespan"
 SUFFIX = ".onnx"
 GRAPH_FACTS = ("opset", "inputs", "outputs", "weights", "fakespan")
-"""Of the metadata: version of the operators, inputs and outputs in words, digest of the weights, version of fakespan."""
+"""Of the metadata: version of the operators, inputs and outputs in words, digest of the weights, writing version."""
 OF_FACES, OF_SOUND = ("visual", "visual_frames"), ("audio", "audio_frames")
 REMEDY = "write it again with `fakespan export`, or use another model file"
 
