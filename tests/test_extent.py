@@ -66,6 +66,38 @@ def test_times_are_those_of_a_player(model, tmp_path):
     assert scan.asked.start_s == pytest.approx(30.0 + FORGED_S[0] - 0.5, abs=0.05)
 
 
+@pytest.fixture(scope="module")
+def jumping_file(tmp_path_factory):
+    """The sample twice, the second time at 20 s of the file's clock, which has nothing in between."""
+    return remuxed(tmp_path_factory.mktemp("jumping") / "jump.mkv", [0.0, 20.0])
+
+
+def test_behind_a_hole_times_are_those_of_the_file_too(model, jumping_file):
+    start_s, end_s = 20.0 + FORGED_S[0] - 0.5, 20.0 + FORGED_S[1] + 0.5
+    scan = model.scan(jumping_file, start_s=start_s, end_s=end_s)
+    (segment,) = scan.segments
+    assert start_s < segment.start_s < segment.end_s < end_s
+    assert (scan.asked.start_s, scan.asked.end_s) == (start_s, end_s)
+    assert scan.judged_share.either == 1.0
+    assert all(start_s - 0.05 < curve.start_s < end_s for curve in scan.curves)
+    outside = [(u.start_s, u.end_s) for u in scan.not_judged if u.reason == "not_asked"]
+    assert outside == [(0.0, start_s), (end_s, pytest.approx(28.3, abs=0.1))]
+
+
+def test_a_part_across_a_hole_is_judged_on_both_sides(model, jumping_file):
+    scan = model.scan(jumping_file, start_s=7.3, end_s=21.0, faces="none", sound="all")
+    assert not scan.segments
+    assert scan.judged_share.either == pytest.approx(2.0 / 13.7, abs=0.01)
+    assert "gap" in scan.reasons
+
+
+def test_within_a_hole_there_is_nothing_to_judge(model, jumping_file):
+    scan = model.scan(jumping_file, start_s=10.0, end_s=15.0, faces="none")
+    assert (scan.outcome, scan.segments, scan.curves) == ("inconclusive", (), ())
+    assert scan.judged_share.either == 0.0
+    assert "gap" in scan.reasons
+
+
 def test_all_of_a_file_is_the_whole(model):
     assert model.scan(SAMPLE, start_s=0.0, end_s=900.0).asked is None
 

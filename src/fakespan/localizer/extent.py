@@ -9,7 +9,6 @@ that overlap it; of their maps, the spans that overlap it are kept.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,9 @@ from fakespan.arrays import BoolArray
 from fakespan.config import FPS, SAMPLES_PER_FRAME
 from fakespan.errors import MediaError
 from fakespan.localizer.maps import ClipMaps
+from fakespan.localizer.options import ScanOptions
+from fakespan.media.container import BEST, Tracks
+from fakespan.media.decode import read_jumps
 from fakespan.types import Curve, MediaInfo, Unjudged
 
 __all__ = ["WHOLE", "Extent"]
@@ -36,19 +38,20 @@ class Extent:
     times_s: tuple[float | None, float | None] = (None, None)  # as a player shows them; None: of the file
 
     @classmethod
-    def of(cls, path: Path, times_s: tuple[float | None, float | None], info: MediaInfo, context: int) -> Extent:
-        """From times of a player.
+    def of(cls, path: Path, options: ScanOptions, info: MediaInfo, context: int, tracks: Tracks = BEST) -> Extent:
+        """That of a scan.
 
         Args:
             path: of the file.
-            times_s: start and end; None: the file's.
-            info: of the file. Holes of its clock are not taken into account.
+            options: with start and end, as a player shows them.
+            info: of the file.
             context: see the class.
+            tracks: those that are judged; the packets of the file are read up to the end, for holes of its clock.
 
         Raises:
             MediaError: the file ends before the start.
         """
-        start_s, end_s = times_s
+        start_s, end_s = options.start_s, options.end_s
         if start_s is None and end_s is None:
             return WHOLE
         zero_s, length_s = info.starts_at_s, info.duration_s
@@ -58,8 +61,10 @@ class Extent:
             raise MediaError(
                 path, expected=f"a file that is longer than {begin_s:.2f} s", got=got, remedy="start earlier"
             )
-        end = None if end_s is None or 0 < length_s <= end_s - zero_s else max(1, math.ceil((end_s - zero_s) * FPS))
-        return cls(int(begin_s * FPS), end, context, times_s)
+        until_s = None if end_s is None or 0 < length_s <= end_s - zero_s else max(0.0, end_s - zero_s)
+        jumps = read_jumps(path, begin_s if until_s is None else until_s, tracks=tracks)
+        end = None if until_s is None else max(1, jumps.frames_before(until_s))
+        return cls(jumps.frame_at(begin_s), end, context, (start_s, end_s))
 
     @property
     def is_whole(self) -> bool:

@@ -91,7 +91,7 @@ class FileScan:
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
         self.notes: list[str] = list(choice.notes)
-        self.extent = Extent.of(path, (options.start_s, options.end_s), self.info, window_frames(model))
+        self.extent = Extent.of(path, options, self.info, window_frames(model), self.source)
         self.clock = FileClock(self.info, self.extent.last is None)
         self.jumps, self.damage = self.clock.jumps, self.clock.damage
 

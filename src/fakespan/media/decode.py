@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -42,12 +43,12 @@ from fakespan.media.container import (
 from fakespan.media.damage import Damage, Watch
 from fakespan.media.jumps import Jumps, at_clock
 from fakespan.media.order import DisplayOrder
-from fakespan.media.packets import decoded, in_turn, packets_of
+from fakespan.media.packets import OnDamage, decoded, in_turn, packets_of, unheard
 from fakespan.media.picture import Picture, Source
 from fakespan.media.sound import SoundClock
 from fakespan.media.timeline import SHORTEST_HOLE_S, Timeline
 
-__all__ = ["Picture", "iter_sound", "read_both", "read_pictures", "read_sound"]
+__all__ = ["Picture", "iter_sound", "read_both", "read_jumps", "read_pictures", "read_sound"]
 
 T = TypeVar("T")
 
@@ -146,6 +147,27 @@ def read_sound(
             if n_most is not None and n >= n_most:
                 break
     return np.concatenate(blocks)[:n_most]
+
+
+def read_jumps(path: str | Path, until_s: float, *, tracks: Tracks = BEST) -> Jumps:
+    """What the clock of the file does, from its packets alone: nothing is decoded.
+
+    Args:
+        path: a local media file.
+        until_s: seconds from its first picture or sound; what comes later may be missing.
+        tracks: the streams to read.
+
+    Raises MediaError if it is not a media file.
+    """
+    jumps, reached_s = Jumps(), dict[str, float]()
+    with open_media(path, tracks) as container:
+        kinds = {stream.type for stream in (*picture_streams(container), *sound_streams(container))}
+        for packet in _on_one_clock(container, jumps):
+            if packet.dts is not None and packet.time_base is not None:
+                reached_s[packet.stream.type] = jumps.file_s(float(packet.dts * packet.time_base) * FPS)
+            if reached_s.keys() == kinds and min(reached_s.values()) > until_s:
+                break
+    return jumps
 
 
 def read_both(
@@ -250,12 +272,9 @@ def _decoded(
     damage: Damage | None = None,
 ) -> Iterator[Any]:
     """Every frame of the wanted streams that decodes, by the clock that picture and sound share."""
-    used = [*picture_streams(container), *sound_streams(container)]
     order = DisplayOrder(container.format.name)
     watch = Watch(Damage() if damage is None else damage, {stream.type for stream in wanted})
-    timeline = Timeline(zero_s(container), duration_s(container), jumps, hole_s)
-    packets = in_turn(packets_of(container, used, functools.partial(watch.failed, None)))
-    for packet in timeline.follow(packets):
+    for packet in _on_one_clock(container, jumps, hole_s, functools.partial(watch.failed, None)):
         watch.packet(packet)
         if packet.stream not in wanted:  # read for its stamps alone
             continue
@@ -263,3 +282,12 @@ def _decoded(
             if isinstance(frame, VideoFrame):
                 watch.picture(frame)
             yield frame
+
+
+def _on_one_clock(
+    container: InputContainer, jumps: Jumps, hole_s: float = SHORTEST_HOLE_S, on_damage: OnDamage = unheard
+) -> Iterator[Packet[Stream]]:
+    """The packets of all streams that are read, by the clock that these share."""
+    used = [*picture_streams(container), *sound_streams(container)]
+    timeline = Timeline(zero_s(container), duration_s(container), jumps, hole_s)
+    return timeline.follow(in_turn(packets_of(container, used, on_damage)))

@@ -57,6 +57,15 @@ class Jumps:
             lost_s += hole.length_s
         return max(0, int((time_s - lost_s) * FPS + _TIE_S))
 
+    def frames_before(self, time_s: float) -> int:
+        """How many frames of the clock begin less than so many seconds after the file's first picture or sound.
+
+        >>> Jumps([Hole(50, 10.0)]).frames_before(1.97), Jumps([Hole(50, 10.0)]).frames_before(12.0)
+        (50, 50)
+        """
+        frame = self.frame_at(time_s)
+        return frame + (self.file_s(frame) < time_s - _TIE_S)
+
     def last_s(self, time_s: float) -> float:
         """The latest hole up to a time of the clock; 0 if there is none."""
         return max((hole.frame / FPS for hole in self.holes if hole.frame / FPS <= time_s + _TIE_S), default=0.0)

@@ -14,19 +14,19 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-__all__ = ["decoded", "in_turn", "packets_of"]
+__all__ = ["OnDamage", "decoded", "in_turn", "packets_of", "unheard"]
 
 _TRIES = 100  # errors in a row after which the rest of a file counts as unreadable
 
 OnDamage = Callable[[], None]
 
 
-def _unheard() -> None:
-    pass
+def unheard() -> None:
+    """Damage that nobody wants to know of."""
 
 
 def packets_of(
-    container: InputContainer, streams: Sequence[Stream], on_damage: OnDamage = _unheard
+    container: InputContainer, streams: Sequence[Stream], on_damage: OnDamage = unheard
 ) -> Iterator[Packet[Stream]]:
     """All packets of the streams; `on_damage` is called at each place where the container is damaged."""
     packets, n_vain = container.demux(*streams), 0
@@ -68,7 +68,7 @@ def in_turn(packets: Iterable[Packet[Stream]]) -> Iterator[Packet[Stream]]:
 
 def decoded(
     packet: Packet[Stream],
-    on_damage: OnDamage = _unheard,
+    on_damage: OnDamage = unheard,
     decode: Callable[[Packet[Stream]], Sequence[Any]] | None = None,
 ) -> Sequence[Any]:
     """The frames that a packet completes; none, and a call of `on_damage`, if it does not decode."""
