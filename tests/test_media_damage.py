@@ -11,10 +11,12 @@ import pytest
 import fakespan
 from clips import numbered_picture, tone, write_clip, write_frames_at
 from fakespan.data.clip import read_example
+from fakespan.media.damage import Damage
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.probe import probe
 from fakespan.types import Sample
 from remade import SAMPLE
+from remux import remuxed
 
 
 def _flv_tags(data: bytes) -> list[int]:
@@ -156,6 +158,38 @@ def test_pictures_are_judged_again_from_the_next_key_frame(tmp_path, tiny_path):
     assert 0.1 < sum(stretch.length_s for stretch in damaged_parts(result)) < 2.0
     first, *_, last = result.tracks
     assert first.end_s < 4 < last.end_s
+
+
+def _without_packets(path, begin_s, end_s):
+    """The sample without what picture and sound show meanwhile; its only key frame is the first picture."""
+    with av.open(str(SAMPLE)) as source, av.open(str(path), "w") as container:
+        streams = {s.index: container.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None and not begin_s < packet.pts * packet.time_base < end_s:
+                packet.stream = streams[packet.stream.index]
+                container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: _without_packets(path, 3.0, 3.9), lambda path: _damaged(path, 0.5)], ids=["lost", "damaged"]
+)
+def test_what_a_picture_says_of_itself_is_what_is_known_at_the_end(tmp_path, make):
+    """However far ahead the decoder is: a scan must not depend on it."""
+    path, damage = make(tmp_path / "a.mkv"), Damage()
+    read_sound(path, damage=damage)
+    pictures = list(read_pictures(path, damage=damage))
+    said = [picture.is_damaged for picture in pictures]
+    assert said == [damage.covers(picture.time_s) for picture in pictures]
+    assert not any(said[:65])
+    assert all(said[115:])
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
+def test_a_recording_that_pauses_and_begins_with_a_key_frame_is_not_damaged(tmp_path, ending):
+    path, damage = remuxed(tmp_path / f"twice{ending}", (0.0, 9.0), sound_later_s=0.3, sound_codec="mp2"), Damage()
+    assert len(read_sound(path, damage=damage)) > 17 * 16_000
+    assert damage.merged(99.0) == []
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])

@@ -26,6 +26,7 @@ from fakespan.localizer.stretch import JudgeClip, Stretch, listen
 from fakespan.localizer.verdict import head_verdict, judged_minutes, plain_verdict
 from fakespan.media.choice import ONLY, Choice
 from fakespan.media.credentials import read_credentials
+from fakespan.media.damage import Damage
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
 from fakespan.media.making import read_making
@@ -49,7 +50,6 @@ if TYPE_CHECKING:  # it imports torch
     from fakespan.models.verdict_head import Head
 
 __all__ = ["FileScan"]
-
 
 SLOWEST_FPS = 5.0  # slower pictures are stills: a syllable takes a fifth of a second
 LEAST_SIDE = 48  # pixels of a crop; of smaller faces a quarter of the genuine ones looked forged (docs/scan.md)
@@ -92,8 +92,9 @@ class FileScan:
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
         self.notes: list[str] = list(choice.notes)
         self.extent = Extent.of(path, options, self.info, window_frames(model), self.source)
-        self.clock = FileClock(self.info, self.extent.last is None)
-        self.jumps, self.damage = self.clock.jumps, self.clock.damage
+        damage = Damage(frozenset({"audio", "video"} if self._looks else {"audio"}))
+        self.clock = FileClock(self.info, self.extent.last is None, damage=damage)
+        self.jumps, self.damage = self.clock.jumps, damage
 
     @cached_property
     def sound(self) -> Float32Array:
@@ -161,9 +162,9 @@ class FileScan:
                 self.n_pictures = picture.index + 1
                 if picture.index % 25 == 0:
                     self.progress(picture.index / FPS, self._read_s)
-                if not (is_damaged := self.damage.covers(picture.time_s)):
+                if not picture.is_damaged:
                     yield dataclasses.replace(picture, is_after_hole=True) if was_damaged else picture
-                was_damaged = is_damaged
+                was_damaged = picture.is_damaged
         except MediaError:
             if self.n_pictures or not self.has_sound:
                 raise
@@ -213,8 +214,7 @@ class FileScan:
             return [f"still pictures ({self.info.fps:.3g} a second)"]
         if not self.n_pictures:
             return ["a picture stream that cannot be decoded"]
-        has_face = any(track.is_scanned for track in self.tracks)
-        return [] if has_face else ["no face that is large enough for long enough"]
+        return [] if any(t.is_scanned for t in self.tracks) else ["no face that is large enough for long enough"]
 
     def _note(self, missing: list[str]) -> None:
         """Add the notes on special cases."""

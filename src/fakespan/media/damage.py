@@ -8,16 +8,15 @@ container lost the packets of picture and sound alike count if the picture does 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 
-__all__ = ["Damage", "Watch", "cut_off_s"]
+__all__ = ["BEFORE_S", "Damage", "Watch", "cut_off_s"]
 
-_BEFORE_S = 0.12  # pictures that are shown before a damaged one may be predicted from it
+BEFORE_S = 0.12  # pictures that are shown before a damaged one may be predicted from it
 _SOUND_S = 0.1  # around a packet of sound that fails: windows of neighbouring packets overlap
 _KINDS = ("video", "audio")
 _LOST_S = 0.4  # shorter pauses of picture and sound are none
@@ -39,6 +38,7 @@ def cut_off_s(container: str, end_s: float, stated_s: float) -> float:
 class Damage:
     """Damaged stretches of a file; filled while it is read."""
 
+    kinds: frozenset[str] = frozenset(_KINDS)  # that are judged: damage of the other does not count
     spans: list[tuple[float, float]] = field(default_factory=list)
     open_s: float | None = None  # begin of a stretch whose end is not known yet
     read_s: float = 0.0  # end of the packets so far
@@ -48,18 +48,15 @@ class Damage:
         is_open = self.open_s is not None and time_s >= self.open_s
         return is_open or any(start_s <= time_s < end_s for start_s, end_s in self.spans)
 
-    def end(self, container: str, stated_s: float) -> None:
-        """The file was read to its end: an open stretch ends there; what is missing of its stated length is damage."""
-        if self.open_s is not None:
-            self.spans.append((self.open_s, max(self.open_s, self.read_s)))
-            self.open_s = None
+    def miss_end(self, container: str, stated_s: float) -> None:
+        """Add what is missing at the end of a file that was read; see `cut_off_s`."""
         if missing_s := cut_off_s(container, self.read_s, stated_s):
             self.spans.append((self.read_s, self.read_s + missing_s))
 
     def merged(self, end_s: float) -> list[tuple[float, float]]:
         """The stretches in order, without overlap, none beyond `end_s`.
 
-        >>> Damage([(1.0, 2.0), (4.0, 9.0), (1.5, 3.0)]).merged(5.0)
+        >>> Damage(spans=[(1.0, 2.0), (4.0, 9.0), (1.5, 3.0)]).merged(5.0)
         [(1.0, 3.0), (4.0, 5.0)]
         """
         merged: list[tuple[float, float]] = []
@@ -74,15 +71,14 @@ class Damage:
 class Watch:
     """Fills a `Damage` from the packets and frames of one reading, in their order.
 
-    Args:
-        damage: what is filled.
-        kinds: "video" and "audio", as far as they are decoded; damage of others is not recorded.
+    What the packets tell is found in every reading, whatever is decoded: a second one adds nothing to it.
     """
 
-    def __init__(self, damage: Damage, kinds: Iterable[str]) -> None:
-        self._damage, self._kinds = damage, frozenset(kinds)
+    def __init__(self, damage: Damage) -> None:
+        self._damage = damage
         self._ends_s: dict[str, float] = {}  # of the packets so far, by kind, in the order of decoding
-        self._leaps: dict[str, tuple[float, float, bool]] = {}  # the latest pause of each kind; does it begin anew?
+        self._leaps: dict[str, tuple[float, float]] = {}  # the latest pause of each kind
+        self._key_s = self._key_at_leap_s = -math.inf  # the latest key frame; the one before the latest pause was seen
         self._is_broken = False  # the container failed after the last packet
         self._units: dict[int, tuple[int, int]] = {}  # of each stream's stamps: arithmetic of fractions is slow
 
@@ -99,50 +95,66 @@ class Watch:
         time_s, kind = self._time_s(packet), packet.stream.type
         if time_s is None:
             return
+        if self._is_broken:
+            self._hit("video", max(self._ends_s.get("video", time_s), self._key_s))
+            self._is_broken = False
+        if kind == "video" and packet.is_keyframe:
+            self._begin_anew(time_s)
         if packet.is_corrupt:
             self._hit(kind, time_s)
-        if self._is_broken:
-            self._hit("video", self._ends_s.get("video", time_s))
-            self._is_broken = False
         top, bottom = self._unit(packet)
         decoded_s = packet.dts * top / bottom if packet.dts is not None else time_s
         end_s = self._ends_s.get(kind, decoded_s)
         if decoded_s > end_s + _LOST_S:
-            self._leaps[kind] = (end_s, decoded_s, packet.is_keyframe)
+            self._leaps[kind] = (end_s, decoded_s)
+            if kind == "video":
+                self._key_at_leap_s = self._key_s
             self._compare()
         length_s = (packet.duration or 0) * top / bottom
         self._ends_s[kind] = max(end_s, decoded_s + min(length_s, 1.0))
         self._damage.read_s = max(self._damage.read_s, decoded_s + length_s)
 
+    def picture(self, frame: VideoFrame) -> None:
+        """A picture was decoded."""
+        if frame.is_corrupt and frame.time is not None:
+            self._hit("video", frame.time)
+
+    def finish(self) -> None:
+        """The file was read to its end."""
+        damage = self._damage
+        if damage.open_s is not None:
+            damage.spans.append((damage.open_s, max(damage.open_s, damage.read_s)))
+            damage.open_s = None
+
     def _compare(self) -> None:
         """Record a place where both kinds pause, unless the picture begins anew: it can be a pause of the recording."""
         if len(self._leaps) < len(_KINDS):
             return
-        (video_s, to_s, is_new), (audio_s, heard_s, _) = (self._leaps[kind] for kind in _KINDS)
+        (video_s, to_s), (audio_s, heard_s) = (self._leaps[kind] for kind in _KINDS)
         start_s, stop_s = max(video_s, audio_s), min(to_s, heard_s)
+        is_new = self._key_at_leap_s > (start_s + stop_s) / 2
         if stop_s - start_s > _LOST_S / 2 and not is_new:
             self._damage.spans.append((start_s, stop_s))
             self._hit("video", start_s)
 
-    def picture(self, frame: VideoFrame) -> None:
-        """A picture was decoded."""
-        damage, time_s = self._damage, frame.time
-        if time_s is None:
-            return
-        if frame.is_corrupt:
-            self._hit("video", time_s)
-        elif frame.key_frame and damage.open_s is not None and time_s > damage.open_s + _BEFORE_S:
+    def _begin_anew(self, time_s: float) -> None:
+        """A key frame: nothing is predicted across it."""
+        damage, self._key_s = self._damage, time_s
+        if damage.open_s is not None and time_s > damage.open_s + BEFORE_S:
             damage.spans.append((damage.open_s, time_s))
             damage.open_s = None
 
     def _hit(self, kind: str, time_s: float) -> None:
-        if kind not in self._kinds:
+        damage = self._damage
+        if kind not in damage.kinds:
             return
+        start_s = max(0.0, time_s - BEFORE_S)
         if kind == "audio":
-            self._damage.spans.append((max(0.0, time_s - _SOUND_S), time_s + _SOUND_S))
-            return
-        start_s = max(0.0, time_s - _BEFORE_S)
-        self._damage.open_s = start_s if self._damage.open_s is None else min(self._damage.open_s, start_s)
+            damage.spans.append((max(0.0, time_s - _SOUND_S), time_s + _SOUND_S))
+        elif self._key_s > time_s:  # told late, as decoders and pauses of the sound do
+            damage.spans.append((start_s, self._key_s))
+        else:
+            damage.open_s = start_s if damage.open_s is None else min(damage.open_s, start_s)
 
     def _time_s(self, packet: Packet[Stream]) -> float | None:
         stamp = packet.dts if packet.pts is None else packet.pts

@@ -9,20 +9,15 @@ resamples neither stream; this module does.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Stream
-from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 
 from fakespan.arrays import Float32Array
 from fakespan.config import FPS, SAMPLE_RATE
@@ -35,25 +30,20 @@ from fakespan.media.container import (
     open_media,
     picture_stream,
     picture_streams,
-    pixel_aspect,
     sound_stream,
     sound_streams,
-    zero_s,
 )
-from fakespan.media.damage import Damage, Watch
+from fakespan.media.damage import Damage
+from fakespan.media.frames import decoded_frames, packets_on_one_clock, placed_pictures, with_damage
 from fakespan.media.jumps import Jumps, at_clock
-from fakespan.media.order import DisplayOrder
-from fakespan.media.packets import OnDamage, decoded, in_turn, packets_of, unheard
-from fakespan.media.picture import Picture, Source
+from fakespan.media.picture import Picture
 from fakespan.media.sound import SoundClock
-from fakespan.media.timeline import SHORTEST_HOLE_S, Timeline
 
 __all__ = ["Picture", "iter_sound", "read_both", "read_jumps", "read_pictures", "read_sound"]
 
 T = TypeVar("T")
 
 _QUEUE_BYTES = 1 << 26
-_LONGEST_LAST_S = 60.0  # a longer duration of the last frame is ignored
 _LONGEST_FILLED_S = 60.0  # longer holes are refused in the clips of data sets
 
 
@@ -88,13 +78,13 @@ def read_pictures(
             stream.codec_context.thread_count = threads
             stream.thread_type = "AUTO"
         area = max(1, streams[0].codec_context.width * streams[0].codec_context.height)
-        jumps = Jumps() if jumps is None else jumps
-        placed = _placed_pictures(streams[0], _decoded(container, streams, jumps, damage=damage))
-        shown = at_clock(placed, fps, jumps)
+        jumps, damage = jumps or Jumps(), damage or Damage()
+        placed = placed_pictures(streams[0], decoded_frames(container, streams, jumps, damage=damage))
+        shown = with_damage(at_clock(placed, fps, jumps), fps, damage)
         index = -1
         with closing(run_ahead(shown, size=min(16, max(2, _QUEUE_BYTES // (2 * area))))) as ahead:
-            for index, source in ahead:
-                yield Picture(index, index / fps, source, is_after_hole=jumps.is_hole(index / fps))
+            for index, source, is_damaged in ahead:
+                yield Picture(index, index / fps, source, jumps.is_hole(index / fps), is_damaged)
     if index < 0:
         raise MediaError(
             path,
@@ -123,7 +113,7 @@ def iter_sound(
         if not streams:
             return
         clock = SoundClock(sample_rate)
-        for frame in _decoded(container, streams, jumps or Jumps(), damage=damage):
+        for frame in decoded_frames(container, streams, jumps or Jumps(), damage=damage):
             if isinstance(frame, AudioFrame):
                 yield from clock.add(frame)
         yield from clock.finish()
@@ -162,7 +152,7 @@ def read_jumps(path: str | Path, until_s: float, *, tracks: Tracks = BEST) -> Ju
     jumps, reached_s = Jumps(), dict[str, float]()
     with open_media(path, tracks) as container:
         kinds = {stream.type for stream in (*picture_streams(container), *sound_streams(container))}
-        for packet in _on_one_clock(container, jumps):
+        for packet in packets_on_one_clock(container, jumps):
             if packet.dts is not None and packet.time_base is not None:
                 reached_s[packet.stream.type] = jumps.file_s(float(packet.dts * packet.time_base) * FPS)
             if reached_s.keys() == kinds and min(reached_s.values()) > until_s:
@@ -201,17 +191,17 @@ def read_both(
         if not streams:
             raise MediaError(path, expected="picture or sound", got="neither", remedy="give a video")
         jumps, heard = Jumps(), _Heard()
-        decoded_frames = _decoded(container, streams, jumps, _LONGEST_FILLED_S, damage)
-        rest, result = heard.aside(_without_hole(path, decoded_frames, jumps)), None
+        frames = decoded_frames(container, streams, jumps, _LONGEST_FILLED_S, damage)
+        rest, result = heard.aside(_without_hole(path, frames, jumps)), None
         if video is not None:
             video.codec_context.thread_count = 1
-            placed = _placed_pictures(video, rest, VideoReformatter())
+            placed = placed_pictures(video, rest, VideoReformatter())
             shown = enumerate(source for _, _, source in placed) if every_picture else at_clock(placed, FPS)
             result = consume(Picture(index, index / FPS, source) for index, source in shown)
         for _ in rest:  # audio beyond the pictures that were consumed
             pass
         if damage is not None:
-            damage.end(container.format.name, 0.0 if jumps.n_restarts else duration_s(container))
+            damage.miss_end(container.format.name, 0.0 if jumps.n_restarts else duration_s(container))
     return result, heard.samples()
 
 
@@ -242,52 +232,3 @@ def _without_hole(path: str | Path, frames: Iterator[Any], jumps: Jumps) -> Iter
             got = f"a hole of {hole.length_s:.0f} s after {hole.frame / FPS:.2f} s"
             raise MediaError(path, expected="a clip whose clock runs on", got=got, remedy="cut it at the hole")
         yield frame
-
-
-def _placed_pictures(
-    stream: VideoStream, frames: Iterator[Any], reformatter: VideoReformatter | None = None
-) -> Iterator[tuple[float, float, Source]]:
-    """Every decoded frame with its time since the common origin and its duration, in seconds."""
-    rate = stream.average_rate or stream.guessed_rate
-    length_s = 1 / float(rate) if rate else 1 / FPS
-    tick_s = float(stream.time_base) if stream.time_base else 0.0  # float: fractions are slow
-    aspect = pixel_aspect(stream)
-    last_s = due_s = 0.0
-    for frame in frames:
-        if not isinstance(frame, VideoFrame):
-            continue
-        time_s = due_s if frame.time is None else frame.time
-        if frame.duration and tick_s:
-            length_s = min(frame.duration * tick_s, _LONGEST_LAST_S)
-        last_s = time_s if due_s == 0 else max(last_s, time_s)
-        due_s = last_s + length_s
-        yield last_s, length_s, Source(frame, reformatter, aspect)
-
-
-def _decoded(
-    container: InputContainer,
-    wanted: Sequence[Stream],
-    jumps: Jumps,
-    hole_s: float = SHORTEST_HOLE_S,
-    damage: Damage | None = None,
-) -> Iterator[Any]:
-    """Every frame of the wanted streams that decodes, by the clock that picture and sound share."""
-    order = DisplayOrder(container.format.name)
-    watch = Watch(Damage() if damage is None else damage, {stream.type for stream in wanted})
-    for packet in _on_one_clock(container, jumps, hole_s, functools.partial(watch.failed, None)):
-        watch.packet(packet)
-        if packet.stream not in wanted:  # read for its stamps alone
-            continue
-        for frame in decoded(packet, functools.partial(watch.failed, packet), order.decode):
-            if isinstance(frame, VideoFrame):
-                watch.picture(frame)
-            yield frame
-
-
-def _on_one_clock(
-    container: InputContainer, jumps: Jumps, hole_s: float = SHORTEST_HOLE_S, on_damage: OnDamage = unheard
-) -> Iterator[Packet[Stream]]:
-    """The packets of all streams that are read, by the clock that these share."""
-    used = [*picture_streams(container), *sound_streams(container)]
-    timeline = Timeline(zero_s(container), duration_s(container), jumps, hole_s)
-    return timeline.follow(in_turn(packets_of(container, used, on_damage)))

@@ -109,12 +109,14 @@ class Picture:
         time_s: its time, `index / fps`.
         source: the decoded frame; the same object if a frame is shown at several time steps.
         is_after_hole: whether the clock of the file jumps in front of it, so that nothing earlier is its context.
+        is_damaged: whether it may show what was never recorded.
     """
 
     index: int
     time_s: float
     source: Source
     is_after_hole: bool = False
+    is_damaged: bool = False
 
     @property
     def width(self) -> int:
