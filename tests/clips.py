@@ -77,6 +77,8 @@ def write_clip(
             if video_codec == "libx264":
                 video.options = {"preset": "ultrafast", "crf": "12", **({"bf": "2"} if b_frames else {})}
                 video.codec_context.color_range = 2 if full_range else 1
+            if video_codec == "libx265":
+                video.options = {"x265-params": "log-level=none"}
             if turn_deg:
                 video.set_display_rotation(-turn_deg)
         audio = container.add_stream(audio_codec, rate=sound_rate, layout=layout) if sound is not None else None

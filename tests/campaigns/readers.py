@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import re
 import resource
 import signal
 import sys
@@ -21,77 +20,15 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the makers of the tests
 
+from campaigns.damage import cut, damaged, doubled, extreme, flipped, removed, swapped
+from campaigns.folders import in_place, map_kinds, store_kinds
 from fakespan.errors import FakespanError
 from golden_cases import TINY
 
 MOST_BYTES, MOST_CPU_S = 1_500_000_000, 2.0
-EXTREMES = (
-    b"0",
-    b"-1",
-    b"1e999",
-    b"1e-300",
-    b"9" * 400,
-    b"NaN",
-    b"true",
-    b"null",
-    b'""',
-    b"[]",
-    b"{}",
-    b"-0.0",
-    b"1.5",
-)
+DAMAGES = (flipped, cut, doubled, removed, swapped, extreme, extreme)
 
 Reader = Callable[[Path], object]
-
-
-def damaged(content: bytes, rng: random.Random) -> bytes:
-    """The content with one to four faults."""
-    for _ in range(rng.randint(1, 4)):
-        content = rng.choice((flipped, cut, doubled, removed, swapped, extreme, extreme))(content, rng)
-    return content
-
-
-def flipped(content: bytes, rng: random.Random) -> bytes:
-    changed = bytearray(content)
-    for _ in range(rng.randint(1, 8) if content else 0):
-        changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
-    return bytes(changed)
-
-
-def cut(content: bytes, rng: random.Random) -> bytes:
-    return content[: rng.randrange(len(content) + 1)] if rng.random() < 0.3 else content
-
-
-def doubled(content: bytes, rng: random.Random) -> bytes:
-    first, last = block(content, rng)
-    return content[:last] + content[first:]
-
-
-def removed(content: bytes, rng: random.Random) -> bytes:
-    first, last = block(content, rng)
-    return content[:first] + content[last:]
-
-
-def swapped(content: bytes, rng: random.Random) -> bytes:
-    first, last = block(content, rng)
-    middle = (first + last) // 2
-    return content[:first] + content[middle:last] + content[first:middle] + content[last:]
-
-
-def extreme(content: bytes, rng: random.Random) -> bytes:
-    """A number or a word of JSON replaced; binary content is left as it is."""
-    places = list(
-        re.finditer(rb"(?<=[\[:, ])(-?\d[\d.eE+-]*|true|false|null|\"[^\"]{0,40}\")(?=[\],} ])", content[:200_000])
-    )
-    if not places:
-        return content
-    place = rng.choice(places)
-    return content[: place.start()] + rng.choice(EXTREMES) + content[place.end() :]
-
-
-def block(content: bytes, rng: random.Random) -> tuple[int, int]:
-    first = rng.randrange(len(content) + 1)
-    return first, min(len(content), first + rng.randint(1, 64))
 
 
 def too_long(signal_number: int, frame: object) -> NoReturn:
@@ -121,7 +58,7 @@ def campaign(kinds: Mapping[str, tuple[Path, Reader]], n_files: int, seed: int) 
         assert outcome(read, good) == "read", f"{name}: {outcome(read, good)}"
         found[name] = Counter()
         for k in range(n_files):
-            path.write_bytes(damaged(content, random.Random(f"{seed} {name} {k}")))
+            path.write_bytes(damaged(content, random.Random(f"{seed} {name} {k}"), DAMAGES))
             found[name][outcome(read, path)] += 1
     return found
 
@@ -156,12 +93,14 @@ def kinds_of(folder: Path) -> dict[str, tuple[Path, Reader]]:
         "results": (folder / "result.json", rendered),
         "metadata of LAV-DF": (write_json(folder / "lavdf.json", lavdf), read_truth),
         "metadata of AV-Deepfake1M": (write_json(folder / "avdf.json", avdf), read_truth),
-        "folders of LAV-DF": (write_json(folder / "set" / "metadata.json", lavdf), loaded),
+        "folders of LAV-DF": (write_json(folder / "set" / "metadata.json", lavdf), in_place("metadata.json", loaded)),
         "proposals, JSON": (
             write_json(folder / "proposals.json", found),
             lambda path: scored(path, folder / "lavdf.json"),
         ),
         "proposals, Parquet": (folder / "proposals.parquet", read_proposals),
+        **store_kinds(folder),
+        **map_kinds(folder),
     }
 
 
@@ -181,14 +120,11 @@ def scored(path: Path, metadata: Path) -> None:
     score(found, truth)
 
 
-def loaded(path: Path) -> None:
-    """The set in a folder of its own, in which this is the metadata."""
+def loaded(folder: Path) -> None:
+    """The set in a folder."""
     from fakespan.data.manifest import load_manifest
 
-    named = path.with_name("metadata.json")
-    if named != path:
-        named.write_bytes(path.read_bytes())
-    load_manifest(f"lavdf:{path.parent}")
+    load_manifest(f"lavdf:{folder}")
 
 
 def main() -> int:
@@ -196,9 +132,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=2000, help="damaged files of each kind")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kind", default="", help="only kinds whose name contains this")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        kinds = kinds_of(Path(folder))
+        kinds = {name: kind for name, kind in kinds_of(Path(folder)).items() if options.kind in name}
         used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, resource.RLIM_INFINITY))
         found = campaign(kinds, options.files, options.seed)
