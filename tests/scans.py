@@ -22,6 +22,7 @@ from fakespan.types import (
     Segment,
     Source,
     Tag,
+    TimeRange,
     Unjudged,
 )
 
@@ -86,6 +87,13 @@ def clean(**changes: Any) -> Scan:
 def patchy(**changes: Any) -> Scan:
     """A clean recording with a hole and a damaged stretch."""
     return clean(**{"not_judged": (Unjudged(2.0, 3.5, "gap"), Unjudged(5.0, 5.2, "damaged")), **changes})
+
+
+def part(**changes: Any) -> Scan:
+    """The second from 4 s on of the forged recording."""
+    outside = (Unjudged(0.0, 4.0, "not_asked"), Unjudged(5.0, 8.6, "not_asked"))
+    own = {"asked": TimeRange(4.0, 5.0), "segments": SPLICES[1:2], "not_judged": outside, "curves": ()}
+    return forged(**{**own, **changes})
 
 
 def recorded(**changes: Any) -> Scan:

@@ -22,7 +22,7 @@ from fakespan.report.closeups import NO_CLOSEUPS, CloseUp, CloseUps, Difference,
 from fakespan.report.export import vtt_text
 from fakespan.report.html import write_html
 from fakespan.types import Scan, Segment
-from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long
+from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, part
 
 pytestmark = pytest.mark.browser
 
@@ -151,6 +151,16 @@ def test_a_click_on_the_timeline_seeks_and_does_not_play(visit: Any) -> None:
     assert page.time() == pytest.approx(0.3 * 8.6, abs=0.05)
     assert not page.is_playing()
     assert float(page.tab.get_attribute("#head", "aria-valuenow")) == pytest.approx(0.3 * 8.6, abs=0.05)
+
+
+def test_the_timeline_of_a_part_begins_and_seeks_within_it(visit: Any) -> None:
+    page = visit(part())
+    page.wait("media.currentTime === 4")
+    box = page.tab.locator("#plot").bounding_box()
+    page.tab.click("#plot", position={"x": box["width"] * 0.9, "y": box["height"] * 0.3})
+    assert page.time() == pytest.approx(4.9, abs=0.05)
+    page.tab.evaluate("document.getElementById('media').currentTime = 1")
+    page.wait("document.getElementById('head').style.left === '0%'")
 
 
 def test_the_playhead_moves_with_the_video(visit: Any) -> None:

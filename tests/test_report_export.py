@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from fakespan.errors import DataError, UsageError
 from fakespan.report import export, html, timeline, words
+from fakespan.report.axis import tick_step
 from fakespan.report.names import result_name
 from fakespan.types import FORMAT, Scan, Segment, Source
 from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, patchy
@@ -349,7 +350,7 @@ def test_timecodes_can_be_read_back(hundredths: int) -> None:
 
 @given(st.floats(0.01, 1e6), st.integers(1, 500))
 def test_ticks_are_never_too_many(duration_s: float, n_most: int) -> None:
-    assert 0 < duration_s / words.tick_step(duration_s, n_most) <= n_most
+    assert 0 < duration_s / tick_step(duration_s, n_most) <= n_most
 
 
 def test_overlapping_segments_are_counted_once() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fakespan.errors import UsageError
 from fakespan.report import html, timeline
 from fakespan.types import Curve, Scan, Source
-from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, patchy
+from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, part, patchy
 
 VOID = {"meta", "link", "input", "br", "img", "rect", "line", "path"}
 
@@ -254,6 +254,16 @@ def test_what_was_not_judged_is_marked_at_its_time_and_said() -> None:
     assert "damaged" in (second.findtext("title") or "")
     assert "Not judged: 0:02.00 to 0:03.50 (nothing recorded)" in html.render_html(patchy())
     assert "ot judged" not in html.render_html(clean())
+
+
+def test_the_timeline_of_a_part_is_that_part() -> None:
+    root = ET.fromstring(timeline.plot(part()))
+    (segment,) = [rect for rect in root.iter("rect") if "segment" in rect.get("class", "")]
+    assert (segment.get("x"), segment.get("width")) == ("0.0000%", "80.0000%")
+    assert not [rect for rect in root.iter("rect") if rect.get("class") == "unjudged"]
+    faces = [rect for rect in root.iter("rect") if rect.get("class") == "face" and "x" in rect.attrib]
+    assert [(face.get("x"), face.get("width")) for face in faces] == [("0.0000%", "100.0000%")] * 2
+    assert "Not judged: 0:05.00 to 0:08.60 (not asked for)" in html.render_html(part())
 
 
 def test_a_file_of_no_length_has_a_timeline() -> None:

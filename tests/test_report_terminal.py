@@ -7,7 +7,7 @@ from rich.console import Console
 
 from fakespan.report.terminal import render
 from fakespan.types import Scan, Segment
-from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, patchy
+from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, part, patchy
 
 
 def shown(scan: Scan, width: int = 80, encoding: str = "utf-8", **options: object) -> str:
@@ -67,6 +67,21 @@ def test_what_was_not_judged_is_marked_and_said() -> None:
     assert "not judged: 0:02.00 to 0:03.50 (nothing recorded)" in text
     assert "not judged: 0:05.00 to 0:05.20 (damaged)" in text
     assert "?" in row(shown(patchy(), encoding="ascii"), "picture")
+
+
+def test_a_part_fills_the_bars_and_the_rest_is_said() -> None:
+    text = shown(part(), 110)
+    assert row(text, "picture")[10:] == "\u2588" * 80 + "\u2500" * 20
+    assert row(text, "sound")[10:] == "\u2500" * 100
+    assert "|0:04.0" in text
+    assert "|0:04.8" in text
+    assert "|0:03" not in text
+    assert "1 suspected segment, 0.80 s of 1.00 s" in text
+    assert "not judged: 0:00.00 to 0:04.00 (not asked for)" in text
+
+
+def test_of_a_segment_that_leaves_the_part_only_what_is_within_counts() -> None:
+    assert "0.40 s of 1.00 s" in shown(part(segments=(Segment(3.0, 4.4, 0.9, "visual", 0),)))
 
 
 def test_what_the_file_does_not_have_is_said() -> None:

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from fakespan.errors import UsageError
 from fakespan.files import write_text
 from fakespan.report import timeline, words
+from fakespan.report.axis import axis_of, file_axis
 from fakespan.report.closeups import NO_CLOSEUPS, CloseUps, Reference, reference_view, view
 from fakespan.report.evidence import evidence_facts
 from fakespan.report.grades import TIER_LIMIT, strength
@@ -66,8 +67,9 @@ def render_html(
         closeups_note=closeups.note,
         reference=None if closeups.reference is None else reference_view(closeups.reference, reference_url),
         unjudged=[words.unjudged(part) for part in scan.not_judged],
+        is_hatched=bool(timeline.hatched(scan)),
         faces=[_face(track) for track in scan.tracks],
-        zooms=timeline.zooms(words.span_s(scan)),
+        zooms=timeline.zooms(axis_of(scan).length_s),
         curve_kinds=[k for k in ("audio", "visual", "fused") if any(c.modality == k for c in scan.curves)],
         gutter=Markup(timeline.gutter(scan)),  # noqa: S704 - escaped where it is made
         plot=Markup(timeline.plot(scan)),  # noqa: S704
@@ -227,9 +229,11 @@ def _face(track: FaceTrack) -> dict[str, Any]:
 
 def _player_data(scan: Scan, media_url: str | None, reference: Reference | None) -> dict[str, Any]:
     """Data for the page's script; the template encodes it as JSON that cannot end its script element."""
+    axis, whole = axis_of(scan), file_axis(scan)
     return {
-        "start": scan.media.starts_at_s,
-        "span": words.span_s(scan),
+        "start": whole.start_s,
+        "span": whole.length_s,
+        "axis": {"start": axis.start_s, "span": axis.length_s},
         "source": "inside it" if (media_url or "").startswith("data:") else words.printable(unquote(media_url or "")),
         "hasVideo": scan.media.has_video,
         "offset": None if reference is None else reference.offset_s,

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fakespan.report import words
+from fakespan.report.axis import axis_of
 from fakespan.report.grades import strength
 from fakespan.report.outcomes import about
 from fakespan.report.provenance import credentials_line
@@ -146,18 +147,21 @@ class _Timeline:
         cells: list[_Cell] = ["empty"] * width
         parts: list[Segment | Unjudged] = [u for u in self.scan.not_judged if u.modality in ("both", modality)]
         parts += [s for s in self.scan.segments if s.modality == modality]
+        axis = axis_of(self.scan)
         for part in parts:
-            first, last = (words.share(self.scan, time_s) * width for time_s in (part.start_s, part.end_s))
-            first, last = min(max(int(first), 0), width - 1), min(max(int(last - 1e-9), int(first)), width - 1)
+            if (place := axis.place(part)) is None:
+                continue
+            first, last = place[0] * width, place[1] * width
+            first, last = min(int(first), width - 1), min(max(int(last - 1e-9), int(first)), width - 1)
             kind: _Cell = "segment" if isinstance(part, Segment) else "unjudged"
             cells[first : last + 1] = [kind] * (last + 1 - first)
         return cells
 
     def _ticks(self, width: int) -> str:
-        line = ""
-        for time_s, text in words.ticks(self.scan, max(width // 10, 1)):
+        line, axis = "", axis_of(self.scan)
+        for time_s, text in axis.ticks(max(width // 10, 1)):
             label = "|" + text
-            column = int(words.share(self.scan, time_s) * width)
+            column = int(axis.share(time_s) * width)
             if len(line) <= column and column + len(label) <= width:
                 line = line.ljust(column) + label
         return line

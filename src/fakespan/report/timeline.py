@@ -15,9 +15,10 @@ from pathlib import Path
 
 from fakespan.files import write_text
 from fakespan.report import words
-from fakespan.types import Curve, FaceTrack, Scan, Segment, Unjudged
+from fakespan.report.axis import axis_of
+from fakespan.types import Curve, FaceTrack, Scan, Segment, TimeRange, Unjudged
 
-__all__ = ["MAX_POINTS", "ZOOMS", "gutter", "plot", "pool", "svg", "write_svg", "zooms"]
+__all__ = ["MAX_POINTS", "ZOOMS", "gutter", "hatched", "plot", "pool", "svg", "write_svg", "zooms"]
 
 MAX_POINTS = 2000
 """Maximum number of points of a curve."""
@@ -78,7 +79,9 @@ def gutter(scan: Scan) -> str:
 
 def plot(scan: Scan) -> str:
     """Rows, curves and ticks, as wide as the container; `data-segment` is the index of a segment, from 0."""
-    label = f"Timeline of {words.timecode(words.span_s(scan))}: {words.found(scan)}. The table lists the same segments."
+    label = (
+        f"Timeline of {words.timecode(axis_of(scan).length_s)}: {words.found(scan)}. The table lists the same segments."
+    )
     return (
         f'<svg class="plot" width="100%" height="{_height(scan)}" role="img" aria-label="{escape(label)}">'
         f"{_plot_marks(scan)}</svg>"
@@ -97,6 +100,12 @@ def pool(curve: Curve, span_s: float, n_most: int = MAX_POINTS) -> list[tuple[fl
         peak = max(range(len(values)), key=values.__getitem__)
         points.append((curve.start_s + (first + peak) / curve.fps, min(max(values[peak], 0.0), 1.0)))
     return points
+
+
+def hatched(scan: Scan) -> list[Unjudged]:
+    """The stretches on the axis that were not judged."""
+    axis = axis_of(scan)
+    return [part for part in scan.not_judged if axis.place(part) is not None]
 
 
 def _rows(scan: Scan) -> list[_Row]:
@@ -137,11 +146,12 @@ def _plot_marks(scan: Scan) -> str:
     rows = _rows(scan)
     marks = [_row_ground(scan, row) for row in rows]
     bottom = rows[-1].top + rows[-1].height
-    marks += [_tick_set(scan, zoom, bottom) for zoom in zooms(words.span_s(scan))]
-    marks += [_HATCH] if scan.not_judged else []
-    marks += [_unjudged(scan, part, 0, bottom) for part in scan.not_judged if part.modality == "both"]
+    marks += [_tick_set(scan, zoom, bottom) for zoom in zooms(axis_of(scan).length_s)]
+    unjudged = hatched(scan)
+    marks += [_HATCH] if unjudged else []
+    marks += [_unjudged(scan, part, 0, bottom) for part in unjudged if part.modality == "both"]
     for row in rows:
-        own = [part for part in scan.not_judged if part.modality == row.key != "both"]
+        own = [part for part in unjudged if part.modality == row.key != "both"]
         marks += [_unjudged(scan, part, row.top, row.height) for part in own]
         if row.key == "scores":
             marks.append(_chart(scan, row))
@@ -187,13 +197,13 @@ def _face(scan: Scan, track: FaceTrack, place: int, row: _Row) -> str:
 
 
 def _chart(scan: Scan, row: _Row) -> str:
-    span_s = words.span_s(scan)
+    axis = axis_of(scan)
     level = row.top + row.height * (1 - scan.threshold)
     order = sorted(scan.curves, key=lambda curve: curve.modality != "fused")  # the filled curve is drawn first
-    curves = "".join(_curve(curve, span_s) for curve in order)
+    curves = "".join(_curve(curve, axis.length_s) for curve in order)
     return (
         f'<svg y="{row.top}" width="100%" height="{row.height}" '
-        f'viewBox="{scan.media.starts_at_s:.3f} 0 {span_s:.3f} 1" preserveAspectRatio="none">{curves}</svg>'
+        f'viewBox="{axis.start_s:.3f} 0 {axis.length_s:.3f} 1" preserveAspectRatio="none">{curves}</svg>'
         f'<line class="threshold" x2="100%" y1="{level:.1f}" y2="{level:.1f}">'
         f"<title>threshold {scan.threshold:.2f}</title></line>"
     )
@@ -216,9 +226,9 @@ def zooms(span_s: float) -> Sequence[int]:
 
 def _tick_set(scan: Scan, zoom: int, bottom: int) -> str:
     """The ticks of one zoom level; all but the first are hidden until the page shows them."""
-    marks = []
-    for k, (time_s, label) in enumerate(words.ticks(scan, 8 * zoom)):
-        share = words.share(scan, time_s)
+    marks, axis = [], axis_of(scan)
+    for k, (time_s, label) in enumerate(axis.ticks(8 * zoom)):
+        share = axis.share(time_s)
         anchor = "start" if share < 0.01 else "end" if share > 0.97 else "middle"
         marks.append(
             f'<g class="tick {"odd" if k % 2 else "even"}"><line x1="{share:.4%}" x2="{share:.4%}" y1="{bottom}" '
@@ -228,7 +238,7 @@ def _tick_set(scan: Scan, zoom: int, bottom: int) -> str:
     return f'<g class="ticks" data-zoom="{zoom}"{hidden}>{"".join(marks)}</g>'
 
 
-def _place(scan: Scan, part: Segment | FaceTrack | Unjudged) -> str:
-    """Its place on the axis, as attributes."""
-    start, end = words.share(scan, part.start_s), words.share(scan, part.end_s)
-    return f'x="{start:.4%}" width="{end - start:.4%}"'
+def _place(scan: Scan, part: TimeRange | FaceTrack) -> str:
+    """Its place on the axis, as attributes; hidden if it is not there."""
+    place = axis_of(scan).place(part)
+    return 'display="none"' if place is None else f'x="{place[0]:.4%}" width="{place[1] - place[0]:.4%}"'

@@ -7,7 +7,6 @@ File names are untrusted: `printable` escapes what could control a terminal or r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 from fakespan.rates import MOST_GENUINE
@@ -27,14 +26,9 @@ __all__ = [
     "in_order",
     "media_facts",
     "printable",
-    "share",
     "skipped",
     "span_ms",
-    "span_s",
     "suspicion",
-    "tick_label",
-    "tick_step",
-    "ticks",
     "timecode",
     "unjudged",
     "verdict",
@@ -79,8 +73,6 @@ WHOLE_LIMIT = (
     "The verdict on the whole file and the segments are independent: one can reach its threshold without the other."
 )
 
-_TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800)
-
 
 def printable(text: str) -> str:
     r"""The text with control, direction and undecodable characters shown as escapes.
@@ -114,45 +106,6 @@ def timecode(time_s: float, decimals: int = 2) -> str:
     hours, minutes = seconds // 3600, seconds // 60 % 60
     text = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
     return f"{text}:{seconds % 60:02d}" + (f".{rest:0{decimals}d}" if decimals else "")
-
-
-def tick_step(duration_s: float, n_most: int) -> float:
-    """The smallest round step in seconds that puts at most `n_most` ticks after the first.
-
-    >>> tick_step(8.6, 10), tick_step(3600, 8)
-    (1, 600)
-    """
-    fitting = (step for step in _TICK_STEPS_S if duration_s / step <= n_most)
-    return next(fitting, 86_400 * math.ceil(duration_s / 86_400 / n_most))
-
-
-def tick_label(time_s: float, step_s: float) -> str:
-    """Label of a tick, with a decimal only if the step needs one."""
-    return timecode(time_s, 1 if step_s < 1 else 0)
-
-
-def span_s(scan: Scan) -> float:
-    """Length of the time axis in seconds, above 0: the file's, or that of the findings if the file states none."""
-    ends = [*(s.end_s for s in scan.segments), *(t.end_s for t in scan.tracks), *(u.end_s for u in scan.not_judged)]
-    lengths = [scan.duration_s, *(end - scan.media.starts_at_s for end in ends)]
-    return max([length for length in lengths if math.isfinite(length)] + [0.1])
-
-
-def share(scan: Scan, time_s: float) -> float:
-    """Where a time lies on the axis, from 0 at its start to 1 at its end."""
-    return (time_s - scan.media.starts_at_s) / span_s(scan)
-
-
-def ticks(scan: Scan, n_most: int) -> Iterator[tuple[float, str]]:
-    """Time and label of each tick of the axis: the multiples of a round step, at most `n_most` after the first.
-
-    >>> [label for _, label in ticks(Scan("x", 8.6, 0.0, 0.7, (), "m", MediaInfo(8.6, True, True)), 3)]
-    ['0:00', '0:05']
-    """
-    start_s, length_s = scan.media.starts_at_s, span_s(scan)
-    step_s = tick_step(length_s, n_most)
-    for k in range(math.ceil(start_s / step_s - 1e-9), int((start_s + length_s) / step_s + 1e-9) + 1):
-        yield k * step_s, tick_label(k * step_s, step_s)
 
 
 def in_order(scan: Scan) -> list[Segment]:
@@ -242,11 +195,13 @@ def found(scan: Scan) -> str:
         return "nothing was found, but too little of the file could be judged"
     if not n:
         return "no suspected segment"
-    covered, reached = 0.0, 0.0  # overlapping segments count once
+    covered, reached, end_s = 0.0, 0.0, math.inf  # overlapping segments count once
+    if scan.asked is not None:
+        reached, end_s = scan.asked.start_s, scan.asked.end_s
     for segment in in_order(scan):
-        covered += max(0.0, segment.end_s - max(segment.start_s, reached))
+        covered += max(0.0, min(segment.end_s, end_s) - max(segment.start_s, reached))
         reached = max(reached, segment.end_s)
-    whole_s = scan.duration_s
+    whole_s = scan.duration_s if scan.asked is None else scan.asked.length_s
     whole = f"{whole_s:.2f} s" if whole_s < 60 else timecode(whole_s, 0) + (" min" if whole_s < 3600 else " h")
     return f"{n} suspected segment{'s' * (n != 1)}, {covered:.2f} s of {whole}"
 

@@ -5,13 +5,13 @@
   const media = by("media"), plot = by("plot"), head = by("head"), scroller = by("scroller");
   const context = by("context"), loop = by("loop");
   const FRAME_S = 0.04;
-  let position = scan.start; // seconds; of the playhead when there is no player
+  let position = scan.axis.start; // seconds; of the playhead when there is no player
   let current = -1; // the chosen segment
   let isLearning = false; // while the player looks for the end of the file
   let range = null; // what is being played: {from, to}, or null for the file as it is
 
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-  const share = (time) => (time - scan.start) / scan.span; // of the timeline
+  const share = (time) => (time - scan.axis.start) / scan.axis.span; // of the timeline
   const now = () => (isPlayable() ? media.currentTime : position);
   const isPlayable = () => media !== null && media.error === null;
 
@@ -166,7 +166,7 @@
 
   const timeAt = (event) => {
     const area = plot.getBoundingClientRect();
-    return scan.start + ((event.clientX - area.left) / area.width) * scan.span;
+    return scan.axis.start + ((event.clientX - area.left) / area.width) * scan.axis.span;
   };
   plot.addEventListener("click", (event) => {
     if (event.target.closest("#head")) return;
@@ -212,8 +212,8 @@
     c: () => context.click(),
     ArrowLeft: (event) => free(now() - (event.shiftKey ? 1 : FRAME_S)),
     ArrowRight: (event) => free(now() + (event.shiftKey ? 1 : FRAME_S)),
-    Home: () => free(scan.start),
-    End: () => free(scan.start + scan.span),
+    Home: () => free(scan.axis.start),
+    End: () => free(scan.axis.start + scan.axis.span),
   };
   document.addEventListener("keydown", (event) => {
     const isOnHead = event.target === head;
@@ -247,7 +247,7 @@
     media.addEventListener("ended", () => {
       isLearning = media.muted = false;
       media.playbackRate = Number(by("speed").value);
-      if (current < 0) free(scan.start);
+      if (current < 0) free(scan.axis.start);
       else playSegment(current); // it was chosen meanwhile
     }, { once: true });
     isLearning = media.muted = true;
@@ -264,7 +264,12 @@
   }
   if (media) {
     media.addEventListener("error", explain);
-    media.addEventListener("loadedmetadata", () => { explain(); show(); learnEnd(); });
+    media.addEventListener("loadedmetadata", () => {
+      explain();
+      if (scan.axis.start > scan.start) seek(scan.axis.start); // a part that was asked for
+      show();
+      learnEnd();
+    });
     media.addEventListener("play", () => { by("play").textContent = "Pause"; requestAnimationFrame(frame); });
     media.addEventListener("pause", () => { by("play").textContent = "Play"; show(); });
     media.addEventListener("timeupdate", () => { keepRange(); show(); }); // a hidden tab draws no frames
