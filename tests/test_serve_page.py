@@ -152,7 +152,7 @@ def test_no_window_is_too_narrow(visit, served, options):
     tab.locator("#report").wait_for()
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     tab.goto(f"{served.address}/docs")
-    tab.get_by_role("heading", name="POST /v1/jobs").wait_for()
+    tab.get_by_role("heading", name="POST /v1/jobs", exact=True).wait_for()
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

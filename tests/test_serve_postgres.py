@@ -1,6 +1,7 @@
 """Two services on one PostgreSQL database: the contract of the API holds across both, also when one of them dies.
 
-The tests of test_serve_api.py that need HTTP alone are run again: jobs go to one service, questions to the other.
+The tests of test_serve_api.py and test_serve_links.py that need HTTP alone are run again: jobs go to one service,
+questions to the other.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ from test_serve_api import (  # noqa: F401 - run again, with the fixture `served
     test_the_list_has_pages_and_a_filter,
     test_the_result_comes_in_every_format,
     test_the_same_file_is_not_scanned_again,
+)
+from test_serve_links import (  # noqa: F401 - as above
+    test_a_link_dies_with_its_job,
+    test_a_link_expires,
+    test_a_link_is_of_one_job,
+    test_a_link_is_told_once_and_listed_without_its_secret,
+    test_a_revoked_link_is_gone_and_the_others_are_not,
 )
 
 pytestmark = pytest.mark.slow

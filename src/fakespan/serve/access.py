@@ -21,7 +21,7 @@ from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings
 from fakespan.serve.tokens import LOCAL, Token
 
-__all__ = ["COOKIE", "Admin", "Found", "Guard", "RateLimit", "Reader", "Served", "Writer", "need"]
+__all__ = ["COOKIE", "Admin", "Found", "Guard", "RateLimit", "Reader", "Served", "Writer", "address_of", "need"]
 
 COOKIE = "fakespan_token"
 """Cookie of the page; programs send `Authorization: Bearer TOKEN`."""
@@ -98,7 +98,7 @@ class Guard:
         try:
             await app(scope, receive, send_with_headers)
         except Exception:
-            _log.exception("a request failed", extra={"path": scope["path"]})
+            _log.exception("a request failed", extra={"path": getattr(scope.get("route"), "path", None)})  # no secrets
             if is_started:
                 raise
             await self._refuse(Problem("internal"))(scope, receive, send_with_headers)
@@ -129,7 +129,7 @@ def need(scope: str) -> Callable[[Request], Token]:
     def check(request: Request) -> Token:
         service: Service = request.app.state.service
         limit: RateLimit = request.app.state.rate_limit
-        address = request.client.host if request.client else ""
+        address = address_of(request)
         if not service.needs_token:
             limit.check(address)
             return LOCAL
@@ -143,6 +143,11 @@ def need(scope: str) -> Callable[[Request], Token]:
         return token
 
     return check
+
+
+def address_of(request: Request) -> str:
+    """The address that asks: that of the proxy, if there is one."""
+    return request.client.host if request.client else ""
 
 
 def _secret(request: Request) -> str:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fakespan.serve import routes_about, routes_jobs, routes_page, routes_results, routes_uploads
+from fakespan.serve import routes_about, routes_jobs, routes_links, routes_page, routes_results, routes_uploads
 from fakespan.serve.access import Guard, RateLimit
 from fakespan.serve.metrics import Metrics
 from fakespan.serve.problems import MEDIA_TYPE, Problem, record
@@ -36,7 +36,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.metrics = Metrics(service)
     app.state.rate_limit = RateLimit(service.settings.requests_per_minute)
     app.state.n_uploads = 0
-    for routes in (routes_jobs, routes_results, routes_about, routes_page):
+    for routes in (routes_jobs, routes_results, routes_links, routes_about, routes_page):
         app.include_router(routes.router())
     app.include_router(routes_uploads.router(service))
     app.add_exception_handler(Problem, _on_problem)

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-__all__ = ["JOBS", "MACHINES", "TOKENS", "connect"]
+__all__ = ["JOBS", "LINKS", "MACHINES", "TOKENS", "connect"]
 
 _META = sa.MetaData()
 
@@ -51,6 +51,17 @@ TOKENS = sa.Table(
     sa.Column("scopes", sa.Text, nullable=False),  # separated by spaces
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("revoked", sa.Float),
+)
+
+LINKS = sa.Table(
+    "fakespan_links",
+    _META,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("job", sa.ForeignKey(JOBS.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("expires", sa.Float, nullable=False),
 )
 
 MACHINES = sa.Table(

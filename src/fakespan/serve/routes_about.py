@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fakespan.serve.access import COOKIE, Admin, Reader, Served, need
+from fakespan.serve.access import COOKIE, Admin, Reader, Served, address_of, need
 from fakespan.serve.problems import REASONS, Problem
 from fakespan.serve.schema import ModelOut, refusals
 
@@ -73,7 +73,7 @@ def session(request: Request, service: Served) -> dict[str, Any]:
 
 def log_in(request: Request, service: Served, token: Annotated[str, Body(embed=True, max_length=200)]) -> Response:
     """Keep the token in a cookie that scripts cannot read, for the page."""
-    request.app.state.rate_limit.check(request.client.host if request.client else "")
+    request.app.state.rate_limit.check(address_of(request))
     if service.needs_token and service.tokens.find(token) is None:
         raise Problem("wrong_token")
     response = Response(status_code=204)

@@ -20,7 +20,7 @@ from fakespan.serve.schema import refusals
 from fakespan.serve.service import Service
 from fakespan.types import Scan
 
-__all__ = ["result_response", "router"]
+__all__ = ["media_response", "report_response", "result_response", "router", "scan_of"]
 
 # the page inside our own page; its own policy, in the page, allows its style and script by their hashes
 _REPORT_HEADERS = {
@@ -50,22 +50,28 @@ def result(service: Served, _: Reader, job: Found) -> Response:
 
 def table(service: Served, _: Reader, job: Found) -> Response:
     """One row for each segment."""
-    return Response(csv_text(_scan(service, job)), media_type="text/csv")
+    return Response(csv_text(scan_of(service, job)), media_type="text/csv")
 
 
 def captions(service: Served, _: Reader, job: Found) -> Response:
     """The segments as captions."""
-    return Response(vtt_text(_scan(service, job)), media_type="text/vtt")
+    return Response(vtt_text(scan_of(service, job)), media_type="text/vtt")
 
 
 def report(service: Served, _: Reader, job: Found) -> Response:
     """The report page, with the player while the uploaded file is kept."""
-    url = f"/v1/jobs/{job.id}/media" if job.upload else None
-    return HTMLResponse(render_html(_scan(service, job), url, _closeups(service, job)), headers=_REPORT_HEADERS)
+    response = report_response(service, job, f"/v1/jobs/{job.id}/media")
+    response.headers.update(_REPORT_HEADERS)
+    return response
 
 
 def media(service: Served, _: Reader, job: Found) -> Response:
     """The uploaded file; ranges are understood."""
+    return media_response(service, job)
+
+
+def media_response(service: Service, job: Job) -> Response:
+    """The uploaded file of a job. Raises Problem if it has been deleted."""
     path = service.store.upload_path(job.upload) if job.upload else None
     if path is None or not path.is_file():
         raise Problem("upload_deleted")
@@ -81,12 +87,19 @@ def thumbnail(service: Served, _: Reader, job: Found) -> Response:
     return FileResponse(path, media_type="image/jpeg")
 
 
+def report_response(service: Service, job: Job, media_url: str) -> Response:
+    """The report page, with the player while the uploaded file is kept. Raises Problem as `scan_of`."""
+    url = media_url if job.upload else None
+    return HTMLResponse(render_html(scan_of(service, job), url, _closeups(service, job)))
+
+
 def result_response(service: Service, job: Job) -> Response:
     """The result of a job that has ended. Raises Problem if it has not, or if it has none."""
-    return Response(json_text(_scan(service, job)), media_type="application/json")
+    return Response(json_text(scan_of(service, job)), media_type="application/json")
 
 
-def _scan(service: Service, job: Job) -> Scan:
+def scan_of(service: Service, job: Job) -> Scan:
+    """The result of a job that has ended. Raises Problem if it has not, or if it has none."""
     if job.state == "failed":
         raise Problem(job.reason or "internal", job.detail or "", job=job.id)
     if job.state == "cancelled":

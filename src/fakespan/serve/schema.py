@@ -11,9 +11,21 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from fakespan.serve.jobs import Job, Options
+from fakespan.serve.links import Link
 from fakespan.serve.problems import MEDIA_TYPE, Problem, record
 
-__all__ = ["EXAMPLE", "JobList", "JobOut", "ModelOut", "ProblemOut", "describe", "refusals"]
+__all__ = [
+    "EXAMPLE",
+    "JobList",
+    "JobOut",
+    "LinkOut",
+    "ModelOut",
+    "NewLinkOut",
+    "ProblemOut",
+    "describe",
+    "describe_link",
+    "refusals",
+]
 
 
 class ProblemOut(BaseModel):
@@ -85,6 +97,21 @@ class JobList(BaseModel):
     next: str | None = Field(description="link to the next page")
 
 
+class LinkOut(BaseModel):
+    """A link to a report for people without a token."""
+
+    id: str
+    created: datetime
+    expires: datetime
+    owner: str = Field(description="name of the token that made it")
+
+
+class NewLinkOut(LinkOut):
+    """The same, the only time that it is told whole."""
+
+    url: str = Field(description="path on this service; contains the secret")
+
+
 class ModelOut(BaseModel):
     """A model that scans."""
 
@@ -129,6 +156,11 @@ def describe(job: Job, position: int | None = None) -> dict[str, Any]:
         "result_expires": _time(job.result_expires),
         "links": _links(job),
     }
+
+
+def describe_link(link: Link) -> dict[str, Any]:
+    """The JSON of a link to a report, without its secret."""
+    return {"id": link.id, "created": _time(link.created), "expires": _time(link.expires), "owner": link.owner}
 
 
 def _links(job: Job) -> dict[str, str]:

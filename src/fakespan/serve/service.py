@@ -19,6 +19,7 @@ from fakespan.serve.audit import Audit
 from fakespan.serve.database import connect
 from fakespan.serve.durable import Durable
 from fakespan.serve.jobs import Ending, Job, Jobs
+from fakespan.serve.links import Links
 from fakespan.serve.pool import Pool
 from fakespan.serve.problems import Problem
 from fakespan.serve.runner import DAY_S, Runner, key_of, stored_ending
@@ -59,7 +60,8 @@ class Service:
             )
             self.engine: sa.Engine = connect(settings.database_url)
             undo.callback(self.engine.dispose)
-            self.jobs, self.tokens, self.audit = Jobs(self.engine), Tokens(self.engine), Audit(folder / "audit.jsonl")
+            self.jobs, self.links, self.tokens = Jobs(self.engine), Links(self.engine), Tokens(self.engine)
+            self.audit = Audit(folder / "audit.jsonl")
             undo.callback(self.audit.close)
             self.pool = Pool(settings)
             undo.callback(self.pool.stop)
@@ -141,6 +143,7 @@ class Service:
         """Remove what has expired, and files that a crash left behind."""
         now = time.time()
         self.jobs.forget_uploads(now)
+        self.links.forget_expired()
         for job_id in self.jobs.expired(now):
             if (job := self.jobs.get(job_id)) is not None:
                 self.delete(job)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from fakespan.errors import UsageError
 from fakespan.serve.database import TOKENS
 
-__all__ = ["LOCAL", "SCOPES", "Token", "Tokens"]
+__all__ = ["LOCAL", "SCOPES", "Token", "Tokens", "digest"]
 
 SCOPES = ("read", "write", "admin")
 """read: jobs and results; write: new jobs, deletion; admin: metrics."""
@@ -48,7 +48,7 @@ class Tokens:
         if not name.isprintable() or not name.strip():
             raise UsageError("NAME", expected="a printable name", got=repr(name), remedy="choose another name")
         secret = f"fakespan_{secrets.token_urlsafe(32)}"
-        row = {"name": name, "digest": _digest(secret), "scopes": " ".join(chosen), "created": time.time()}
+        row = {"name": name, "digest": digest(secret), "scopes": " ".join(chosen), "created": time.time()}
         try:
             with self._engine.begin() as connection:
                 connection.execute(sa.insert(TOKENS).values(**row))
@@ -60,7 +60,7 @@ class Tokens:
 
     def find(self, secret: str) -> Token | None:
         """The token, unless it is unknown or revoked."""
-        query = sa.select(TOKENS).where(TOKENS.c.digest == _digest(secret), TOKENS.c.revoked.is_(None))
+        query = sa.select(TOKENS).where(TOKENS.c.digest == digest(secret), TOKENS.c.revoked.is_(None))
         with self._engine.connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else _token(row)
@@ -84,5 +84,6 @@ def _token(row: sa.Row[tuple[object, ...]]) -> Token:
     return Token(row.name, frozenset(row.scopes.split()), row.created, row.revoked)
 
 
-def _digest(secret: str) -> str:
+def digest(secret: str) -> str:
+    """What is stored of a secret, which is random and long enough to need no salt."""
     return hashlib.sha256(secret.encode()).hexdigest()
