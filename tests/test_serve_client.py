@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from fakespan.client import Client, ServiceError
@@ -25,6 +26,18 @@ def test_a_file_goes_out_and_its_scan_comes_back(served):
         with pytest.raises(ServiceError, match="the id of a job") as gone:
             client.job(job.id)
         assert (gone.value.reason, gone.value.status) == ("not_found", 404)
+
+
+def test_a_link_is_made_for_others_and_revoked(served):
+    with Client(served.address) as client:
+        job = client.wait(client.submit(SAMPLE))
+        link = client.share(job, days=1)
+        assert "Suspected forged" in httpx.get(link.url).text
+        assert [(found.id, found.expires, found.url) for found in client.links(job)] == [(link.id, link.expires, None)]
+        client.revoke(job, link)
+        assert client.links(job) == []
+        assert httpx.get(link.url).status_code == 404
+        client.delete(job)
 
 
 def test_a_part_of_a_file_with_a_prior(served):

@@ -135,6 +135,28 @@ def test_everything_works_from_the_keyboard(visit, served):
     assert tab.evaluate("document.activeElement.closest('#jobs') !== null")
 
 
+def test_a_report_is_shared_and_the_link_revoked_from_the_keyboard(visit, served):
+    job = served.ended(submit(served.http, name="for an editor.mp4").json()["id"])
+    tab = visit(f"{served.address}/#{job['id']}")
+    tab.get_by_role("button", name="Share").press("Enter")
+    tab.get_by_role("combobox", name="Valid for").press("ArrowDown")
+    tab.get_by_role("button", name="Make a link").press("Enter")
+    tab.get_by_text("by local on").wait_for()
+    link = tab.input_value("#share-url")
+    seen = visit(link)
+    seen.get_by_text("Suspected forged").first.wait_for()
+    until(lambda: seen.evaluate("document.querySelector('video').readyState >= 1"))
+
+    tab.get_by_role("button", name="Revoke the link").press("Enter")
+    tab.get_by_text("The link was revoked").wait_for()
+    assert tab.evaluate("document.activeElement.id") == "share-close"
+    assert httpx.get(link).status_code == 404
+    tab.keyboard.press("Escape")
+    tab.locator("#share").wait_for(state="hidden")
+    assert tab.locator("#report").is_visible()  # the key closed the dialog alone
+    assert tab.evaluate("document.activeElement.id") == "share-open"
+
+
 def test_a_link_leads_to_the_report(visit, served):
     job = served.ended(submit(served.http, name="linked.mp4").json()["id"])
     tab = visit(f"{served.address}/#{job['id']}")

@@ -28,7 +28,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("httpx", "client") from error
 
-__all__ = ["Client", "Job", "ServiceError"]
+__all__ = ["Client", "Job", "Link", "ServiceError"]
 
 _BUSY = (429, 503)
 _FINAL = ("done", "failed", "cancelled")
@@ -57,6 +57,15 @@ class Job:
     def is_final(self) -> bool:
         """Whether it has ended."""
         return self.state in _FINAL
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link that shows the report of one job to whoever has it."""
+
+    id: str
+    expires: str  # ISO 8601
+    url: str | None  # None: it was told when the link was made, and is not told again
 
 
 class Client:
@@ -169,6 +178,19 @@ class Client:
         """Delete a job that has ended, with its files; cancel one that has not."""
         self._asked(job, lambda: self._http.delete(self._path(job)))
 
+    def share(self, job: Job | str, days: float = 7.0) -> Link:
+        """Make a link for people without a token; it never outlives the result of the job."""
+        path = f"{self._path(job)}/links"
+        return self._link(self._asked(job, lambda: self._http.post(path, json={"days": days})).json())
+
+    def links(self, job: Job | str) -> list[Link]:
+        """The links of a job that are valid."""
+        return [self._link(record) for record in self._get(f"{self._path(job)}/links").json()]
+
+    def revoke(self, job: Job | str, link: Link) -> None:
+        """End a link at once."""
+        self._asked(job, lambda: self._http.delete(f"{self._path(job)}/links/{link.id}"))
+
     def page(self, job: Job | str) -> str:
         """Address at which people see the job."""
         return f"{self.address}/#{_id(job)}"
@@ -189,6 +211,9 @@ class Client:
             if response.status_code not in _BUSY or time.monotonic() + pause_s > deadline:
                 return _checked(subject, response)
             time.sleep(pause_s)
+
+    def _link(self, record: Mapping[str, Any]) -> Link:
+        return Link(record["id"], record["expires"], self.address + record["url"] if "url" in record else None)
 
     @staticmethod
     def _path(job: Job | str) -> str:

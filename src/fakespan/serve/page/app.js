@@ -163,7 +163,7 @@ function follow() {
 
 function options() {
   const chosen = { model: $("model").value, faces: $("faces").value };
-  for (const name of ["threshold", "start", "end"]) if ($(name).value.trim() !== "") chosen[name] = $(name).value.trim();
+  for (const name of ["threshold", "start", "end", "video_track", "audio_track"]) if ($(name).value.trim() !== "") chosen[name] = $(name).value.trim();
   return chosen;
 }
 
@@ -247,6 +247,7 @@ async function route() {
     complain(new Refusal(job ? `${job.name} has no report: ${job.problem?.title ?? job.state}` : "That file has been deleted."));
   }
   const wasOpen = !$("report").hidden;
+  $("share").close();
   $("report").hidden = true;
   $("desk").hidden = false;
   $("frame").removeAttribute("src");
@@ -272,6 +273,75 @@ function open(job) {
   $("report-title").focus();
 }
 
+// ---- links to a report
+
+const linksOf = () => `/v1/jobs/${$("report").dataset.id}/links`;
+
+async function share() {
+  $("share-new").hidden = true;
+  $("share-url").value = $("share-news").textContent = "";
+  $("share-here").hidden = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+  await listLinks();
+  $("share").showModal();
+}
+
+async function listLinks() {
+  const answer = await ask(linksOf());
+  const links = answer.ok ? await answer.json() : [];
+  $("share-list").replaceChildren(...links.map(linkItem));
+  $("share-list-title").hidden = links.length === 0;
+}
+
+function linkItem(link) {
+  const item = $("link-item").content.firstElementChild.cloneNode(true);
+  const [text, button] = item.children;
+  text.textContent = `by ${link.owner} on ${date(link.created)}, valid until ${date(link.expires)}`;
+  button.setAttribute("aria-label", `Revoke the link ${text.textContent}`);
+  button.onclick = () => inShare(() => revoke(link));
+  return item;
+}
+
+async function makeLink() {
+  const body = JSON.stringify({ days: Number($("share-days").value) });
+  const answer = await ask(linksOf(), { method: "POST", headers: { "content-type": "application/json" }, body });
+  if (!answer.ok) throw new Refusal("That file has been deleted.");
+  const link = await answer.json();
+  await listLinks();
+  $("share-new").hidden = false;
+  $("share-url").value = location.origin + link.url;
+  $("share-url").dataset.id = link.id;
+  $("share-url").select();
+  $("share-news").textContent = `Valid until ${date(link.expires)}.`;
+}
+
+async function revoke(link) {
+  await ask(`${linksOf()}/${link.id}`, { method: "DELETE" });
+  if ($("share-url").dataset.id === link.id) $("share-new").hidden = true;
+  await listLinks();
+  ($("share-list").querySelector("button") ?? $("share-close")).focus();
+  $("share-news").textContent = "The link was revoked.";
+}
+
+async function copyLink() {
+  $("share-url").select();
+  if (!navigator.clipboard) return ($("share-news").textContent = "Copy the marked text."); // a page over plain HTTP
+  await navigator.clipboard.writeText($("share-url").value);
+  $("share-news").textContent = "Copied.";
+}
+
+// what goes wrong is said within the dialog, which hides the rest of the page
+const inShare = (step) => step().catch((error) => ($("share-news").textContent = error.message));
+
+function listenToShare() {
+  $("share-open").onclick = () => share().catch(complain);
+  $("share-close").onclick = () => $("share").close();
+  $("share-copy").onclick = () => inShare(copyLink);
+  $("share-form").onsubmit = (event) => {
+    event.preventDefault();
+    inShare(makeLink);
+  };
+}
+
 // ---- start
 
 async function start() {
@@ -294,6 +364,7 @@ async function start() {
 }
 
 function listen() {
+  listenToShare();
   const drop = $("drop");
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => {
@@ -314,7 +385,7 @@ function listen() {
   $("more").onclick = () => load(next).catch(complain);
   $("back").onclick = () => (location.hash = "");
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !$("report").hidden) location.hash = "";
+    if (event.key === "Escape" && !$("report").hidden && !$("share").open) location.hash = "";
   });
   addEventListener("hashchange", () => route().catch(complain));
   $("log-in").onsubmit = async (event) => {
