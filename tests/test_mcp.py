@@ -57,6 +57,15 @@ def test_a_segment_is_explained_by_the_scores_in_it_and_beside_it(server):
     assert told["where"] == "centre"
 
 
+def test_a_part_of_a_file_is_scanned_apart_from_the_whole(server):
+    (segment,) = ask(server, "scan_file", file="clip.mp4", start="0:05", end="7.5").structured_content["segments"]
+    assert segment["start_s"] == pytest.approx(5.84, abs=0.2)
+    part = ask(server, "get_result", file="clip.mp4", start="0:05", end="7.5").structured_content
+    assert part["asked"] == {"start_s": 5.0, "end_s": 7.5}
+    before = ask(server, "scan_file", file="clip.mp4", end="0:05").structured_content
+    assert before["segments"] == []
+
+
 def test_a_result_is_that_of_the_scan_without_its_curves(server):
     result = ask(server, "get_result", file="clip.mp4").structured_content
     assert result["format"].startswith("fakespan.scan/")
@@ -73,7 +82,11 @@ def test_no_file_outside_the_folder_is_opened(server, file):
 
 @pytest.mark.parametrize(
     ("tool", "arguments"),
-    [("explain_segment", {"file": "clip.mp4", "number": 2}), ("scan_file", {"file": "notes.txt"})],
+    [
+        ("explain_segment", {"file": "clip.mp4", "number": 2}),
+        ("scan_file", {"file": "notes.txt"}),
+        ("scan_file", {"file": "clip.mp4", "start": "7", "end": "5"}),
+    ],
 )
 def test_what_cannot_be_answered_is_an_error_with_a_reason(server, tool, arguments):
     answer = ask(server, tool, **arguments)

@@ -17,6 +17,7 @@ from fakespan.errors import FakespanError, UsageError
 from fakespan.localizer import load_model
 from fakespan.report import words
 from fakespan.report.grades import strength
+from fakespan.times import parse_range
 from fakespan.types import Curve, Scan, Segment
 from fakespan.version import __version__
 
@@ -41,15 +42,17 @@ class Tools:
             raise UsageError(folder, expected="a folder", got="none", remedy="name the folder of the media files")
         self._folder, self._model = folder.resolve(), model
         self._scan: Any = None
-        self._results: dict[tuple[Path, int, int], Scan] = {}
+        self._results: dict[tuple[Path, int, int, float | None, float | None], Scan] = {}
 
-    def scan_file(self, file: str) -> dict[str, Any]:
+    def scan_file(self, file: str, start: str | None = None, end: str | None = None) -> dict[str, Any]:
         """Scan a video or sound file for forged spans.
 
         Args:
             file: path relative to the folder that was named at start.
+            start: judge only what comes after this time (seconds, m:ss or h:mm:ss); times are those of the whole file.
+            end: judge only what comes before this time.
         """
-        scan = self._result(file)
+        scan = self._result(file, start, end)
         return {
             "file": file,
             "verdict": words.verdict(scan),
@@ -62,22 +65,28 @@ class Tools:
             "limits": list(words.LIMITS),
         }
 
-    def get_result(self, file: str) -> dict[str, Any]:
+    def get_result(self, file: str, start: str | None = None, end: str | None = None) -> dict[str, Any]:
         """The whole result of a file, as `fakespan scan --json` prints it, without the curves; scans it if needed.
 
         Args:
             file: path relative to the folder that was named at start.
+            start: as it was given to scan_file.
+            end: likewise.
         """
-        return {key: value for key, value in self._result(file).to_dict().items() if key != "curves"}
+        return {key: value for key, value in self._result(file, start, end).to_dict().items() if key != "curves"}
 
-    def explain_segment(self, file: str, number: int) -> dict[str, Any]:
+    def explain_segment(
+        self, file: str, number: int, start: str | None = None, end: str | None = None
+    ) -> dict[str, Any]:
         """What speaks for one suspected segment: where it is, and the scores within it and beside it.
 
         Args:
             file: path relative to the folder that was named at start.
             number: of the segment in the result, from 1 on.
+            start: as it was given to scan_file.
+            end: likewise.
         """
-        scan = self._result(file)
+        scan = self._result(file, start, end)
         segments = words.in_order(scan)
         if not 1 <= number <= len(segments):
             expected = f"a number from 1 to {len(segments)}" if segments else "a file with suspected segments"
@@ -91,16 +100,17 @@ class Tools:
             "limits": list(words.LIMITS),
         }
 
-    def _result(self, file: str) -> Scan:
+    def _result(self, file: str, start: str | None, end: str | None) -> Scan:
+        start_s, end_s = parse_range(start, end)
         path = (self._folder / file).resolve()
         if not path.is_relative_to(self._folder) or not path.is_file():
             remedy = "give a path relative to that folder"
             raise UsageError(file, expected="a file below the folder named at start", got="none there", remedy=remedy)
         status = path.stat()
-        key = (path, status.st_size, status.st_mtime_ns)
+        key = (path, status.st_size, status.st_mtime_ns, start_s, end_s)
         if key not in self._results:
             self._scan = self._scan or load_model(self._model).scan
-            self._results[key] = self._scan(path)
+            self._results[key] = self._scan(path, start_s=start_s, end_s=end_s)
         return self._results[key]
 
 
