@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from fakespan.config import load_toml
 from fakespan.data.entries import read_json, read_text
-from fakespan.files import differences, replacing, try_lock
+from fakespan.files import differences, replacing, sweep, try_lock
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path):
@@ -71,3 +74,35 @@ def test_every_reader_of_text_takes_every_unicode_encoding(encoding: str, tmp_pa
         assert read(path) == {"a": "\u00fc"}
     path.write_text("a,\u00fc\n", encoding=encoding)
     assert read_text(path) == "a,\u00fc\n"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from fakespan.files import replacing
+with replacing(Path(sys.argv[1])) as part:
+    part.write_text("half of the n")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_process_left_is_swept_and_what_is_being_written_stays(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a.txt")], check=False)
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "b.txt")], check=False)
+    (tmp_path / "below").mkdir()
+    left = list(tmp_path.glob("*.part"))
+    assert len(left) == 2
+    left[0].rename(tmp_path / "below" / left[0].name)
+    with replacing(tmp_path / "c.txt") as part:
+        part.write_text("whole")
+        sweep(tmp_path)
+        assert set(tmp_path.rglob("*.part")) == {part, tmp_path / "below" / left[0].name}
+        sweep(tmp_path, deep=True)
+        assert list(tmp_path.rglob("*.part")) == [part]
+    assert (tmp_path / "c.txt").read_text() == "whole"
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left") as told, replacing(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as writing into an open file does
+    assert told.value.filename == str(tmp_path / "a.txt")

@@ -275,6 +275,23 @@ def test_another_set_s_folder_is_not_touched(made, source, tmp_path):
     assert os.listdir(tmp_path) == ["mine.txt"]
 
 
+def test_what_a_kill_left_in_the_folder_is_no_other_file(source, tmp_path):
+    """Killed while forge.json was being written."""
+    (tmp_path / ".fakespan-0123456789ab.part").write_text("{")
+    result = forge_set(source, tmp_path, QUICK, count=1, seed=6, n_workers=0)
+    assert sum(result.n_clips.values()) == 1
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_half_a_line_of_the_survey_is_surveyed_again(source, tmp_path):
+    notes = tmp_path / "notes.jsonl"
+    survey(source, notes, ForgeConfig(), 0)
+    whole = notes.read_bytes()
+    notes.write_bytes(whole[:-20])
+    assert survey(source, notes, ForgeConfig(), 0) == survey(source, notes, ForgeConfig(), 0)
+    assert notes.read_bytes() == whole
+
+
 def test_a_folder_without_media_is_told(tmp_path):
     with pytest.raises(DataError, match="folder with media files"):
         forge_set(tmp_path, tmp_path / "out", QUICK, count=2, seed=0, n_workers=1)

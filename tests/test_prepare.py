@@ -175,7 +175,8 @@ def test_cut_off_anywhere_it_goes_on(lavdf, tmp_path):
     whole = contents(tmp_path / "whole")
     index, tar = whole["shard-00001.jsonl"], whole["shard-00001.tar"]
     rng = np.random.default_rng(0)
-    for n_index, n_tar in zip(rng.integers(0, len(index), 8), rng.integers(0, len(tar), 8), strict=True):
+    cuts = zip(rng.integers(0, len(index), 7), rng.integers(0, len(tar), 7), strict=True)
+    for n_index, n_tar in (*cuts, (len(index), len(tar) - 700)):  # and inside the two blocks of zeros at the end
         for cut_index, cut_tar in ((n_index, n_tar), (n_index, len(tar)), (len(index), n_tar)):
             folder = tmp_path / "store"
             shutil.rmtree(folder, ignore_errors=True)

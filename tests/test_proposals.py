@@ -18,6 +18,7 @@ from fakespan.scoring import proposals_json
 from fakespan.scoring.proposals import Proposals, ProposalWriter, read_proposals
 from fakespan.scoring.proposals_json import _any, _usual, parse_proposals
 from fakespan.scoring.proposals_parquet import read_parquet, write_parquet
+from little_room import little_room
 
 FOUND = {"test/a.mp4": [[0.9, 1.0, 2.0], [0.5, 0.04, 0.12]], "b.mp4": [], "c.mp4": [[0.123456789012, 7 / 25, 1.1]]}
 
@@ -297,3 +298,14 @@ def test_a_damaged_parquet_file_is_told(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(DataError):
             read_proposals(path)
+
+
+def test_a_full_disk_is_told_and_the_next_run_goes_on(tmp_path):
+    with ProposalWriter(tmp_path / "p") as writer:
+        writer.add("test/a.mp4", FOUND["test/a.mp4"])
+        writer.stop()
+    told = pytest.raises(UsageError, match="expected files that can be written, got file too large")
+    with told, little_room(writer.part.stat().st_size + 10), ProposalWriter(tmp_path / "p") as writer:
+        writer.add("b.mp4", [])
+    with ProposalWriter(tmp_path / "p") as writer:
+        assert writer.done == {"test/a.mp4"}

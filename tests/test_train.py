@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 import torch
 
-from fakespan.checkpoint import load_checkpoint
+from fakespan.checkpoint import load_checkpoint, save_checkpoint
 from fakespan.config import ModelConfig, PostConfig, from_mapping
 from fakespan.errors import CheckpointError, ConfigError, DataError, FakespanError, UsageError
 from fakespan.models.outputs import Output
-from fakespan.train import RunConfig, fit_threshold, load_run_config, train
+from fakespan.train import RunConfig, fit_threshold, keeper, load_run_config, train
 from fakespan.train import run as run_module
+from fakespan.train.folder import RunFolder
+from little_room import little_room
 from tiny_training import BATFD, PLUS, SMALL, TinySet, changed, losses, rows, tiny_data, tiny_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -205,6 +207,23 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path, name):
     assert same_weights(whole, resumed)
 
 
+@pytest.mark.parametrize("n_saved", [2, 3])
+def test_killed_between_a_state_and_its_model_it_gives_the_same_model(tmp_path, monkeypatch, n_saved):
+    whole = train(tiny_run(), tiny_data(), tmp_path / "whole")
+    n_left = iter(range(n_saved, 0, -1))
+
+    def save(path: Path, *arguments, **options) -> None:
+        if next(n_left) == 1:
+            raise KeyboardInterrupt
+        save_checkpoint(path, *arguments, **options)
+
+    monkeypatch.setattr(keeper, "save_checkpoint", save)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_run(), tiny_data(), tmp_path / "killed")
+    monkeypatch.undo()
+    assert same_weights(train(tiny_run(), tiny_data(), tmp_path / "killed", resume=True), whole)
+
+
 def test_a_run_goes_on_when_it_is_given_more_steps(tmp_path):
     run = tiny_run(n_steps=2, schedule="constant")
     train(run, tiny_data(), tmp_path / "a")
@@ -226,6 +245,15 @@ def test_only_the_same_run_is_gone_on_with(tmp_path):
         train(run, dataclasses.replace(tiny_data(), source="lavdf:x"), tmp_path, resume=True)
     with pytest.raises(ConfigError, match="expected 2 clips per step"):
         train(run, tiny_data(), tmp_path, resume=True, device="cpu", n_devices=2)
+
+
+def test_a_full_disk_is_told(tmp_path):
+    train(tiny_run(n_steps=1), tiny_data(), tmp_path)
+    before = (tmp_path / "last.ckpt").read_bytes()
+    with little_room(1000), pytest.raises(UsageError, match="expected free space for a training state"):
+        RunFolder(tmp_path).save_state("last", {"weights": torch.zeros(1000)})
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish", b"PK\x03\x04"])

@@ -11,24 +11,66 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from fakespan.errors import UsageError
+from fakespan.errors import DataError, UsageError
 
-__all__ = ["decoded", "differences", "fingerprint", "locked", "replacing", "try_lock", "write_text", "writing"]
+__all__ = [
+    "decoded",
+    "differences",
+    "fingerprint",
+    "locked",
+    "replacing",
+    "sweep",
+    "told_of_disk",
+    "try_lock",
+    "write_text",
+    "writing",
+]
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path; at the end of the block that file atomically replaces `path`.
 
-    If the block fails, the temporary file is removed and `path` is unchanged. OSError is propagated.
+    If the block fails, the temporary file is removed and `path` is unchanged. OSError is propagated; it names `path`.
     """
     part = path.with_name(f".fakespan-{secrets.token_hex(6)}.part")
     try:
-        yield part
-        part.replace(path)
+        with contextlib.ExitStack() as held:
+            if os.name == "posix":  # elsewhere an open file cannot be renamed
+                try_lock(held.enter_context(part.open("xb")))  # for `sweep`; a killed process holds no locks
+            yield part
+            part.replace(path)
+    except OSError as error:
+        if error.filename in {None, str(part)}:
+            with contextlib.suppress(AttributeError):  # errors of PyAV keep what they have
+                error.filename = str(path)
+        raise
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+@contextlib.contextmanager
+def told_of_disk(folder: Path) -> Iterator[None]:
+    """Convert errors of the system, while a resumable command writes into a folder, to DataError."""
+    try:
+        yield
+    except OSError as error:
+        got = str(error.strerror or error).lower()
+        remedy = "free some space or use another --out; the same command resumes"
+        raise DataError(folder, expected="a writable folder with free space", got=got, remedy=remedy) from error
+
+
+def sweep(folder: Path, *, deep: bool = False) -> None:
+    """Remove the temporary files of `replacing` that killed processes left in a folder; with `deep` also below it.
+
+    Those of running processes stay, as do all where files cannot be locked.
+    """
+    name = ".fakespan-*.part"
+    for part in folder.rglob(name) if deep else folder.glob(name):
+        with contextlib.suppress(OSError), part.open("rb") as file:
+            if try_lock(file):
+                part.unlink()
 
 
 def write_text(path: Path, text: str, sources: Iterable[str] = ()) -> None:

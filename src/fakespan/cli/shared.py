@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 
 from fakespan.errors import FakespanError, InputError, UsageError
+from fakespan.files import sweep
 from fakespan.types import Progress, Subset, no_progress
 
 __all__ = [
@@ -145,6 +146,7 @@ def output_folder(folder: Path) -> Path:
     except OSError as error:
         got = (error.strerror or str(error)).lower()
         raise UsageError(folder, expected="a folder to write to", got=got, remedy="change --out") from error
+    sweep(folder)
     return folder
 
 

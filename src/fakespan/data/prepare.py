@@ -7,7 +7,6 @@ Unreadable clips are listed in `problems.json`, do not stop the others, and are 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import time
@@ -22,7 +21,7 @@ from fakespan.data.shard_index import index_path, sample_record, shard_name, sha
 from fakespan.data.shard_tasks import Event, ShardTask, write_shards
 from fakespan.data.store import Header, StoreOptions, check_store, read_header, write_json
 from fakespan.errors import DataError, UsageError
-from fakespan.files import differences
+from fakespan.files import differences, sweep, told_of_disk
 from fakespan.types import Progress, Sample
 
 __all__ = ["Prepared", "prepare"]
@@ -85,7 +84,7 @@ def prepare(
         ShardTask(folder, k, k * size, samples[k * size :][:size], header.faces, header.framing, header.pack, strict)
         for k in range(header.n_shards)
     ]
-    with _told_of_disk(folder):
+    with told_of_disk(folder):
         return _followed(write_shards(tasks, workers), folder, len(samples), progress)
 
 
@@ -140,6 +139,7 @@ def _digest(samples: Sequence[Sample]) -> str:
 
 def _begin(folder: Path, header: Header) -> None:
     """Write the header of a new store; raises DataError if there is a store with other clips or parameters."""
+    sweep(folder)
     if (folder / "store.json").is_file():
         given, found = asdict(header), asdict(read_header(folder))
         for key, before, now in differences(found, given):
@@ -149,7 +149,7 @@ def _begin(folder: Path, header: Header) -> None:
                 got = "changed metadata" if key == "digest" else str(now)
                 raise DataError(folder, expected=expected, got=got, remedy="use another --out, or remove this store")
         return
-    with _told_of_disk(folder):
+    with told_of_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if shard_numbers(folder):
             remedy = "use another --out"
@@ -165,18 +165,7 @@ def _remove(folder: Path, header: Header, redo: Sequence[str]) -> None:
         if name not in names:
             expected = f"damaged, or a shard from {shard_name(0)} to {shard_name(header.n_shards - 1)}"
             raise UsageError("--redo", expected=expected, got=repr(name), remedy="see fakespan prepare --check")
-    with _told_of_disk(folder):
+    with told_of_disk(folder):
         for name in to_redo:
             index_path(folder, names[name]).unlink(missing_ok=True)  # first: data without an index entry are ignored
             tar_path(folder, names[name]).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _told_of_disk(folder: Path) -> Iterator[None]:
-    """Convert system errors during writing to errors for users."""
-    try:
-        yield
-    except OSError as error:
-        got = str(error.strerror or error).lower()
-        remedy = "free some space or use another --out; the same command resumes"
-        raise DataError(folder, expected="a writable folder with free space", got=got, remedy=remedy) from error

@@ -99,7 +99,8 @@ class ShardWriter:
 
     def finish(self) -> None:
         """Write the end of the tar file and sync it to disk."""
-        if self._tar.seek(0, os.SEEK_END) == self._end:
+        if self._tar.seek(0, os.SEEK_END) < self._end + 2 * BLOCK:
+            self._tar.truncate(self._end)  # a full disk may have left a part of it
             self._tar.write(bytes(2 * BLOCK))
         for file in (self._tar, self._index):
             file.flush()

@@ -15,7 +15,7 @@ from typing import Any
 
 from fakespan.config import PostConfig, to_mapping
 from fakespan.errors import UsageError
-from fakespan.files import differences, write_text
+from fakespan.files import differences, sweep, write_text
 from fakespan.localizer import Localizer
 from fakespan.types import Sample
 
@@ -50,6 +50,7 @@ class RunFolder:
         folder = cls(path, settings)
         try:
             path.mkdir(parents=True, exist_ok=True)
+            sweep(path, deep=True)
             if overwrite:
                 folder._forget()
         except OSError as error:

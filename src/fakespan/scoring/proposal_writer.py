@@ -7,6 +7,7 @@ An incomplete last line is dropped, and its video has to be written again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -109,7 +110,8 @@ class ProposalWriter:
     def stop(self) -> None:
         """Stop without writing the files: a later writer of the same stem resumes."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # half a line that did not fit; `add` has told it
+                self._file.close()
         self._file = None
 
     def __enter__(self) -> Self:

@@ -20,7 +20,7 @@ import torch
 
 from fakespan.config import from_mapping, load_toml, to_mapping
 from fakespan.errors import CheckpointError, ConfigError, UsageError
-from fakespan.files import differences, replacing
+from fakespan.files import differences, replacing, sweep
 from fakespan.train.config import RunConfig, config_text
 
 __all__ = ["RunFolder"]
@@ -55,6 +55,7 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            sweep(self.path)
             if resume and self.state_path("last").is_file():
                 self._check_same(run)
             else:
@@ -79,11 +80,10 @@ class RunFolder:
         try:
             with replacing(path) as part:
                 torch.save({"format": STATE_FORMAT, **state}, part)
-        except OSError as error:
-            got = (error.strerror or str(error)).lower()
-            raise UsageError(
-                path, expected="free space for a training state", got=got, remedy="free some space"
-            ) from error
+        except (OSError, RuntimeError) as error:  # torch has no OSError for a full disk
+            reason = error.strerror if isinstance(error, OSError) else None
+            got, remedy = (reason or "a write that failed").lower(), "free some space; --resume continues"
+            raise UsageError(path, expected="free space for a training state", got=got, remedy=remedy) from error
 
     def load_state(self, name: str = "last") -> dict[str, Any] | None:
         """A saved state, on the CPU; None if there is none. Raises CheckpointError if it is damaged or foreign."""

@@ -40,13 +40,13 @@ class Keeper:
         self._logs().epoch(dict(zip(EPOCH_COLUMNS, numbers, strict=True)))
 
     def save(self, name: str, state: dict[str, Any], network: nn.Module | None) -> None:
-        """Save a state and its model; the log is flushed before the state that depends on it."""
+        """Save a model and its state; the state comes last: a run that is resumed repeats nothing before it."""
         self._logs().flush()
-        self.folder.save_state(name, {**state, "source": self.source, "limits": to_mapping(self.run)["train"]})
         if network is not None:
             notes = {"step": state["counters"]["step"], "data": named(self.source), "config": to_mapping(self.run)}
             path = self.folder.model_path(name)
             save_checkpoint(path, network, name=self.run.name, model=self.run.model, post=self.run.post, notes=notes)
+        self.folder.save_state(name, {**state, "source": self.source, "limits": to_mapping(self.run)["train"]})
 
     def close(self) -> None:
         """Close the logs."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,37 +25,53 @@ class RunLog:
     Args:
         folder: the folder of the run.
         step: number of finished steps; 0: a new run.
+
+    All methods raise UsageError if a log cannot be written.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        self._steps = _open(folder / "log.csv", STEP_COLUMNS, step)
-        self._epochs = _open(folder / "epochs.csv", EPOCH_COLUMNS, step)
-        self._board = _board(folder / "tensorboard", step)
+        self._folder = folder
+        with _told(folder):
+            self._steps = _open(folder / "log.csv", STEP_COLUMNS, step)
+            self._epochs = _open(folder / "epochs.csv", EPOCH_COLUMNS, step)
+            self._board = _board(folder / "tensorboard", step)
 
     def step(self, numbers: Mapping[str, float]) -> None:
         """Log a step: one number per column of STEP_COLUMNS."""
-        _write(self._steps, STEP_COLUMNS, numbers)
-        self._show("train", numbers, ("learning_rate", *LOSSES, "gradient"))
+        with _told(self._folder):
+            _write(self._steps, STEP_COLUMNS, numbers)
+            self._show("train", numbers, ("learning_rate", *LOSSES, "gradient"))
 
     def epoch(self, numbers: Mapping[str, float]) -> None:
         """Log an epoch: one number per column of EPOCH_COLUMNS."""
-        _write(self._epochs, EPOCH_COLUMNS, numbers)
-        self._show("epoch", numbers, ("train_loss", "validation_loss", "damaged_clips"))
+        with _told(self._folder):
+            _write(self._epochs, EPOCH_COLUMNS, numbers)
+            self._show("epoch", numbers, ("train_loss", "validation_loss", "damaged_clips"))
 
     def flush(self) -> None:
         """Write buffered entries to the files."""
-        self._steps.flush()
-        self._epochs.flush()
-        self._board.flush()
+        with _told(self._folder):
+            for file in (self._steps, self._epochs, self._board):
+                file.flush()
 
     def close(self) -> None:
         """Flush and close."""
-        for file in (self._steps, self._epochs, self._board):
-            file.close()
+        with _told(self._folder), contextlib.ExitStack() as stack:
+            for file in (self._steps, self._epochs, self._board):
+                stack.callback(file.close)
 
     def _show(self, group: str, numbers: Mapping[str, float], names: Sequence[str]) -> None:
         for name in names:
             self._board.add_scalar(f"{group}/{name}", numbers[name], int(numbers["step"]))
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        got, remedy = (error.strerror or str(error)).lower(), "free some space or change --out; --resume continues"
+        raise UsageError(folder, expected="logs that can be written", got=got, remedy=remedy) from error
 
 
 def _open(path: Path, columns: Sequence[str], step: int) -> TextIO:
@@ -62,13 +79,9 @@ def _open(path: Path, columns: Sequence[str], step: int) -> TextIO:
     rows = _rows_until(path, step) if step else []
     text = io.StringIO()
     csv.writer(text).writerows([columns, *rows])
-    try:
-        with replacing(path) as part:
-            part.write_text(text.getvalue(), encoding="utf-8", newline="")
-        return path.open("a", newline="", encoding="utf-8")
-    except OSError as error:
-        got = (error.strerror or str(error)).lower()
-        raise UsageError(path, expected="a writable log file", got=got, remedy="change --out") from error
+    with replacing(path) as part:
+        part.write_text(text.getvalue(), encoding="utf-8", newline="")
+    return path.open("a", newline="", encoding="utf-8")
 
 
 def _rows_until(path: Path, step: int) -> list[list[str]]:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -23,7 +23,7 @@ import numpy as np
 from fakespan.arrays import Float32Array
 from fakespan.data.sets import named
 from fakespan.errors import DataError
-from fakespan.files import differences, try_lock
+from fakespan.files import differences, sweep, told_of_disk, try_lock
 from fakespan.localizer import ClipMaps, Localizer
 from fakespan.types import Sample
 from fakespan.verdict.maps_format import (
@@ -81,7 +81,7 @@ class MapWriter:
         self.entries: list[MapEntry] = []
         self._parts: dict[str, IO[bytes]] = {}
         self._refuse_others()
-        with self._told():
+        with told_of_disk(self.folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._index = (folder / "index.jsonl").open("a+b")
         try:
@@ -135,7 +135,7 @@ class MapWriter:
             crc32=tuple(zlib.crc32(block) for block in blocks),
         )
         self._reopen()
-        with self._told():
+        with told_of_disk(self.folder):
             for part, block in zip(PARTS, blocks, strict=True):
                 self._parts[part].write(block)
                 self._parts[part].flush()
@@ -145,7 +145,7 @@ class MapWriter:
 
     def finish(self, unreadable: Mapping[str, str]) -> None:
         """Sync everything to disk, then mark the folder as done."""
-        with self._told():
+        with told_of_disk(self.folder):
             for file in (*self._parts.values(), self._index):
                 file.flush()
                 os.fsync(file.fileno())
@@ -171,11 +171,12 @@ class MapWriter:
 
     def _begin(self) -> None:
         """Keep what is intact, and truncate the rest."""
+        sweep(self.folder)
         is_new = not (self.folder / "maps.json").exists()
         self._is_done = not is_new and read_header(self.folder).done
         if is_new:
             self._say(self.header)
-        with self._told():
+        with told_of_disk(self.folder):
             self._parts = {part: part_path(self.folder, part).open("a+b") for part in PARTS}
             self._index.seek(0)
             sizes: dict[IO[bytes], int] = dict.fromkeys((self._index, *self._parts.values()), 0)
@@ -221,17 +222,6 @@ class MapWriter:
         if not try_lock(self._index):
             expected, got = "a folder that is not in use", "one that another process is writing"
             raise DataError(self.folder, expected=expected, got=got, remedy="wait until it is done")
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Convert system errors to errors for users."""
-        try:
-            yield
-        except OSError as error:
-            got = str(error.strerror or error).lower()
-            remedy = "free some space or change --out; the same command resumes"
-            expected = "a writable folder with free space"
-            raise DataError(self.folder, expected=expected, got=got, remedy=remedy) from error
 
 
 def _block(name: str, part: str, pieces: Sequence[Float32Array | None], shape: tuple[int, ...]) -> bytes:

@@ -22,7 +22,7 @@ import numpy as np
 
 from fakespan.config import FPS, SAMPLES_PER_FRAME, to_mapping
 from fakespan.errors import DataError, FakespanError, MediaError
-from fakespan.files import differences, replacing
+from fakespan.files import differences, replacing, sweep, told_of_disk
 from fakespan.forge.labels import Word
 from fakespan.forge.studio.config import ForgeConfig
 from fakespan.forge.studio.make import Forged, Stage, make_clip
@@ -77,9 +77,16 @@ def forge_set(
     Equal source, config, count and seed give equal data sets; an incomplete one is resumed.
 
     Raises:
-        DataError: no usable source, or `out` holds another data set.
+        DataError: no usable source, `out` holds another data set, or it cannot be written.
         MissingExtraError: the extra `forge` is not installed.
     """
+    with told_of_disk(out):
+        return _forged(source, out, config, count, seed, n_workers, progress)
+
+
+def _forged(  # noqa: PLR0917
+    source: Path, out: Path, config: ForgeConfig, count: int, seed: int, n_workers: int, progress: Progress | None
+) -> Result:
     work = out / ".studio"
     _claim(out, {"seed": seed, "count": count, "config": to_mapping(config)})
     (work / "clips").mkdir(parents=True, exist_ok=True)
@@ -109,6 +116,7 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
         DataError: it has other content.
     """
     note = out / "forge.json"
+    sweep(out, deep=True)
     if note.is_file():
         known = json.loads(note.read_text(encoding="utf-8"))
         for name, _, _ in differences({key: known.get(key) for key in settings}, settings):

@@ -89,6 +89,7 @@ def survey(
     left = [path for path in files if path not in takes]
     if left:
         Listener()  # report a missing extra before any work
+    _drop_half_a_line(notes)
     with notes.open("a", encoding="utf-8") as file:
         for path, take in run_jobs(look_at, {path: (path, source, config) for path in left}, n_workers):
             takes[path] = take
@@ -154,6 +155,14 @@ def _read(notes: Path) -> Iterator[Take]:
             yield Take(**{**record, "words": tuple(Word(**word) for word in record["words"])})
         except (ValueError, TypeError, KeyError):
             continue
+
+
+def _drop_half_a_line(notes: Path) -> None:
+    """Truncate the survey file to its last whole line: the disk may have been full."""
+    lines = notes.read_bytes() if notes.is_file() else b""
+    if not lines.endswith(b"\n"):
+        with notes.open("ab") as file:
+            file.truncate(lines.rfind(b"\n") + 1)
 
 
 def run_jobs(
