@@ -100,6 +100,21 @@ def test_bulk_ends_like_a_scan_and_can_be_repeated(
     assert (code, "start_s 0.3, now None" in err) == (2, True)
 
 
+def test_bulk_gives_its_workers_what_was_chosen(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Setup] = []
+
+    def engine_of(setup: Setup, *_: object, **__: object) -> Callable[..., Iterator[Any]]:
+        given.append(setup)
+        return lambda items, known: (item for item in ())
+
+    monkeypatch.setattr("fakespan.bulk.engines.on_ray", engine_of)
+    table, chosen = tmp_path / "table", ("--start", "0:02", "--end", "5.5", "--backend", "onnx")
+    assert call("bulk", tmp_path, "--out", table, *chosen)[0] == 0
+    assert (given[0].options["start_s"], given[0].options["end_s"], given[0].backend) == (2.0, 5.5, "onnx")
+    code, _, err = call("bulk", tmp_path, "--out", table, *chosen[:-2])
+    assert (code, "backend 'onnx', now None" in err) == (2, True)
+
+
 def test_bulk_refuses_ranges_that_are_none(call: Call, tmp_path: Path) -> None:
     code, _, err = call("bulk", tmp_path, "--out", tmp_path / "table", "--start", "7", "--end", "0:05")
     assert (code, "end: expected a time after the start" in err) == (2, True)

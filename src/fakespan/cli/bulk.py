@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fakespan.cli.scan import DecodingChoice, End, FaceChoice, Start, Threshold
+from fakespan.cli.scan import BackendChoice, DecodingChoice, End, FaceChoice, Start, Threshold
 from fakespan.cli.shared import AsJson, Device, Model, bar, complain, remark, show, wants_debug
 from fakespan.errors import InputError
 from fakespan.times import parse_range
@@ -51,6 +51,7 @@ def bulk(
     start: Start = None,
     end: End = None,
     device: Device = "auto",
+    backend: BackendChoice = "auto",
     workers: Workers = None,
     address: Address = None,
     num_cpus: Cpus = 1.0,
@@ -68,7 +69,8 @@ def bulk(
     options: dict[str, Any] = {"faces": faces, "threshold": threshold, "decoding": decoding}
     options["start_s"], options["end_s"] = parse_range(start, end)
     settings = {"fakespan_version": __version__, "model": model, "model_sha256": _model_sha256(model), **options}
-    setup = Setup(_absolute(model), device, options, threads=max(1, round(num_cpus)))
+    settings["backend"] = None if backend == "auto" else backend
+    setup = Setup(_absolute(model), device, options, threads=max(1, round(num_cpus)), backend=backend)
     engine = on_ray(setup, workers, address=address, cpus=num_cpus, gpus=num_gpus)
     with opened(out, settings, curves=curves, retry_failed=retry_failed) as table, bar("bulk") as progress:
         state = scan_all(inputs, table, engine, _reporter(progress), column=column)
