@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
+import wave
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from campaigns import hour
 from campaigns.structure import PARTS
 from clips import tone, write_frames_at
+from fakespan.localizer.hearing import hear
+from fakespan.media.decode import read_sound
 
 PROGRAM = Path(__file__).parent / "campaigns" / "media.py"
 
@@ -20,6 +24,24 @@ def test_a_damaged_file_gives_a_result_or_one_typed_line() -> None:
     command = [sys.executable, str(PROGRAM), "--kind", "x264", "--files", "1", "--seed", "3"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert (ran.returncode, ran.stdout.count(" 0 else;")) == (0, 4), ran.stdout + ran.stderr
+
+
+def test_long_sound_is_held_in_memory_once(tmp_path: Path) -> None:
+    path, n = tmp_path / "long.wav", 200 * 16_000
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * n))
+    tracemalloc.start()
+    try:
+        sound = read_sound(path)
+        after_reading = tracemalloc.get_traced_memory()[1]
+        labels = hear(sound).labels
+        after_hearing = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (len(sound), len(labels)) == (n, 200 * 25)
+    assert after_reading < 1.5 * sound.nbytes  # blocks put together at the end: twice
+    assert after_hearing < 3 * sound.nbytes  # with copies of the whole sound: eight times
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 
 from fakespan.arrays import BoolArray, Float32Array, Int64Array
 from fakespan.config import FPS, SAMPLES_PER_FRAME
+from fakespan.media.sound import part_of
 from fakespan.media.speech import WINDOW, SpeechDetector, find_weights
 from fakespan.media.tones import steady_tones
 from fakespan.types import Reason
@@ -31,6 +32,7 @@ _LONGEST_PAUSE = round(1.0 * FPS)  # frames between words that still are part of
 _MARGIN = round(0.2 * FPS)  # frames before and after speech: soft beginnings and ends of words
 _TONE_MARGIN = 2  # frames before and after a tone: its edges
 _SILENT = 1e-3  # RMS of a silent frame, -60 dB
+_BLOCK = 512  # frames at a time: the sound of hours is not copied as a whole
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,10 @@ def hear(sound: Float32Array, mode: SoundMode = "speech") -> Hearing:
     weights = find_weights()
     if mode == "all" or n_frames == 0:
         return Hearing(labels)
-    padded = np.pad(sound, (0, n_frames * SAMPLES_PER_FRAME - len(sound)))
     if weights is not None:
         labels[~_speech_frames(SpeechDetector(weights)(sound), n_frames)] = _OTHER
-    labels[_widened(steady_tones(padded), _TONE_MARGIN)] = _TONE
-    _find_silence(labels, padded)
+    labels[_widened(steady_tones(sound), _TONE_MARGIN)] = _TONE
+    _find_silence(labels, sound)
     return Hearing(labels, weights is not None)
 
 
@@ -74,12 +75,19 @@ def _speech_frames(probabilities: Float32Array, n_frames: int) -> BoolArray:
     return _widened(spoken, _MARGIN)
 
 
-def _find_silence(labels: Int64Array, padded: Float32Array) -> None:
+def _find_silence(labels: Int64Array, sound: Float32Array) -> None:
     """Tell silence from other sound: runs without speech of which most frames are silent."""
-    level = np.sqrt(np.mean(padded.reshape(-1, SAMPLES_PER_FRAME) ** 2, axis=1))
     for begin, end in runs(labels == _OTHER):
-        if np.mean(level[begin:end] < _SILENT) > 0.5:
+        firsts = range(begin, end, _BLOCK)
+        levels = np.concatenate([_levels(sound, first, min(first + _BLOCK, end)) for first in firsts])
+        if np.mean(levels < _SILENT) > 0.5:
             labels[begin:end] = _SILENCE
+
+
+def _levels(sound: Float32Array, first: int, last: int) -> Float32Array:
+    """RMS of each frame from `first` to `last`."""
+    frames = part_of(sound, first * SAMPLES_PER_FRAME, last * SAMPLES_PER_FRAME).reshape(-1, SAMPLES_PER_FRAME)
+    return np.asarray(np.sqrt(np.mean(frames**2, axis=1)), np.float32)
 
 
 def _widened(mask: BoolArray, n_frames: int) -> BoolArray:

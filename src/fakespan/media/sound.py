@@ -18,7 +18,7 @@ from av.audio.resampler import AudioResampler
 from fakespan.arrays import AnyArray, Float32Array
 from fakespan.config import FPS
 
-__all__ = ["SoundClock", "to_mono"]
+__all__ = ["SoundClock", "part_of", "to_mono"]
 
 
 _STRAY_S = 1 / FPS
@@ -114,6 +114,17 @@ class SoundClock:
         if len(rest):
             self._n_out += len(rest)
             yield rest
+
+
+def part_of(sound: Float32Array, begin: int, end: int) -> Float32Array:
+    """Samples `begin` to `end` of a sound (n,), with silence before its first and after its last one.
+
+    >>> part_of(np.ones(3, np.float32), -2, 2).tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
+    part = sound[max(begin, 0) : max(end, 0)]
+    before = min(max(-begin, 0), end - begin)
+    return np.pad(part, (before, end - begin - before - len(part)))
 
 
 def _start_s(frame: AudioFrame, due_s: float) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fakespan.arrays import AnyArray, Float32Array
+from fakespan.media.sound import part_of
 
 __all__ = ["WINDOW", "SpeechDetector", "find_weights"]
 
@@ -48,13 +49,11 @@ class SpeechDetector:
     def __call__(self, sound: Float32Array) -> Float32Array:
         """Probabilities (ceil(n / 512),) of speech in audio (n,) at 16 kHz; the last window is padded with silence."""
         n_windows = -(-len(sound) // WINDOW)
-        padded = np.zeros(_CONTEXT + n_windows * WINDOW, np.float32)
-        padded[_CONTEXT : _CONTEXT + len(sound)] = sound
         hidden = cell = np.zeros(128, np.float32)
         found = np.zeros(n_windows, np.float32)
         for first in range(0, n_windows, _BLOCK):
             last = min(first + _BLOCK, n_windows)
-            part = padded[first * WINDOW : last * WINDOW + _CONTEXT]
+            part = part_of(sound, first * WINDOW - _CONTEXT, last * WINDOW)  # an hour of sound is not copied as a whole
             inputs = np.lib.stride_tricks.sliding_window_view(part, _CONTEXT + WINDOW)[::WINDOW]
             for k, gates in enumerate(self._gates(inputs), first):
                 hidden, cell = self._step(gates, hidden, cell)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fakespan.arrays import BoolArray, Float32Array
 from fakespan.config import SAMPLE_RATE, SAMPLES_PER_FRAME
+from fakespan.media.sound import part_of
 
 __all__ = ["steady_tones"]
 
@@ -20,22 +21,27 @@ _REACH = 2  # bins on either side that belong to a tone
 _SHARE = 0.3  # of the power, from which a partial dominates
 _MOST_HZ, _MOST_DB = 4.0, 2.0  # range of a steady tone's frequency and level ...
 _RUN = 5  # ... over so many frames
-_BLOCK = 4096  # frames at a time
+_BLOCK = 512  # frames at a time
 
 
 def steady_tones(sound: Float32Array) -> BoolArray:
-    """Whether a steady tone dominates each frame; (n // 640,) for audio (n,) at 16 kHz."""
-    n_frames = len(sound) // SAMPLES_PER_FRAME
+    """Whether a steady tone dominates each frame; (ceil(n / 640),) for audio (n,) at 16 kHz."""
+    n_frames = -(-len(sound) // SAMPLES_PER_FRAME)
     if n_frames < _RUN:
         return np.zeros(n_frames, bool)
-    before = (_SIZE - SAMPLES_PER_FRAME) // 2
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(sound, (before, _SIZE)), _SIZE)[::SAMPLES_PER_FRAME]
-    blocks = [_partials(windows[k : min(k + _BLOCK, n_frames)]) for k in range(0, n_frames, _BLOCK)]
+    blocks = [_partials(_windows(sound, k, min(k + _BLOCK, n_frames))) for k in range(0, n_frames, _BLOCK)]
     is_dominant, hertz, level_db = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     is_steady = (_range(hertz) <= _MOST_HZ) & (_range(level_db) <= _MOST_DB)
     is_steady &= np.lib.stride_tricks.sliding_window_view(is_dominant, _RUN).all(axis=1)
     found = np.convolve(is_steady, np.ones(_RUN, int)) > 0  # every frame of a steady run
     return np.asarray(found, bool)
+
+
+def _windows(sound: Float32Array, first: int, last: int) -> Float32Array:
+    """The samples around each frame from `first` to `last`, (last - first, 1024)."""
+    begin = first * SAMPLES_PER_FRAME - (_SIZE - SAMPLES_PER_FRAME) // 2
+    part = part_of(sound, begin, begin + (last - first - 1) * SAMPLES_PER_FRAME + _SIZE)
+    return np.lib.stride_tricks.sliding_window_view(part, _SIZE)[::SAMPLES_PER_FRAME]
 
 
 def _partials(windows: Float32Array) -> tuple[BoolArray, Float32Array, Float32Array]:
