@@ -12,6 +12,8 @@ import argparse
 import os
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -60,14 +62,30 @@ def cpu_s() -> float:
 
 
 def one_process(folder: Path, done: Callable[[], None]) -> None:
-    """As `fakespan scan` does, in this process, with one thread."""
+    """In a process of its own, which loads the libraries and the model as a worker does."""
+    command = [sys.executable, __file__, "--alone", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip():
+                print(line, end="")
+            else:
+                done()
+
+
+def alone(folder: Path) -> None:
+    """That process: scans with one thread for each library, and prints an empty line after each file."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     localizer = fakespan.load_model("small", "cpu")
     localizer.decoder_threads = 1
+    before_s = time.thread_time(), time.process_time()
     for path in sorted(folder.iterdir()):
         localizer.scan(path)
-        done()
+        print(flush=True)
+    share = (time.thread_time() - before_s[0]) / (time.process_time() - before_s[1])
+    print(f"{share:.1%} of the CPU time of one process is spent in one of its threads: two cores", end=" ")
+    print(f"can be at most {2 * share:.2f} times as fast as this process")
 
 
 def to_table(folder: Path, engine: Engine, done: Callable[[], None]) -> State:
@@ -105,19 +123,24 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--files", type=int, default=12)
     parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--tiny", type=int, default=10_000)
     arguments = parser.parse_args()
+    if arguments.alone:
+        alone(arguments.alone)
+        return
     for n_files in (100, 100, arguments.tiny):  # the first time loads libraries
         tiny(n_files)
     with tempfile.TemporaryDirectory() as name:
         folder, n_files = copies(Path(name), arguments.files), arguments.files
-        setup = Setup("small", "cpu")
+        setup, lean = Setup("small", "cpu"), Setup("small", "cpu", backend="onnx")
         measured("one process", n_files, lambda done: one_process(folder, done))
-        for n_workers in (1, 2):
-            engine = on_this_machine(setup, n_workers)
-            measured(
-                f"{n_workers} worker processes", n_files, lambda done, engine=engine: to_table(folder, engine, done)
-            )  # type: ignore[misc]
+        for way, engine in (
+            ("1 worker", on_this_machine(setup, 1)),
+            ("2 workers", on_this_machine(setup, 2)),
+            ("2 workers, onnx", on_this_machine(lean, 2)),
+        ):
+            measured(way, n_files, lambda done, engine=engine: to_table(folder, engine, done))  # type: ignore[misc]
         if arguments.ray:
             measured("2 workers on Ray", n_files, lambda done: to_table(folder, on_ray(setup, 2), done))
 
