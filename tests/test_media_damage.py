@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -11,6 +14,8 @@ import pytest
 import fakespan
 from clips import numbered_picture, tone, write_clip, write_frames_at
 from fakespan.data.clip import read_example
+from fakespan.errors import MediaError
+from fakespan.media.container import open_media, picture_streams, sound_streams
 from fakespan.media.damage import Damage
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.probe import probe
@@ -213,3 +218,39 @@ def test_the_clips_of_a_data_set_know_of_damage_in_the_middle(tmp_path):
         example = read_example(Sample(path.name, path, "test", 8.28))
         assert len(example.faces) == pytest.approx(8.28 * 25, abs=2)
         assert any(2.5 < start_s < 6 for start_s, _ in example.damaged) == bool(example.damaged) == is_damaged
+
+
+def test_a_duration_that_cannot_be_is_not_believed(tmp_path):
+    path, _ = write_frames_at(tmp_path / "clip.mkv", 25, 1.0)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x44\x89\x88") + 3  # Duration, a float of 8 bytes
+    for stated_ms in (1e15, -5000.0):
+        data[at : at + 8] = struct.pack(">d", stated_ms)
+        path.write_bytes(data)
+        assert probe(path).duration_s == pytest.approx(1.0, abs=0.05)
+
+
+def test_sizes_beyond_any_file_print_nothing_but_the_error(tmp_path, capfd):
+    whole = write_clip(tmp_path / "whole.wmv", sound=tone(0.5), audio_codec="libmp3lame").read_bytes()
+    path, n_opened = tmp_path / "clip.wmv", 0
+    for at in range(16, 480, 8):
+        path.write_bytes(whole[:at] + struct.pack("<Q", 0x5E4718D0A1975920) + whole[at + 8 :])
+        with contextlib.suppress(MediaError):
+            n_opened += probe(path).has_audio
+    assert 0 < n_opened < 58
+    assert capfd.readouterr().err == ""
+
+
+def test_a_best_stream_that_appeared_while_reading_is_none():
+    def best(kind, related=None):
+        raise IndexError("list index out of range")
+
+    with open_media(SAMPLE) as container:
+        streams = SimpleNamespace(best=best, video=container.streams.video, audio=container.streams.audio)
+        seen = SimpleNamespace(streams=streams)
+        assert [len(found(seen)) for found in (picture_streams, sound_streams)] == [1, 1]
+
+
+def test_a_packet_that_does_not_fit_into_memory_is_told():
+    with pytest.raises(MediaError, match="packets that fit into memory"), open_media(SAMPLE):
+        raise av.error.MemoryError(12, "Cannot allocate memory")

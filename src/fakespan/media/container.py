@@ -8,11 +8,13 @@ samples are handled in `picture` and `decode`.
 
 from __future__ import annotations
 
+import errno
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Literal, NoReturn
 
 import av
 from av.audio.stream import AudioStream
@@ -25,6 +27,7 @@ from fakespan.media.kinds import is_encrypted_mp4, named_kind
 
 __all__ = [
     "BEST",
+    "MAX_DURATION_S",
     "MAX_PIXELS",
     "MAX_SIDE",
     "Tracks",
@@ -39,6 +42,8 @@ __all__ = [
     "zero_s",
 ]
 
+MAX_DURATION_S = 1e7
+"""Longest duration that is believed: 115 days."""
 MAX_SIDE = 16_384
 """Longest side of a picture that is decoded, in pixels."""
 MAX_PIXELS = 1 << 26
@@ -97,12 +102,17 @@ def open_media(path: str | Path, tracks: Tracks | None = BEST) -> Iterator[Input
             _check_kind(path, local, container)
             if tracks is not None:
                 _discard_others(container, tracks)
-            yield container
+            try:
+                yield container
+            except av.error.MemoryError as error:  # a damaged size, seldom a full memory
+                expected, got = "packets that fit into memory", "one that does not"
+                remedy = "copy or download the file again, or free memory"
+                raise MediaError(path, expected=expected, got=got, remedy=remedy) from error
 
 
 def picture_streams(container: InputContainer) -> list[VideoStream]:
     """The video streams that are read, the best first; the cover image of an audio file does not count."""
-    best = container.streams.best("video")
+    best = _best(container, "video")
     known = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     return sorted((s for s in known if _is_read(s)), key=lambda s: s is not best)
 
@@ -113,7 +123,7 @@ def sound_streams(container: InputContainer) -> list[AudioStream]:
     If the sound of a file begins late, FFmpeg knows its codec and no more, and calls no stream the best.
     """
     pictures = picture_streams(container)
-    best = container.streams.best("audio", related=pictures[0] if pictures else None)  # of the same program
+    best = _best(container, "audio", pictures[0] if pictures else None)  # of the same program
     return sorted((s for s in container.streams.audio if _is_read(s)), key=lambda s: s is not best)
 
 
@@ -134,6 +144,14 @@ def pixel_aspect(stream: VideoStream) -> float:
 def sound_stream(container: InputContainer) -> AudioStream | None:
     """The first of `sound_streams`."""
     return next(iter(sound_streams(container)), None)
+
+
+def _best(container: InputContainer, kind: Literal["video", "audio"], related: Stream | None = None) -> Stream | None:
+    """The stream that FFmpeg calls the best; None if it names one that it found while reading, which PyAV lacks."""
+    try:
+        return container.streams.best(kind, related=related)
+    except IndexError:
+        return None
 
 
 def _is_read(stream: Stream) -> bool:
@@ -173,7 +191,13 @@ def starts_at_s(container: InputContainer) -> float:
 
 
 def duration_s(container: InputContainer) -> float:
-    """Duration stated by the container, in seconds from the common origin; 0 if none."""
+    """Duration stated by the container, in seconds from the common origin; 0 if none, or none that can be."""
+    stated_s = _from_origin_s(container)
+    return stated_s if 0 < stated_s <= MAX_DURATION_S else 0.0
+
+
+def _from_origin_s(container: InputContainer) -> float:
+    """Duration as stated, in seconds from the common origin."""
     late_s = starts_at_s(container)
     played = [_end_s(stream) for stream in (picture_stream(container), sound_stream(container)) if stream is not None]
     if late_s and played and min(played) > 0:
@@ -216,9 +240,20 @@ def _regular_file(path: Path) -> Path:
     return path.resolve()
 
 
+class _File(io.BufferedReader):
+    """A file that answers FFmpeg's impossible seeks as the system does; exceptions PyAV would print to stderr."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """The new position, or a negative number."""
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL
+
+
 def _opened(path: str | Path, local: Path) -> IO[bytes]:
     try:
-        return local.open("rb")
+        return _File(io.FileIO(local))
     except OSError as error:
         got = (error.strerror or str(error)).lower()
         raise MediaError(path, expected="a media file", got=got, remedy="check its permissions") from error

@@ -19,6 +19,7 @@ from fakespan.errors import MediaError
 from fakespan.media.colour import hdr_kind
 from fakespan.media.container import (
     BEST,
+    MAX_DURATION_S,
     Tracks,
     duration_s,
     open_media,
@@ -109,7 +110,8 @@ def _read_duration_s(path: str | Path) -> float:
             if packet.pts is not None and packet.time_base is not None:
                 end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         rate = _rate(video)
-    return end_s - start_s or (n_pictures / float(rate) if rate else 0.0)
+    by_stamps_s, by_count_s = end_s - start_s, n_pictures / float(rate) if rate else 0.0
+    return by_stamps_s if 0 < by_stamps_s <= MAX_DURATION_S else min(by_count_s, MAX_DURATION_S)
 
 
 def _rate(stream: VideoStream | None) -> Fraction:
