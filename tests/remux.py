@@ -39,6 +39,17 @@ def remuxed(
     return path
 
 
+def without_packets(path: Path, begin_s: float, end_s: float) -> Path:
+    """The clip without what picture and sound show meanwhile; its only key frame is the first picture."""
+    with av.open(str(SAMPLE)) as given, av.open(str(path), "w") as made:
+        streams = [made.add_stream_from_template(stream) for stream in given.streams]
+        for packet in given.demux():
+            if packet.pts is not None and not begin_s < packet.pts * packet.time_base < end_s:
+                packet.stream = streams[packet.stream_index]
+                made.mux(packet)
+    return path
+
+
 def _annex_b(packets: Iterator[Any], stream: Any) -> Iterator[Any]:
     convert = BitStreamFilterContext("h264_mp4toannexb", stream)
     for packet in packets:

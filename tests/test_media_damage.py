@@ -21,7 +21,7 @@ from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.probe import probe
 from fakespan.types import Sample
 from remade import SAMPLE
-from remux import remuxed
+from remux import remuxed, without_packets
 
 
 def _flv_tags(data: bytes) -> list[int]:
@@ -165,19 +165,8 @@ def test_pictures_are_judged_again_from_the_next_key_frame(tmp_path, tiny_path):
     assert first.end_s < 4 < last.end_s
 
 
-def _without_packets(path, begin_s, end_s):
-    """The sample without what picture and sound show meanwhile; its only key frame is the first picture."""
-    with av.open(str(SAMPLE)) as source, av.open(str(path), "w") as container:
-        streams = {s.index: container.add_stream_from_template(s) for s in source.streams}
-        for packet in source.demux():
-            if packet.dts is not None and not begin_s < packet.pts * packet.time_base < end_s:
-                packet.stream = streams[packet.stream.index]
-                container.mux(packet)
-    return path
-
-
 @pytest.mark.parametrize(
-    "make", [lambda path: _without_packets(path, 3.0, 3.9), lambda path: _damaged(path, 0.5)], ids=["lost", "damaged"]
+    "make", [lambda path: without_packets(path, 3.0, 3.9), lambda path: _damaged(path, 0.5)], ids=["lost", "damaged"]
 )
 def test_what_a_picture_says_of_itself_is_what_is_known_at_the_end(tmp_path, make):
     """However far ahead the decoder is: a scan must not depend on it."""
