@@ -79,7 +79,7 @@ def clip(folder: Path, n_frames: int, lit=(), loud=(), *, has_picture=True, has_
 
 
 def scanned(path: Path, faces="whole", post=POST, progress=None):
-    return FileScan(judge, TINY, path, ScanOptions(faces, "all"), post, progress).run("perfect")
+    return FileScan(judge, TINY, path, ScanOptions(faces, "all"), progress).run().result("perfect", TINY, post)
 
 
 def spans(result):
@@ -352,7 +352,7 @@ def test_a_network_is_shown_the_framing_that_it_was_trained_on(tmp_path):
             shown[framing] = faces
             return judge(faces, sound)
 
-        FileScan(seen, dataclasses.replace(TINY, framing=framing), path, ScanOptions("whole"), POST, None).run("tiny")
+        FileScan(seen, dataclasses.replace(TINY, framing=framing), path, ScanOptions("whole")).run()
         sample = Sample("a", path, "test", 1.2)
         np.testing.assert_array_equal(shown[framing], read_example(sample, "whole", framing).faces)
     assert not np.array_equal(shown["face"], shown["mouth"])

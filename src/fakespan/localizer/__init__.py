@@ -162,9 +162,9 @@ class Localizer:
         evidence = self._recorder.evidence(options, post)
         check_prior(options.prior, self.head, self.post.rates)
         choice = choose_tracks(path, video=options.video_track, audio=options.audio_track)
-        scan = FileScan(self.judge_clip, self.model, Path(path), options, post, progress, self.head, choice)
-        scan.decoder_threads = self.decoder_threads
-        return dataclasses.replace(scan.run(self.name), evidence=evidence)
+        file = FileScan(self.judge_clip, self.model, Path(path), options, progress, choice)
+        file.decoder_threads = self.decoder_threads
+        return dataclasses.replace(file.run().result(self.name, self.model, post, self.head), evidence=evidence)
 
 
 def load_model(model: str | Path = "small", device: str = "auto", backend: Backend = "auto") -> Localizer:

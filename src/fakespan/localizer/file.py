@@ -1,53 +1,32 @@
-"""Scans one file with a localizer."""
+"""Scans one file with a localizer: reads it, and sends what is seen and heard through the network."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fakespan.arrays import Float32Array
-from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, ModelConfig, PostConfig
+from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, ModelConfig
 from fakespan.errors import MediaError
-from fakespan.files import fingerprint
 from fakespan.localizer.clock import FileClock
 from fakespan.localizer.extent import Extent
-from fakespan.localizer.findings import find_curves, find_segments, graded, stretch_score
 from fakespan.localizer.hearing import Hearing, hear, runs
-from fakespan.localizer.judged import Coverage, heard_part, seen_labels, skipped, without
+from fakespan.localizer.judged import heard_part, skipped
 from fakespan.localizer.maps import ClipMaps, window_frames
 from fakespan.localizer.options import ScanOptions
+from fakespan.localizer.reading import Reading
 from fakespan.localizer.stretch import JudgeClip, Stretch, listen
-from fakespan.localizer.verdict import head_verdict, judged_minutes, plain_verdict
 from fakespan.media.choice import ONLY, Choice
-from fakespan.media.credentials import read_credentials
 from fakespan.media.damage import Damage
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
-from fakespan.media.making import read_making
 from fakespan.media.probe import probe
-from fakespan.segments import heard_once, merge
-from fakespan.types import (
-    FaceTrack,
-    MediaInfo,
-    Progress,
-    Provenance,
-    Scan,
-    Source,
-    TimeRange,
-    Unjudged,
-    Verdict,
-    no_progress,
-)
-from fakespan.version import __version__
-
-if TYPE_CHECKING:  # it imports torch
-    from fakespan.models.verdict_head import Head
+from fakespan.types import FaceTrack, MediaInfo, Progress, no_progress
 
 __all__ = ["FileScan"]
 
@@ -57,16 +36,14 @@ MIN_STRETCH_FRAMES = 10  # shorter gaps between faces are not scored by their au
 
 
 class FileScan:
-    """The scan of one file.
+    """The reading of one file.
 
     Args:
         judge: the network, see `Localizer.judge_clip`.
         model: its sizes.
         path: of the file.
         options: what the user chose.
-        post: post-processing.
         progress: called with the processed and the total duration in seconds.
-        head: for the verdict on the whole file, if the model has one.
         choice: the tracks to judge.
     """
 
@@ -76,13 +53,10 @@ class FileScan:
         model: ModelConfig,
         path: Path,
         options: ScanOptions,
-        post: PostConfig,
-        progress: Progress | None,
-        head: Head | None = None,
+        progress: Progress | None = None,
         choice: Choice = ONLY,
     ) -> None:
-        self.judge, self.model, self.path, self.options, self.post = judge, model, path, options, post
-        self.head = head
+        self.judge, self.model, self.path, self.options = judge, model, path, options
         self.progress = progress or no_progress
         self.source = choice.tracks
         self.info: MediaInfo = dataclasses.replace(probe(path, choice.tracks), streams=choice.every)
@@ -114,8 +88,8 @@ class FileScan:
         """What the sound is, frame by frame."""
         return hear(self.sound, self.options.sound)
 
-    def run(self, model_name: str) -> Scan:
-        """Scan it. Raises MediaError if neither picture nor sound can be decoded."""
+    def run(self) -> Reading:
+        """Read and judge it. Raises MediaError if neither picture nor sound can be decoded."""
         self._scan_tracks()
         n_heard = -(-len(self.sound) // SAMPLES_PER_FRAME)
         self._scan_sound_alone(n_heard)
@@ -124,9 +98,8 @@ class FileScan:
             remedy = "copy or convert it again, from a source that plays"
             raise MediaError(self.path, expected="a picture or sound to scan", got=" and ".join(missing), remedy=remedy)
         self._note(missing)
-        self.notes += self.clock.notes(self._n_frames(n_heard))
         self.progress(self._read_s, self._read_s)
-        return self._result(n_heard, model_name)
+        return self._reading(n_heard)
 
     def _scan_tracks(self) -> None:
         """Send every face track through the network."""
@@ -237,64 +210,17 @@ class FileScan:
         if self.n_pictures and self.has_sound and apart_s > 1.0:
             self.notes.append(f"picture and sound differ in length by {apart_s:.1f} s")
 
-    def _n_frames(self, n_heard: int) -> int:
-        """Length of the file: as far as it decodes, or as stated if nothing of it was to be decoded."""
-        return max(self.n_pictures, n_heard) or round(self.info.duration_s * FPS)
-
-    def _coverage(self, n_heard: int) -> Coverage:
-        n_seen = self.n_pictures if self._looks else 0
-        sound = self.hearing.labels if self.has_sound else None
-        picture = seen_labels(n_seen, self.tracks) if n_seen else None
-        n_frames = max(n_seen, n_heard)
-        left_out = self.clock.is_damaged(n_frames) | self.extent.without(n_frames)
-        return Coverage(without(sound, left_out), without(picture, left_out))
-
-    def _not_judged(self, coverage: Coverage, n_frames: int, edges_s: Sequence[float]) -> tuple[Unjudged, ...]:
-        """The stretches that were not judged, by the clock of a player."""
-        found = [part for part in self.clock.lost(n_frames) if part.end_s > edges_s[1] and part.start_s <= edges_s[2]]
-        for part in coverage.left_out(self.jumps.parts(n_frames)):
-            late_s = self.clock.late_s(part.begin)
-            start_s, end_s = (round(frame / FPS + late_s, 3) for frame in (part.begin, part.end))
-            found.append(Unjudged(start_s, end_s, part.reason, part.modality))
-        return tuple(sorted([*found, *self.extent.outside(edges_s)], key=lambda part: (part.start_s, part.end_s)))
-
-    def _result(self, n_heard: int, model_name: str) -> Scan:
-        segments, curves, score = [], [], 0.0
-        for maps, track in self.stretches:
-            segments += [self.clock.moved(s, maps.first_frame) for s in find_segments(maps, track, self.post)]
-            shown = [self.extent.shown(curve) for curve in find_curves(maps, track)]
-            curves += [self.clock.moved(c, round(c.start_s * FPS)) for c in shown if c.values]
-            score = max(score, stretch_score(maps))
-        n_frames = self._n_frames(n_heard)
-        edges_s = self.extent.edges_s(self.info, self.jumps.file_s(n_frames))
-        coverage, asked = self._coverage(n_heard), None if self.extent.is_whole else TimeRange(*edges_s[1:3])
-        not_judged = self._not_judged(coverage, n_frames, edges_s)
-        duration_s, judged_s = edges_s[3] - edges_s[0], edges_s[2] - edges_s[1]
-        within = coverage.part(self.extent.begin, self.extent.end_in(n_frames))
-        return Scan(
-            file=str(self.path),
-            duration_s=round(duration_s, 3),
-            score=score,
-            threshold=self.post.threshold,
-            segments=tuple(graded(segment, self.post.rates) for segment in heard_once(merge(segments))),
-            model=model_name,
-            media=self.info,
-            tracks=tuple(self.clock.moved(track, round(track.start_s * FPS)) for track in self.tracks),
-            curves=tuple(curves),
+    def _reading(self, n_heard: int) -> Reading:
+        return Reading(
+            path=self.path,
+            streams=self.source,
+            options=self.options,
+            clock=self.clock,
+            extent=self.extent,
+            n_pictures=self.n_pictures,
+            n_heard=n_heard,
+            heard=self.hearing.labels if self.has_sound else None,
+            tracks=tuple(self.tracks),
+            stretches=tuple(self.stretches),
             notes=tuple(self.notes),
-            fakespan_version=__version__,
-            verdict=self._verdict(score, (within.share(judged_s).sound or 0.0) * judged_s),
-            not_judged=not_judged,
-            source=Source(self.path.name, *fingerprint(self.path)),
-            judged_share=within.share(judged_s),
-            reasons=within.reasons(not_judged, judged_s),
-            asked=asked,
-            provenance=Provenance(read_credentials(self.path), read_making(self.path, self.source, self.jumps)),
         )
-
-    def _verdict(self, score: float, sound_s: float) -> Verdict:
-        if self.head is None or not self.stretches:
-            faces = [maps for maps, track in self.stretches if track is not None]
-            judged = judged_minutes(faces, self.extent, sound_s)
-            return plain_verdict(score, self.post.threshold, self.post.rates, judged, self.options.prior)
-        return head_verdict(self.head, [maps.score for maps, _ in self.stretches], self.model, self.options.prior)
