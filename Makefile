@@ -4,7 +4,7 @@ BIN := .venv/bin
 CLIPS ?= ../shared/clips
 .DEFAULT_GOAL := help
 .PHONY: help setup system hooks demo serve-demo test test-fast test-programs test-pythons coverage lint types docs no-cuda dist \
-        release bench small sample speech zoo voices clean
+        release bench small rate-folds sample speech zoo voices clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -99,6 +99,16 @@ small: setup speech zoo voices  ## rebuild the shipped model from the clips in C
 	$(BIN)/fakespan experts calibrate $(RUN)/joined.safetensors $(foreach fold,$(FOLDS),--visual $(RUN)/visual$(fold).json) --audio $(RUN)/audio.json --audio $(RUN)/audio_video.json --forged $(RUN)/forged --out $(RUN)/small.safetensors --overwrite
 	$(BIN)/fakespan export $(RUN)/small.safetensors --to onnx --out $(RUN)/small.onnx --overwrite
 	cp $(RUN)/small.safetensors $(RUN)/small.onnx src/fakespan/weights/
+
+rate-folds: export OMP_NUM_THREADS = 1
+rate-folds: setup  ## after `make small`: train the sound folds, and rate all folds on what they left out
+	for fold in $(FOLDS); do \
+	  $(BIN)/python examples/pairs/sounds.py --out $(RUN)/sound-bank$$fold --fold $$fold --clips $(CLIPS) --speech $(SPEECH) --zoo $(ZOO)/twins --voices $(VOICES) && \
+	  $(BIN)/python examples/pairs/sounds.py --out $(RUN)/left-out$$fold --fold $$fold --left-out --clips $(CLIPS) && \
+	  $(BIN)/fakespan train configs/experts.toml --data sound-bank:$(RUN)/sound-bank$$fold --out $(RUN)/sound$$fold --set train.n_steps=2500 --overwrite && \
+	  $(BIN)/python examples/pairs/rate_sounds.py $(RUN)/sound$$fold/experts.safetensors $(RUN)/left-out$$fold --fold $$fold && \
+	  $(BIN)/python examples/pairs/rate_pictures.py $(RUN)/fold$$fold/picture.safetensors $(RUN)/picture-bank --fold $$fold --scale $(RUN)/small.safetensors \
+	  || exit 1; done
 
 sample: setup system  ## rebuild the bundled samples
 	$(BIN)/python examples/make_sample.py --kind visual --out src/fakespan/samples

@@ -79,3 +79,21 @@ def test_missing_parts_are_said(
 ) -> None:
     build(monkeypatch, tmp_path / "bank", "--clips", str(clips), "--zoo", str(tmp_path / "none"))
     assert "zoo: no such folder, skipped" in capsys.readouterr().out
+
+
+def test_a_fold_and_what_it_left_out_share_no_speaker_and_the_fold_lacks_systems(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = build(monkeypatch, tmp_path / "kept", "--clips", str(clips), "--fold", "1")
+    left_out = build(monkeypatch, tmp_path / "left", "--clips", str(clips), "--fold", "1", "--left-out")
+    speakers, hidden = ({row["speaker"] for row in rows} for rows in (kept, left_out))
+    assert speakers.isdisjoint(hidden)
+    assert len(speakers | hidden) == 40 > len(speakers) > len(hidden) > 0
+    assert "hifigan" not in {row["system"].rpartition(":")[2] for row in kept}
+    assert {row["kind"] for row in left_out} == {"real", "twin"}
+    assert SoundBank.of(load_sound_bank([tmp_path / "left"]), "left out").twins
+
+
+def test_what_was_left_out_belongs_to_a_fold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        build(monkeypatch, tmp_path / "bank", "--left-out")

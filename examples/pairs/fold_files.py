@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from train_picture import fold_of
+from folds import fold_of
 
 from fakespan.practice.picture_bank import PictureBank
 

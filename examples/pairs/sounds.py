@@ -6,7 +6,8 @@ r"""The sound bank that the sound expert is trained on: one index over recording
 CLIPS holds `neural_voice` (genuine utterances and what published generators made of them), `talking`,
 `talking_more` and `grid_s1`; each of the other folders is written by another program here. A missing folder is
 skipped with a message. All recordings of every fourteenth speaker are for validation; families and systems named
-by --leave-out are not listed at all.
+by --leave-out are not listed at all. With --fold the bank lacks the speakers and the systems that `folds.py` names for
+it; with --left-out it has instead just the published utterances of these speakers, for `rate_sounds.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from folds import N_FOLDS, is_speaker_left_out, is_system_left_out
 
 from fakespan.errors import FakespanError
 from fakespan.media.probe import probe
@@ -40,7 +43,11 @@ def main() -> None:
     parser.add_argument("--zoo", type=Path, help="folder of twins, one folder a system, of examples/zoo")
     parser.add_argument("--voices", type=Path, help="folder of spoken words, one folder a voice, of examples/voices")
     parser.add_argument("--leave-out", nargs="*", default=[], help="families or systems not to list, for a fold")
+    parser.add_argument("--fold", type=int, choices=range(N_FOLDS), help="the fold that the bank is for")
+    parser.add_argument("--left-out", action="store_true", help="what the fold left out, for its validation")
     options = parser.parse_args()
+    if options.left_out and options.fold is None:
+        parser.error("--left-out needs --fold")
     rows: list[Row] = []
     for read, folder in (
         (neural_voice, options.clips and options.clips / "neural_voice"),
@@ -54,8 +61,10 @@ def main() -> None:
             continue
         rows += read(folder)
     rows = [row for row in rows if not {row["family"], row["system"]} & set(options.leave_out)]
+    if options.fold is not None:
+        rows = [row for row in rows if is_in_fold(row, options.fold, left_out=options.left_out)]
     for row in rows:
-        row["split"] = "validation" if is_held_out(row["speaker"]) else "train"
+        row["split"] = "left out" if options.left_out else "validation" if is_held_out(row["speaker"]) else "train"
     write(options.out, rows)
     hours = collections.Counter[str]()
     for row in rows:
@@ -63,6 +72,14 @@ def main() -> None:
     print(", ".join(f"{name} {value:.2f} h" for name, value in sorted(hours.items())))
     systems = {row["system"] for row in rows if row["kind"] != "real"}
     print(f"{len(systems)} systems, {len({row['speaker'] for row in rows})} speakers")
+
+
+def is_in_fold(row: Row, fold: int, *, left_out: bool) -> bool:
+    """Whether a recording is in the bank that a fold trains on, or in the one that it is validated on."""
+    is_twin, is_hidden = row["kind"] == "twin", is_speaker_left_out(row["speaker"], fold)
+    if left_out:
+        return is_hidden and (is_twin or row["kind"] == "real")
+    return not is_hidden and not (is_twin and is_system_left_out(row["system"], fold))
 
 
 def neural_voice(folder: Path) -> Iterator[Row]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from folds import fold_of
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -37,11 +37,6 @@ MAX_DURATION = 40  # frames, as in configs/experts.toml
 N_PATTERNS = 32
 SHOWN_EVERY, KEPT_EVERY = 50, 200
 Row = dict[str, Any]
-
-
-def fold_of(person: str) -> int:
-    """0, 1 or 2."""
-    return int(hashlib.md5(person.encode(), usedforsecurity=False).hexdigest(), 16) % 3
 
 
 class Pools:
