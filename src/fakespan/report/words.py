@@ -164,7 +164,7 @@ def whole(scan: Scan) -> str:
     name = name if scan.asked is None else "this part"
     if verdict.genuine_chance is not None:
         return f"{name}: {_rated(verdict, verdict.genuine_chance)}"
-    counts = f"{'counts' if verdict.is_fake else 'would count'} as forged from {verdict.threshold:.2f} on"
+    counts = _counts(verdict)
     if verdict.probability is None:
         how = "the maximum of the map, not calibrated (this model has no verdict head)"
         return f"{name}: score {verdict.score:.2f}, {how}; {counts}"
@@ -184,8 +184,11 @@ def _rated(verdict: Verdict, chance: float) -> str:
     reached = f"{of_genuine(chance)} with as much to judge reach its score of {verdict.score:.2f}"
     if verdict.probability is not None and verdict.prior is not None:
         reached = f"forged with probability {_probability(verdict.probability)}, {_if(verdict.prior)}; {reached}"
-    needed = f"{verdict.threshold:.2f}, and at most {100 * MOST_GENUINE:.0f} of 100 genuine files"
-    return f"{reached} ({'counts' if verdict.is_fake else 'does not count'} as forged: that takes {needed})"
+    return f"{reached} ({_counts(verdict)}, which at most {100 * MOST_GENUINE:.0f} of 100 genuine files reach)"
+
+
+def _counts(verdict: Verdict) -> str:
+    return f"{'counts' if verdict.is_fake else 'would count'} as forged from {verdict.threshold:.2f} on"
 
 
 def found(scan: Scan) -> str:
