@@ -83,6 +83,7 @@ def test_a_run_may_start_from_a_model_of_the_same_network(tmp_path):
     again = train(unchanged, tiny_data(), tmp_path / "again")
     for (name, before), after in zip(weights(first).items(), weights(again).values(), strict=True):
         assert torch.allclose(before, after) or "running" in name or "num_batches" in name
+    assert str(tmp_path).encode() not in again.read_bytes()  # a model may be published
     other = dataclasses.replace(unchanged, model=dataclasses.replace(unchanged.model, n_features=16))
     with pytest.raises(ConfigError, match=r"train\.start: expected a model of the same"):
         train(other, tiny_data(), tmp_path / "other")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -22,7 +24,7 @@ class Keeper:
 
     Args:
         folder: the folder of the run.
-        run: its config, stored in every model.
+        run: its config, stored in every model without folders of this machine.
         source: the data set as named by the user; models store only `named` of it.
         step: number of finished steps.
     """
@@ -43,7 +45,7 @@ class Keeper:
         """Save a model and its state; the state comes last: a run that is resumed repeats nothing before it."""
         self._logs().flush()
         if network is not None:
-            notes = {"step": state["counters"]["step"], "data": named(self.source), "config": to_mapping(self.run)}
+            notes = {"step": state["counters"]["step"], "data": named(self.source), "config": _published(self.run)}
             path = self.folder.model_path(name)
             save_checkpoint(path, network, name=self.run.name, model=self.run.model, post=self.run.post, notes=notes)
         self.folder.save_state(name, {**state, "source": self.source, "limits": to_mapping(self.run)["train"]})
@@ -57,3 +59,9 @@ class Keeper:
         if self._log is None:
             self._log = RunLog(self.folder.path, self._step)
         return self._log
+
+
+def _published(run: RunConfig) -> dict[str, Any]:
+    """The config as models store it: of the model that it started from only the name of the file."""
+    start = Path(run.train.start).name
+    return to_mapping(dataclasses.replace(run, train=dataclasses.replace(run.train, start=start)))
