@@ -65,9 +65,7 @@ def campaign(bench: Bench, n_moments: int, seed: int) -> int:
             counts, n_faults = counts + counted, n_faults + len(faults)
             for fault in faults:
                 print(f"  {command.name}, moment {number}: {fault}", flush=True)
-        seconds = (
-            f"{bench.cpu_s[command.name]:.2f} s of CPU time undisturbed, {time.monotonic() - start_s:.0f} s in all"
-        )
+        seconds = f"{bench.cpu_s[command.name]:.2f} s of CPU time a run, {time.monotonic() - start_s:.0f} s in all"
         print(f"{command.name}: {n_moments} moments, {dict(counts)}; {seconds}", flush=True)
     return n_faults
 
