@@ -8,13 +8,11 @@ samples are handled in `picture` and `decode`.
 
 from __future__ import annotations
 
-import errno
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import av
 from av.audio.stream import AudioStream
@@ -24,6 +22,7 @@ from av.video.stream import VideoStream
 
 from fakespan.errors import MediaError
 from fakespan.media.kinds import is_encrypted_mp4, named_kind
+from fakespan.media.local_file import opened, regular_file
 
 __all__ = [
     "BEST",
@@ -84,8 +83,8 @@ def open_media(path: str | Path, tracks: Tracks | None = BEST) -> Iterator[Input
     Raises:
         MediaError: the path is missing, not a regular file, empty, of unknown format, or the picture is too large.
     """
-    local = _regular_file(Path(path))
-    with _opened(path, local) as file:
+    local = regular_file(Path(path))
+    with opened(path, local) as file:
         try:
             container = av.open(
                 file,
@@ -219,44 +218,6 @@ def _stated_s(container: InputContainer) -> float:
     streams = (picture_stream(container), sound_stream(container))
     known = [float(s.duration * s.time_base) for s in streams if s is not None and s.duration and s.time_base]
     return max(known, default=0.0)
-
-
-def _regular_file(path: Path) -> Path:
-    """The absolute path; raises MediaError unless it is a non-empty regular file."""
-    try:
-        is_folder, is_file, size = path.is_dir(), path.is_file(), path.stat().st_size
-    except (OSError, ValueError) as error:
-        why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
-        got = "no such file" if isinstance(error, FileNotFoundError) else f"an unreadable path ({why})"
-        raise MediaError(
-            path, expected="a media file", got=got, remedy="check the path; only local files are read"
-        ) from error
-    if is_folder:
-        raise MediaError(path, expected="a media file", got="a folder", remedy="name the files in it")
-    if not is_file:
-        raise MediaError(path, expected="a media file", got="a device or pipe", remedy="save it to a file first")
-    if size == 0:
-        raise MediaError(path, expected="a media file", got="an empty file", remedy="copy or download it again")
-    return path.resolve()
-
-
-class _File(io.BufferedReader):
-    """A file that answers FFmpeg's impossible seeks as the system does; exceptions PyAV would print to stderr."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """The new position, or a negative number."""
-        try:
-            return super().seek(offset, whence)
-        except (OSError, ValueError, OverflowError):
-            return -errno.EINVAL
-
-
-def _opened(path: str | Path, local: Path) -> IO[bytes]:
-    try:
-        return _File(io.FileIO(local))
-    except OSError as error:
-        got = (error.strerror or str(error)).lower()
-        raise MediaError(path, expected="a media file", got=got, remedy="check its permissions") from error
 
 
 def _format_whitelist() -> str:
