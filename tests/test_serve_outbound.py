@@ -268,7 +268,9 @@ def test_a_callback_is_signed_and_repeated_until_it_is_taken(served, web):
     job_id = served.submit(threshold=0.62, callback=url).json()["id"]
     until(lambda: served.http.get(f"/v1/jobs/{job_id}").json()["callback_state"])
     assert served.http.get(f"/v1/jobs/{job_id}").json()["callback_state"] == "delivered"
-    secret = (served.service.settings.folder / "callback-secret").read_text()
+    place = served.service.settings.folder / "callback-secret"
+    assert place.stat().st_mode & 0o777 == 0o600
+    secret = place.read_text()
     for headers, body in seen:
         event = Webhook(secret).verify(body, headers)
         assert event["type"] == "job.done"

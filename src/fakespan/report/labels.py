@@ -7,6 +7,7 @@ labels: a segment that would overlap goes to a further tier of the same name.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,10 @@ def write_eaf(scan: Scan, path: Path) -> None:
         document.add_tier(name)
         for start_ms, end_ms, text in labels:
             document.add_annotation(name, start_ms, end_ms, text)
-    with writing(path, [scan.file]) as part:
-        document.to_file(str(part))
+    with writing(path, [scan.file]) as part, tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "made.eaf"  # pympi keeps a copy of a file that is there already, as `part` is
+        document.to_file(str(made))
+        part.write_bytes(made.read_bytes())
 
 
 def write_rttm(scan: Scan, path: Path) -> None:

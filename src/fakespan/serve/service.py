@@ -181,6 +181,6 @@ def _secret(settings: Settings) -> str:
     path = settings.folder / "callback-secret"
     if not path.exists():
         with replacing(path) as part:
-            part.touch(mode=0o600)
+            part.chmod(0o600)
             part.write_text("whsec_" + b64encode(secrets.token_bytes(32)).decode(), encoding="ascii")
     return path.read_text(encoding="ascii").strip()
