@@ -55,6 +55,33 @@ def test_shares_of_forged_clips_and_families_are_those_asked_for() -> None:
     assert 0.5 < np.mean([m == "gan/hifi" for m in made]) < 0.85  # twice as often as the codec
 
 
+def test_shots_of_others_leave_the_forged_span_where_it_is() -> None:
+    recipe = dataclasses.replace(CLEAN, clean=False, speed=0.0, edits=0.0, voices=0.0)
+    practice = SoundPractice(SoundBank.of(twins()), recipe)
+    among = SoundPractice(SoundBank.of(twins()), dataclasses.replace(recipe, shots=1.0, max_shot_s=1.0))
+    for k in range(20):
+        alone, cut = practice.draw(100, seeded(k)), among.draw(100, seeded(k))
+        assert len(cut.sound) == len(alone.sound)
+        assert cut.spans == alone.spans
+        assert cut.method == alone.method
+
+
+def test_shots_of_others_replace_what_is_around_the_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakespan.practice.sound.channel", lambda sound, rng: sound)
+    levels = {"a": 0.1, "b": -0.1}
+    bank = SoundBank.of(
+        recording(name, "real", np.full(80_000, levels[name], np.float32), speaker=name) for name in "ab"
+    )
+    practice = SoundPractice(bank, dataclasses.replace(CLEAN, min_shot_s=0.3, max_shot_s=0.6))
+    sound, (start, end) = np.full(64_000, 0.5, np.float32), (30_000, 34_000)
+    shown = [practice._among_shots(sound, [(start, end)], seeded(k)) for k in range(10)]
+    for cut in shown:
+        assert len(cut) == len(sound)
+        assert (cut[start:end] == 0.5).all()
+        assert np.abs(cut[[0, -1]]).max() < 0.11  # others
+    assert any((cut < 0).any() and ((cut > 0) & (cut < 0.2)).any() for cut in shown)
+
+
 def test_words_of_another_voice_replace_a_span_of_their_length() -> None:
     bank = SoundBank.of([*twins(1), recording("word", "voice", speech_like(6400, 9), system="piper", family="vits")])
     practice = SoundPractice(bank, dataclasses.replace(CLEAN, voices=1.0))

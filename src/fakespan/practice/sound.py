@@ -38,6 +38,9 @@ class SoundRecipe:
     voices: float = 0.3  # share of forged clips with words of another voice; the others have spans of twins
     two_spans: float = 0.2  # share of forged clips with a second span
     edits: float = 0.5  # share of clips, forged or not, with benign edits
+    shots: float = 0.0  # share of clips, forged or not, with hard cuts to other people's recordings
+    min_shot_s: float = 0.8
+    max_shot_s: float = 4.0
     speed: float = 0.14  # largest relative change of speed
     min_span_s: float = 0.16
     max_span_s: float = 1.6
@@ -90,6 +93,8 @@ class SoundPractice:
         if not self.recipe.clean:
             if rng.random() < self.recipe.edits:
                 sound = self._edited(sound, spans, speaker, rng)
+            if rng.random() < self.recipe.shots:
+                sound = self._among_shots(sound, spans, rng)
             sound = channel(at_rate(sound, n_frames * HOP), rng)
         scale = n_frames / n
         return SoundClip(sound, tuple((a * scale, b * scale) for a, b in spans), method, speaker)
@@ -172,6 +177,35 @@ class SoundPractice:
                     spans.append((start, end))
                     break
         return sorted(spans)
+
+    def _among_shots(self, sound: Float32Array, spans: Sequence[Span], rng: Rng) -> Float32Array:
+        """Other people speak before and after one shot with all spans, with hard cuts, as in a programme."""
+        recipe, n = self.recipe, len(sound)
+        m = min(n, int(rng.uniform(recipe.min_shot_s, recipe.max_shot_s) * SAMPLE_RATE))
+        start = int(rng.integers(0, n - m + 1))
+        end = start + m
+        for a, b in spans:
+            margin = int(rng.uniform(0, 0.5) * SAMPLE_RATE)
+            start, end = max(0, min(start, a - margin)), min(n, max(end, b + margin))
+        return np.concatenate([self._shots(start, rng), channel(sound[start:end], rng), self._shots(n - end, rng)])
+
+    def _shots(self, n: int, rng: Rng) -> Float32Array:
+        """N samples of genuine recordings, each with its own channel."""
+        shots, missing = [np.zeros(0, np.float32)], n
+        while missing:
+            m = int(rng.uniform(self.recipe.min_shot_s, self.recipe.max_shot_s) * SAMPLE_RATE)
+            m = min(missing, max(m, SAMPLE_RATE // 4))
+            shots.append(channel(self._shot(m, rng), rng))
+            missing -= m
+        return np.concatenate(shots)
+
+    def _shot(self, n: int, rng: Rng) -> Float32Array:
+        """N samples of a genuine recording, half of the time its last ones: editors cut after the last word."""
+        own = self._by_speaker[self._speakers[rng.integers(len(self._speakers))]]
+        recording = own[rng.integers(len(own))]
+        if len(recording.samples) >= n and rng.random() < 0.5:
+            return recording.sound[-n:]
+        return self._genuine(n, rng)[0]
 
     def _edited(self, sound: Float32Array, spans: Sequence[Span], speaker: str, rng: Rng) -> Float32Array:
         """One to three benign edits outside the forged spans."""
