@@ -92,6 +92,19 @@ def test_a_pair_differs_where_it_was_forged_and_nowhere_else(bank: PictureBank, 
     assert change[inside].mean() > 8 * change[~inside].mean()
 
 
+def test_copies_by_our_own_networks_are_half_of_the_twins(bank: PictureBank) -> None:
+    own = [
+        dataclasses.replace(entry(f"own-{k}.npy", "fake", "real-1.npy"), generator=f"own {k}", family="own")
+        for k in range(4)
+    ]
+    BankWriter(bank.folder).add((one, some_faces(9)) for one in own)
+    twins = PictureBank(bank.folder).twins()[0]
+    rng = np.random.default_rng(5)
+    methods = [make_picture_pair(bank, twins, PLAIN, rng)[0].method.split("+")[0] for _ in range(60)]
+    assert 0.3 < np.mean([method == "inverter" for method in methods]) < 0.7
+    assert {"own 0", "own 1", "own 2", "own 3"} < set(methods)
+
+
 def test_clips_without_a_twin_are_rendered(bank: PictureBank) -> None:
     forged, _ = make_picture_pair(bank, bank.twins()[1], PLAIN, np.random.default_rng(1))
     assert "mouth" in forged.method

@@ -28,17 +28,17 @@ from fakespan.practice.picture import (
     make_partial_example,
     make_picture_pair,
 )
-from fakespan.practice.picture_bank import PictureBank, Twins
+from fakespan.practice.picture_bank import OWN_FAMILY, PictureBank, Twins
 
 N_PAIRS = 20
-WITH_TWINS = 0.65  # share of examples whose clip has twins
+WITH_TWINS = 0.65  # share of examples whose clip has twins by others
 IN_PARTS = 0.06  # share of pairs in place of which a clip forged in parts is shown
 
 
 def shard(bank: PictureBank, config: PicturePractice, rng: np.random.Generator) -> tuple[np.ndarray, list[Any]]:
     """Energies (40, n, 35, 8, 8) and a row of truth for each."""
     every = [one for one in bank.twins() if one.real.n_frames >= config.n_frames // 2]
-    pairs = [one for one in every if one.fakes]
+    pairs = [one for one in every if any(fake.family != OWN_FAMILY for fake in one.fakes)]
     energies = np.zeros((2 * N_PAIRS, config.n_frames, 35, 8, 8), np.float16)
     rows: list[Any] = []
     while len(rows) < 2 * N_PAIRS:

@@ -30,7 +30,7 @@ from fakespan.models.expert import refined_map
 from fakespan.models.picture import PictureExpert
 from fakespan.practice.looks import Look, null_event
 from fakespan.practice.picture import PicturePractice, make_partial_example, make_picture_pair
-from fakespan.practice.picture_bank import PictureBank, Twins
+from fakespan.practice.picture_bank import OWN_FAMILY, PictureBank, Twins
 
 AS_IT_IS = PicturePractice(n_frames=150, two_spans=0.2, twin=1.0, nulls=0.0, disturb=False)
 N_DRAWS = 3  # excerpts of each twin
@@ -79,7 +79,7 @@ def excerpts(bank: PictureBank, fold: int) -> Iterator[Excerpt]:
     """All excerpts of the people that the fold left out, and all clips forged in parts."""
     rng = np.random.default_rng(99)
     shown: set[str] = set()
-    for one in bank.twins():
+    for one in map(_by_others, bank.twins()):
         person = one.real.person
         if fold_of(person) != fold or one.real.n_frames < 50:
             continue
@@ -94,6 +94,11 @@ def excerpts(bank: PictureBank, fold: int) -> Iterator[Excerpt]:
     for entry in bank.partial():
         forged = make_partial_example(bank, entry, AS_IT_IS, rng)
         yield Excerpt("forged in parts by others", entry.person, forged.faces, forged.spans)
+
+
+def _by_others(one: Twins) -> Twins:
+    """Without copies by our own networks."""
+    return dataclasses.replace(one, fakes=tuple(fake for fake in one.fakes if fake.family != OWN_FAMILY))
 
 
 def genuine_excerpts(bank: PictureBank, one: Twins, rng: np.random.Generator) -> Iterator[Excerpt]:

@@ -22,7 +22,7 @@ from fakespan.errors import ConfigError
 from fakespan.media.crop import FACE_SIZE
 from fakespan.media.encode import roundtrip_video
 from fakespan.practice.looks import Look, draw_look, mouth_mask, null_event, render
-from fakespan.practice.picture_bank import MOUTH_IN_BANK, Entry, PictureBank, Twins
+from fakespan.practice.picture_bank import MOUTH_IN_BANK, OWN_FAMILY, Entry, PictureBank, Twins
 
 __all__ = [
     "PictureExample",
@@ -102,7 +102,7 @@ def make_picture_pair(
     honest: list[tuple[Span, Look | None]] = []  # None: a random event
     for span in spans:
         if twins.fakes and rng.random() < config.twin:
-            fake = twins.fakes[rng.integers(len(twins.fakes))]
+            fake = _some_fake(twins.fakes, rng)
             _exchange(faces, bank.faces(fake)[order[slice(*span)]], span, rng)
             methods.append(str(fake.generator))
         else:
@@ -134,6 +134,14 @@ def make_partial_example(
     faces = _through_the_world(np.array(bank.faces(entry)[first : first + n]), config.disturb, rng)
     shown = [(max(0, begin - first), min(n, end - first)) for begin, end in entry.spans]
     return PictureExample(faces, tuple((a, b) for a, b in shown if b > a), (), str(entry.generator))
+
+
+def _some_fake(fakes: Sequence[Entry], rng: np.random.Generator) -> Entry:
+    """One of them; if there are both, copies by our own networks and others in equal shares."""
+    own = [fake for fake in fakes if fake.family == OWN_FAMILY]
+    others = [fake for fake in fakes if fake.family != OWN_FAMILY]
+    chosen = (own if rng.random() < 0.5 else others) if own and others else list(fakes)
+    return chosen[int(rng.integers(len(chosen)))]
 
 
 def _exchange(faces: UInt8Array, twin: UInt8Array, span: Span, rng: np.random.Generator) -> None:

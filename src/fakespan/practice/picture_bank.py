@@ -21,10 +21,11 @@ from fakespan.errors import DataError
 from fakespan.files import replacing
 from fakespan.media.crop import CROP_SIZE, MOUTH_BOX
 
-__all__ = ["BANK_BOX", "BANK_SIZE", "MOUTH_IN_BANK", "BankWriter", "Entry", "PictureBank", "Twins"]
+__all__ = ["BANK_BOX", "BANK_SIZE", "MOUTH_IN_BANK", "OWN_FAMILY", "BankWriter", "Entry", "PictureBank", "Twins"]
 
 BANK_SIZE = 160  # pixels
 BANK_BOX = (32, 49, 192, 209)  # x0, y0, x1, y1 of it in a face crop of 224 pixels
+OWN_FAMILY = "own"  # of copies by our own networks (examples/zoo/mouth.py)
 MOUTH_IN_BANK = tuple(
     float(part * CROP_SIZE - start) for part, start in zip(MOUTH_BOX, (BANK_BOX[:2]) * 2, strict=True)
 )  # x0, y0, x1, y1 of `crop.MOUTH_BOX`, in pixels of the bank
