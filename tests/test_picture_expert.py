@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from fakespan.config import ModelConfig
-from fakespan.models.picture import PictureExpert, picture_energies
+from fakespan.models.picture import PictureExpert, picture_energies, softness_discount
 
 CONFIG = ModelConfig(family="small", n_features=32, max_duration=12, n_samples=4, boundary_widths=(16, 8))
 
@@ -68,6 +68,36 @@ def test_a_soft_mouth_shows_more_than_a_soft_crop() -> None:
         return abs(float(gap[10:].mean() - gap[:10].mean()))
 
     assert stands_out(mouth) > 5 * stands_out(crop)
+
+
+def test_a_span_whose_whole_crop_is_much_softer_is_not_accused() -> None:
+    faces = some_faces(40)
+    soft = F.avg_pool2d(F.avg_pool2d(faces.flatten(0, 1), 5, 1, 2), 5, 1, 2).view(faces.shape)
+    crop, mouth = faces.clone(), faces.clone()
+    crop[:, 10:20] = soft[:, 10:20]
+    mouth[:, 10:20, :, 42:66, 38:58] = soft[:, 10:20, :, 42:66, 38:58]
+    span = 9, 10  # duration of 10 frames, from frame 10
+    assert softness_discount(crop.transpose(1, 2), 20)[0][span] < 0.01
+    assert softness_discount(mouth.transpose(1, 2), 20)[0][span] > 0.9
+    assert softness_discount(faces.transpose(1, 2), 20).min() > 0.99
+
+
+def test_the_discount_of_a_padded_clip_is_that_of_its_own_frames() -> None:
+    faces = some_faces(30)
+    faces[:, 5:12] = F.avg_pool2d(faces[:, 5:12].flatten(0, 1), 5, 1, 2).view(faces[:, 5:12].shape)
+    padded = torch.cat([faces, torch.zeros_like(faces)], 1).transpose(1, 2)
+    alone = softness_discount(faces.transpose(1, 2), 8)
+    torch.testing.assert_close(softness_discount(padded, 8, torch.tensor([30]))[..., :22], alone[..., :22])
+
+
+def test_training_sees_no_discount() -> None:
+    network = PictureExpert(CONFIG)
+    faces = some_faces(30)
+    faces[:, 5:15] = F.avg_pool2d(faces[:, 5:15].flatten(0, 1), 9, 1, 4).view(faces[:, 5:15].shape)
+    judged = network.eval()(faces.transpose(1, 2)).map
+    plain = network.head(network.encoder.read(picture_energies(faces))).map
+    assert judged[0, 9, 5] < 0.1 * plain[0, 9, 5]
+    torch.testing.assert_close(judged[0, 5, 20:24], plain[0, 5, 20:24], atol=0.05, rtol=0.1)
 
 
 def test_it_learns_a_span_by_heart() -> None:

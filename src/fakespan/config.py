@@ -37,6 +37,9 @@ SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
 """Audio samples per video frame: 640."""
 
+SOFT = -0.25
+"""Log sharpness of a face against its clip from which on the picture expert does not judge it (docs/scan.md)."""
+
 MOST_FRAMES, MOST_WIDTHS, MOST_SHIFTS = 100_000, 64, 16  # a model file must not ask for any amount of memory
 
 Family = Literal["batfd", "batfd_plus", "small", "experts"]

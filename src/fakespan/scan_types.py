@@ -28,6 +28,7 @@ Reason = Literal[
     "tone",  # a steady tone, such as a bleep, over the speech or instead of it
     "no_face",
     "face_too_small",  # too few pixels of it
+    "face_too_soft",  # blurred, beside the rest of its track
     "too_short",  # a face that is seen too briefly, or a file with less than a second to judge
     "sound_only",  # the file has no picture, or it was not to be looked at
     "picture_only",  # the file has no sound

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fakespan.arrays import Float32Array
+from fakespan.arrays import BoolArray, Float32Array
 from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, ModelConfig
 from fakespan.errors import MediaError
 from fakespan.localizer.clock import FileClock
 from fakespan.localizer.extent import Extent
 from fakespan.localizer.hearing import Hearing, hear, runs
-from fakespan.localizer.judged import heard_part, skipped
+from fakespan.localizer.judged import heard_part, seen_part, skipped
 from fakespan.localizer.maps import ClipMaps, window_frames
 from fakespan.localizer.options import ScanOptions
 from fakespan.localizer.reading import Reading
@@ -64,6 +64,7 @@ class FileScan:
         self.n_pictures = 0  # so far
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
+        self.soft: dict[int, BoolArray] = {}  # frames of tracks that are too soft to judge
         self.notes: list[str] = list(choice.notes)
         self.extent = Extent.of(path, options, self.info, window_frames(model), self.source)
         damage = Damage(frozenset({"audio", "video"} if self._looks else {"audio"}))
@@ -114,6 +115,7 @@ class FileScan:
                 self.tracks.append(track)
                 stretch = open_tracks.pop(track.id, None)
                 if stretch is not None and track.is_scanned:
+                    self.soft[track.id] = stretch.soft
                     self._keep(stretch.finish(), track)
                 continue
             if event.track not in open_tracks:
@@ -122,7 +124,8 @@ class FileScan:
 
     def _keep(self, maps: ClipMaps | None, track: FaceTrack | None) -> None:
         if maps is not None:
-            self.stretches.append((self.extent.kept(heard_part(maps, self.hearing)), track))
+            seen = maps if track is None else seen_part(maps, self.soft[track.id])
+            self.stretches.append((self.extent.kept(heard_part(seen, self.hearing)), track))
 
     def _pictures(self) -> Iterator[Picture]:
         """The pictures of the file; none if nothing can be decoded but there is audio."""
@@ -221,6 +224,7 @@ class FileScan:
             n_heard=n_heard,
             heard=self.hearing.labels if self.has_sound else None,
             tracks=tuple(self.tracks),
+            soft=self.soft,
             stretches=tuple(self.stretches),
             notes=tuple(self.notes),
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,33 +15,39 @@ from fakespan.localizer.hearing import LABELS, Hearing, runs
 from fakespan.localizer.maps import ClipMaps
 from fakespan.types import MIN_JUDGED_S, FaceTrack, JudgedShare, Reason, Unjudged
 
-__all__ = ["Coverage", "LeftOut", "heard_part", "seen_labels", "skipped", "without"]
+__all__ = ["Coverage", "LeftOut", "heard_part", "seen_labels", "seen_part", "skipped", "without"]
 
 _SHARE = 0.5  # of the frames of a span that must be judged
 _SHORTEST = round(0.4 * FPS)  # frames; shorter stretches are not listed
-_LABELS: tuple[Reason | None, ...] = (*LABELS, "no_face", "too_short", "face_too_small")
-_NO_FACE, _TOO_SHORT, _TOO_SMALL = range(len(LABELS), len(LABELS) + 3)
+_LABELS: tuple[Reason | None, ...] = (*LABELS, "no_face", "too_short", "face_too_small", "face_too_soft")
+_NO_FACE, _TOO_SHORT, _TOO_SMALL, _TOO_SOFT = range(len(LABELS), len(LABELS) + 4)
 _ELSEWHERE = -1  # listed elsewhere
 
 
 def heard_part(maps: ClipMaps, hearing: Hearing) -> ClipMaps:
     """The maps without the sound of spans of which less than half can be judged by it; the picture decides there."""
-    if maps.audio is None or maps.audio_frames is None:
-        return maps
-    n_spans, n_frames = maps.audio.shape
-    can = np.zeros(n_frames, bool)
-    own = hearing.is_judged[maps.first_frame : maps.first_frame + n_frames]
+    can = np.zeros(maps.score.shape[1], bool)
+    own = hearing.is_judged[maps.first_frame : maps.first_frame + len(can)]
     can[: len(own)] = own
-    if can.all():
+    return _limited(maps, can, "audio", "visual")
+
+
+def seen_part(maps: ClipMaps, is_soft: BoolArray) -> ClipMaps:
+    """The maps of a track without the picture of spans of which more than half is too soft; the sound decides there."""
+    return _limited(maps, ~is_soft[: maps.score.shape[1]], "visual", "audio")
+
+
+def _limited(maps: ClipMaps, can: BoolArray, modality: str, other: str) -> ClipMaps:
+    own, curve, otherwise = (getattr(maps, name) for name in (modality, f"{modality}_frames", other))
+    if own is None or curve is None or can.all():
         return maps
-    allowed = _mostly(can, n_spans)
-    otherwise = np.zeros_like(maps.score) if maps.visual is None else maps.visual
-    return dataclasses.replace(
-        maps,
-        score=np.where(allowed, maps.score, otherwise),
-        audio=np.where(allowed, maps.audio, np.float32(0)),
-        audio_frames=np.where(can, maps.audio_frames, np.float32(0)),
-    )
+    allowed = _mostly(can, len(own))
+    changed: dict[str, Any] = {
+        "score": np.where(allowed, maps.score, np.float32(0) if otherwise is None else otherwise),
+        modality: np.where(allowed, own, np.float32(0)),
+        f"{modality}_frames": np.where(can, curve, np.float32(0)),
+    }
+    return dataclasses.replace(maps, **changed)
 
 
 def _mostly(mask: BoolArray, n_spans: int) -> BoolArray:
@@ -53,12 +59,21 @@ def _mostly(mask: BoolArray, n_spans: int) -> BoolArray:
     return np.asarray(sums[end] - sums[begin] >= _SHARE * (end - begin))
 
 
-def seen_labels(n_pictures: int, tracks: Sequence[FaceTrack]) -> Int64Array:
-    """The labels of the pictures of a file at 25 fps, by the faces that were tracked in them."""
+def seen_labels(n_pictures: int, tracks: Sequence[FaceTrack], soft: Mapping[int, BoolArray]) -> Int64Array:
+    """The labels of the pictures of a file at 25 fps, by the faces that were tracked in them.
+
+    `soft` has the frames of scanned tracks, by their ids, that are too soft to judge.
+    """
     labels = np.full(n_pictures, _NO_FACE)
     for track in sorted(tracks, key=lambda track: track.is_scanned):  # scanned faces last
-        label = 0 if track.is_scanned else _TOO_SMALL if track.is_small else _TOO_SHORT
-        labels[round(track.start_s * FPS) : round(track.end_s * FPS)] = label
+        begin, end = round(track.start_s * FPS), round(track.end_s * FPS)
+        labels[begin:end] = 0 if track.is_scanned else _TOO_SMALL if track.is_small else _TOO_SHORT
+    for track in (track for track in tracks if track.id in soft):
+        own = labels[round(track.start_s * FPS) :][: len(soft[track.id])]
+        own[soft[track.id][: len(own)]] = _TOO_SOFT
+    for track in (track for track in tracks if track.id in soft):  # another face may be sharp there
+        own = labels[round(track.start_s * FPS) :][: len(soft[track.id])]
+        own[~soft[track.id][: len(own)]] = 0
     return labels
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fakespan.arrays import Int64Array
+from fakespan.arrays import BoolArray, Int64Array
 from fakespan.config import FPS, ModelConfig, PostConfig
 from fakespan.files import fingerprint
 from fakespan.localizer.clock import FileClock
@@ -43,6 +43,7 @@ class Reading:
     n_heard: int  # frames of sound
     heard: Int64Array | None  # (n_heard,): what the sound is, see `hearing`; None: there is none
     tracks: tuple[FaceTrack, ...]
+    soft: Mapping[int, BoolArray]  # frames of tracks, by their ids, that are too soft to judge
     stretches: tuple[tuple[ClipMaps, FaceTrack | None], ...]  # None: judged by the sound alone
     notes: tuple[str, ...]
 
@@ -98,7 +99,7 @@ class Reading:
         return max(self.n_pictures, self.n_heard) or round(self.clock.info.duration_s * FPS)
 
     def _coverage(self) -> Coverage:
-        picture = seen_labels(self.n_pictures, self.tracks) if self.n_pictures else None
+        picture = seen_labels(self.n_pictures, self.tracks, self.soft) if self.n_pictures else None
         n_frames = max(self.n_pictures, self.n_heard)
         left_out = self.clock.is_damaged(n_frames) | self.extent.without(n_frames)
         return Coverage(without(self.heard, left_out), without(picture, left_out))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fakespan.config import ModelConfig
 from fakespan.models.boundary import BoundaryModule
 
-__all__ = ["ExpertHead", "ExpertOutput", "agreement", "refined_map", "seam_confidence"]
+__all__ = ["ExpertHead", "ExpertOutput", "agreement", "refined_map", "seam_confidence", "span_sums"]
 
 N_LOGITS = 3  # inside, start, end
 USUAL_DISTANCE = 8.0  # initial distance in frames from inside a span to its ends
@@ -119,16 +119,18 @@ def agreement(frames: Tensor, offsets: Tensor, max_duration: int) -> Tensor:
     middle = torch.arange(n_frames, device=frames.device) + 0.5
     begin = torch.arange(n_frames, device=frames.device).expand(max_duration, -1)  # (D, T)
     end = begin + torch.arange(1, max_duration + 1, device=frames.device)[:, None]
-    last = end.clamp(max=n_frames)
-
-    def total(values: Tensor) -> Tensor:
-        """Sums over each span, (B, T) -> (B, D, T)."""
-        sums = F.pad(values.cumsum(1), (1, 0))
-        return sums[:, last] - sums[:, begin]
-
-    mass = total(weight).clamp_min(1e-6)
-    start_there = total(weight * (middle - offsets[:, 0].float())) / mass
-    end_there = total(weight * (middle + offsets[:, 1].float())) / mass
+    mass = span_sums(weight, max_duration).clamp_min(1e-6)
+    start_there = span_sums(weight * (middle - offsets[:, 0].float()), max_duration) / mass
+    end_there = span_sums(weight * (middle + offsets[:, 1].float()), max_duration) / mass
     shared = torch.minimum(end_there, end) - torch.maximum(start_there, begin)
     hull = torch.maximum(end_there, end) - torch.minimum(start_there, begin)
     return shared.clamp_min(0) / hull
+
+
+def span_sums(values: Tensor, max_duration: int) -> Tensor:
+    """Sums over the frames of each span, of those that exist if it ends beyond the clip: (B, T) -> (B, D, T)."""
+    n_frames = values.shape[1]
+    begin = torch.arange(n_frames, device=values.device).expand(max_duration, -1)  # (D, T)
+    end = (begin + torch.arange(1, max_duration + 1, device=values.device)[:, None]).clamp(max=n_frames)
+    sums = F.pad(values.cumsum(1), (1, 0))
+    return sums[:, end] - sums[:, begin]

@@ -48,6 +48,7 @@ REASONS: dict[Reason, str] = {
     "tone": "a tone over the sound",
     "no_face": "no face",
     "face_too_small": "face too small",
+    "face_too_soft": "face out of focus",
     "too_short": "too short",
     "sound_only": "sound only",
     "picture_only": "picture only",
