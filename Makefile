@@ -95,8 +95,10 @@ small: setup speech zoo voices  ## rebuild the shipped model from the clips in C
 	  $(BIN)/fakespan experts alarms $(RUN)/fold$$fold/picture.safetensors --only visual --genuine $(RUN)/genuine$$fold --out $(RUN)/visual$$fold.json --overwrite || exit 1; done
 	$(BIN)/fakespan experts alarms $(RUN)/joined.safetensors --only audio --genuine $(SPEECH)/tuxpaint-stamps-default --out $(RUN)/audio.json --overwrite
 	$(BIN)/fakespan experts alarms $(RUN)/joined.safetensors --only audio --genuine $(CLIPS)/talking --genuine $(CLIPS)/talking_more --out $(RUN)/audio_video.json --overwrite
+	$(BIN)/python examples/pairs/cut_files.py $(SPEECH)/tuxpaint-stamps-default --out $(RUN)/cuts
+	$(BIN)/fakespan experts alarms $(RUN)/joined.safetensors --only audio --genuine $(RUN)/cuts --out $(RUN)/audio_cuts.json --overwrite
 	$(BIN)/python examples/pairs/forged_files.py $(CLIPS) --out $(RUN)/forged
-	$(BIN)/fakespan experts calibrate $(RUN)/joined.safetensors $(foreach fold,$(FOLDS),--visual $(RUN)/visual$(fold).json) --audio $(RUN)/audio.json --audio $(RUN)/audio_video.json --forged $(RUN)/forged --out $(RUN)/small.safetensors --overwrite
+	$(BIN)/fakespan experts calibrate $(RUN)/joined.safetensors $(foreach fold,$(FOLDS),--visual $(RUN)/visual$(fold).json) --audio $(RUN)/audio.json --audio $(RUN)/audio_video.json --audio $(RUN)/audio_cuts.json --forged $(RUN)/forged --out $(RUN)/small.safetensors --overwrite
 	$(BIN)/fakespan export $(RUN)/small.safetensors --to onnx --out $(RUN)/small.onnx --overwrite
 	cp $(RUN)/small.safetensors $(RUN)/small.onnx src/fakespan/weights/
 

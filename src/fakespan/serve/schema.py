@@ -203,8 +203,8 @@ EXAMPLE: Mapping[str, Any] = {
     "summary": {
         "is_fake": True,
         "verdict": "suspected forged",
-        "score": 0.96,
-        "threshold": 0.76,
+        "score": 0.87,
+        "threshold": 0.75,
         "duration_s": 8.32,
         "n_segments": 1,
     },
