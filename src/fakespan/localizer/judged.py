@@ -68,12 +68,13 @@ def seen_labels(n_pictures: int, tracks: Sequence[FaceTrack], soft: Mapping[int,
     for track in sorted(tracks, key=lambda track: track.is_scanned):  # scanned faces last
         begin, end = round(track.start_s * FPS), round(track.end_s * FPS)
         labels[begin:end] = 0 if track.is_scanned else _TOO_SMALL if track.is_small else _TOO_SHORT
+    is_soft, is_sharp = np.zeros((2, n_pictures), bool)
     for track in (track for track in tracks if track.id in soft):
-        own = labels[round(track.start_s * FPS) :][: len(soft[track.id])]
-        own[soft[track.id][: len(own)]] = _TOO_SOFT
-    for track in (track for track in tracks if track.id in soft):  # another face may be sharp there
-        own = labels[round(track.start_s * FPS) :][: len(soft[track.id])]
-        own[~soft[track.id][: len(own)]] = 0
+        begin = round(track.start_s * FPS)
+        own = soft[track.id][: n_pictures - begin]
+        is_soft[begin : begin + len(own)] |= own
+        is_sharp[begin : begin + len(own)] |= ~own
+    labels[is_soft & ~is_sharp] = _TOO_SOFT  # another face may be sharp there
     return labels
 
 
