@@ -52,7 +52,7 @@ def measured(name: str, n_files: int, work: Callable[[Callable[[], None]], objec
     whole_s, used_s = time.monotonic() - started, cpu_s() - before
     warm_s = (ends[-1] - ends[WARM]) / (len(ends) - 1 - WARM)
     minute = f"{used_s / n_files / SAMPLE_S * 60:4.1f} s CPU a video minute"
-    print(f"{name:20} {whole_s:6.1f} s in all; {warm_s:5.3f} s a file when warm; {minute}", flush=True)
+    print(f"{name:22} {whole_s:6.1f} s in all; {warm_s:5.3f} s a file when warm; {minute}", flush=True)
 
 
 def cpu_s() -> float:
@@ -61,9 +61,9 @@ def cpu_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-def one_process(folder: Path, done: Callable[[], None]) -> None:
-    """In a process of its own, which loads the libraries and the model as a worker does."""
-    command = [sys.executable, __file__, "--alone", str(folder)]
+def one_process(folder: Path, cores: set[int], done: Callable[[], None]) -> None:
+    """In a process of its own on these cores, which loads the libraries and the model as a worker does."""
+    command = [sys.executable, __file__, "--alone", str(folder), "--cores", *map(str, cores)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -73,8 +73,9 @@ def one_process(folder: Path, done: Callable[[], None]) -> None:
                 done()
 
 
-def alone(folder: Path) -> None:
+def alone(folder: Path, cores: set[int]) -> None:
     """That process: scans with one thread for each library, and prints an empty line after each file."""
+    os.sched_setaffinity(0, cores)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     localizer = fakespan.load_model("small", "cpu")
@@ -124,17 +125,20 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=12)
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--cores", type=int, nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--tiny", type=int, default=10_000)
     arguments = parser.parse_args()
     if arguments.alone:
-        alone(arguments.alone)
+        alone(arguments.alone, set(arguments.cores))
         return
     for n_files in (100, 100, arguments.tiny):  # the first time loads libraries
         tiny(n_files)
     with tempfile.TemporaryDirectory() as name:
         folder, n_files = copies(Path(name), arguments.files), arguments.files
         setup, lean = Setup("small", "cpu"), Setup("small", "cpu", backend="onnx")
-        measured("one process", n_files, lambda done: one_process(folder, done))
+        cores = os.sched_getaffinity(0)
+        measured("one process", n_files, lambda done: one_process(folder, cores, done))
+        measured("one process, one core", n_files, lambda done: one_process(folder, {min(cores)}, done))
         for way, engine in (
             ("1 worker", on_this_machine(setup, 1)),
             ("2 workers", on_this_machine(setup, 2)),
