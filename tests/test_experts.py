@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from clips import spoken, write_clip
 from fakespan.checkpoint import load_checkpoint, save_checkpoint
 from fakespan.cli import app
-from fakespan.config import ModelConfig
+from fakespan.config import ModelConfig, PostConfig
 from fakespan.errors import DataError, UsageError
 from fakespan.localizer import load_model
 from fakespan.localizer.alarms import (
@@ -208,6 +208,15 @@ def test_join_takes_each_expert_from_its_file(tmp_path: Path) -> None:
         given = load_checkpoint(path).network.state_dict()
         assert all(torch.equal(weights[key], given[key]) for key in weights if key.startswith(part))
     assert joined.name == "two"
+
+
+def test_a_joined_model_has_the_post_processing_of_the_sound_expert(tmp_path: Path) -> None:
+    picture, sound, out = (tmp_path / f"{name}.safetensors" for name in ("picture", "sound", "joined"))
+    saved(picture, 1)
+    own = PostConfig(nms_alpha=0.31)
+    save_checkpoint(sound, build_model(TINY_EXPERTS), name="sound", model=TINY_EXPERTS, post=own)
+    assert CliRunner().invoke(app, ["experts", "join", str(picture), str(sound), "--out", str(out)]).exit_code == 0
+    assert load_checkpoint(out).post == own
 
 
 def test_a_joined_model_has_no_scales_of_an_earlier_calibration(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fakespan.config import PostConfig
 from fakespan.models import build_model
 from fakespan.practice.sound import SoundRecipe
 from fakespan.practice.sound_bank import SoundBank
@@ -45,8 +46,12 @@ def rows(right: bool) -> str:
         found = np.full((40, 100), 0.01, np.float32)
         begin, n = 20 + 3 * k, 8 + k
         found[n - 1, begin if right else (begin + 50) % 60] = 0.5 + 0.01 * k
-        clips.append(rating.rated(found, 100, [(begin, begin + n)], f"person {k % 4}"))
-    return str(rating.row("a row", [*clips, rating.rated(np.full((40, 100), 0.01, np.float32), 100, (), "other")]))
+        clips.append(rating.rated(found, 100, [(begin, begin + n)], f"person {k % 4}", PostConfig()))
+    return str(
+        rating.row(
+            "a row", [*clips, rating.rated(np.full((40, 100), 0.01, np.float32), 100, (), "other", PostConfig())]
+        )
+    )
 
 
 def test_a_row_tells_right_from_wrong() -> None:
@@ -60,14 +65,14 @@ def test_a_row_tells_right_from_wrong() -> None:
 def test_spans_found_count_from_the_threshold_on() -> None:
     found = np.full((40, 100), 0.01, np.float32)
     found[9, 30] = 0.6
-    clip = rating.rated(found, 100, [(30, 40)], "a")
+    clip = rating.rated(found, 100, [(30, 40)], "a", PostConfig())
     assert [rating.n_found([clip], threshold) for threshold in (0.5, 0.7)] == [1, 0]
 
 
 def test_sound_clips_are_rated_with_their_truth() -> None:
     network: Any = build_model(TINY_EXPERTS)
     recipe = SoundRecipe(clean=True, **rate_sounds.SHARES)
-    clips = rate_sounds.rate(network.sound.eval(), SoundBank.of(twins()), recipe, 12)
+    clips = rate_sounds.rate(network.sound.eval(), SoundBank.of(twins()), recipe, 12, PostConfig())
     assert {clip.person for clip in clips} <= {"s0", "s1", "s2"}
     forged = [clip for clip in clips if len(clip.spans_s)]
     assert 0 < len(forged) < 12

@@ -23,7 +23,7 @@ from rating import Rated, n_found, rated, row
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.checkpoint import load_checkpoint
-from fakespan.config import FPS
+from fakespan.config import FPS, PostConfig
 from fakespan.media.encode import roundtrip_video
 from fakespan.metrics import auc
 from fakespan.models.expert import refined_map
@@ -60,9 +60,9 @@ def main() -> None:
     torch.set_num_threads(1)
     network: Any = load_checkpoint(options.model).network
     judged: dict[str, list[tuple[Rated, float]]] = {}
-    scale, threshold = _scale(options.scale)
+    scale, post, threshold = _calibration(options.scale)
     for excerpt in excerpts(PictureBank(options.bank), options.fold):
-        judged.setdefault(excerpt.kind, []).append(judge(network.picture.eval(), excerpt, scale))
+        judged.setdefault(excerpt.kind, []).append(judge(network.picture.eval(), excerpt, scale, post))
     genuine = [clip for clip, _ in judged.pop("genuine", [])]
     for kind, results in sorted(judged.items()):
         clips = [clip for clip, _ in results]
@@ -114,7 +114,7 @@ def genuine_excerpts(bank: PictureBank, one: Twins, rng: np.random.Generator) ->
 
 
 @torch.no_grad()
-def judge(expert: PictureExpert, excerpt: Excerpt, scale: tuple[float, float]) -> tuple[Rated, float]:
+def judge(expert: PictureExpert, excerpt: Excerpt, scale: tuple[float, float], post: PostConfig) -> tuple[Rated, float]:
     """What the expert found, and the AUC of frames within the clip (NaN without a span)."""
     faces = torch.from_numpy(np.ascontiguousarray(excerpt.faces)).permute(3, 0, 1, 2)[None].float() / 255
     output = expert(faces)
@@ -124,17 +124,17 @@ def judge(expert: PictureExpert, excerpt: Excerpt, scale: tuple[float, float]) -
     for begin, end in excerpt.spans:
         inside[begin:end] = True
     within = auc(output.frames[0, 0].numpy(), inside) if 0 < inside.sum() < len(inside) else float("nan")
-    return rated(boundary_map, len(excerpt.faces), excerpt.spans, excerpt.person), within
+    return rated(boundary_map, len(excerpt.faces), excerpt.spans, excerpt.person, post), within
 
 
-def _scale(path: Path | None) -> tuple[tuple[float, float], float | None]:
-    """Factor and offset of the picture's logits, and the threshold; the raw scores without a calibrated model."""
+def _calibration(path: Path | None) -> tuple[tuple[float, float], PostConfig, float | None]:
+    """Factor and offset of the picture's logits, post-processing, threshold; raw scores without a model."""
     if path is None:
-        return (1.0, 0.0), None
+        return (1.0, 0.0), PostConfig(), None
     checkpoint = load_checkpoint(path)
     network: Any = checkpoint.network
     factor, offset = network.scales[0].tolist()
-    return (factor, offset), checkpoint.post.threshold
+    return (factor, offset), checkpoint.post, checkpoint.post.threshold
 
 
 def _segments(clips: Sequence[Rated], threshold: float | None) -> str:

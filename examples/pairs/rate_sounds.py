@@ -19,7 +19,7 @@ from folds import N_FOLDS, is_system_left_out
 from rating import Rated, n_found, rated, row
 
 from fakespan.checkpoint import load_checkpoint
-from fakespan.config import SAMPLES_PER_FRAME
+from fakespan.config import SAMPLES_PER_FRAME, PostConfig
 from fakespan.media.features import log_power
 from fakespan.models.expert import refined_map
 from fakespan.models.sound import SoundExpert
@@ -40,7 +40,8 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, help="also count the spans that are found from this score on")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    network: Any = load_checkpoint(options.model).network
+    checkpoint = load_checkpoint(options.model)
+    network: Any = checkpoint.network
     recordings = load_sound_bank([options.bank])
 
     def is_new(recording: Recording) -> bool:
@@ -58,19 +59,19 @@ def main() -> None:
         bank = SoundBank.of((r for r in recordings if r.kind == "real" or is_wanted(r)), "left out")
         if not bank.twins:
             continue
-        clips = rate(network.sound.eval(), bank, SoundRecipe(clean=is_clean, **SHARES), options.clips)
+        clips = rate(network.sound.eval(), bank, SoundRecipe(clean=is_clean, **SHARES), options.clips, checkpoint.post)
         print(f"{row(name, clips)}, {len(bank.twins)} twins{_found(clips, options.threshold)}", flush=True)
 
 
 @torch.no_grad()
-def rate(expert: SoundExpert, bank: SoundBank, recipe: SoundRecipe, n_clips: int) -> list[Rated]:
+def rate(expert: SoundExpert, bank: SoundBank, recipe: SoundRecipe, n_clips: int, post: PostConfig) -> list[Rated]:
     """Practice clips of the bank, judged in one pass each."""
     practice, rng = SoundPractice(bank, recipe), np.random.default_rng(1)
     clips = []
     for _ in range(n_clips):
         clip = practice.draw(int(rng.integers(MIN_FRAMES, MAX_FRAMES)), rng)
         boundary_map = refined_map(expert(log_power(torch.from_numpy(clip.sound)[None])))[0].numpy()
-        clips.append(rated(boundary_map, len(clip.sound) // SAMPLES_PER_FRAME, clip.spans, clip.speaker))
+        clips.append(rated(boundary_map, len(clip.sound) // SAMPLES_PER_FRAME, clip.spans, clip.speaker, post))
     return clips
 
 

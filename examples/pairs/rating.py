@@ -33,9 +33,10 @@ class Rated:
         return float(self.proposals[:, 0].max(initial=0))
 
 
-def rated(boundary_map: Float32Array, n_frames: int, spans: Sequence[Sequence[float]], person: str) -> Rated:
+def rated(
+    boundary_map: Float32Array, n_frames: int, spans: Sequence[Sequence[float]], person: str, post: PostConfig
+) -> Rated:
     """A clip of a boundary map (D, T) and its forged spans in frames."""
-    post = PostConfig()
     found = to_seconds(decode(boundary_map, n_frames, "aligned"))
     kept = soft_nms(found, post.nms_alpha, post.nms_t1, post.nms_t2, max_proposals=MOST)
     return Rated(person, n_frames, np.array(spans, np.float64).reshape(-1, 2) / FPS, kept)

@@ -37,7 +37,10 @@ def join(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write one model with the video expert of one file and the audio expert of another; `calibrate` comes next."""
+    """Write one model with the video expert of one file and the audio expert of another; `calibrate` comes next.
+
+    Its post-processing is that of the sound model, which was trained by a config.
+    """
     import torch
 
     from fakespan.checkpoint import load_checkpoint, save_checkpoint
@@ -55,7 +58,7 @@ def join(
     weights["scales"] = torch.tensor([[1.0, 0.0], [1.0, 0.0]])  # `calibrate` fits them to these two experts
     seen.network.load_state_dict(weights)
     notes = {"data": "a picture bank and a sound bank", "picture": dict(seen.notes), "sound": dict(heard.notes)}
-    save_checkpoint(out, seen.network, name=name, model=seen.model, post=seen.post, notes=notes)
+    save_checkpoint(out, seen.network, name=name, model=seen.model, post=heard.post, notes=notes)
     show(f"written: {printable(out)}", {"model": str(out)}, as_json=as_json)
 
 
