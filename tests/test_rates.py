@@ -156,6 +156,13 @@ def test_no_file_counts_as_forged_without_a_segment(minutes: float) -> None:
     assert not plain_verdict(0.999, 0.8, RATES, Minutes(audio=0.5), 0.001).is_fake
 
 
+def test_a_threshold_above_all_that_was_measured_takes_a_segment_too() -> None:
+    highest = RATES.audio.scores[0]
+    for score, is_fake in ((highest + 1e-4, False), (1 - 1e-4, True)):
+        verdict = plain_verdict(score, 1 - 1e-4, RATES, Minutes(audio=0.05), 0.5)
+        assert (verdict.is_fake, verdict.genuine_chance < MOST_GENUINE) == (is_fake, True)
+
+
 def test_too_little_that_was_measured_gives_no_probability() -> None:
     few = dataclasses.replace(RATES, forged=RATES.forged[:19])
     silent = dataclasses.replace(RATES, audio=FalseSegments(600, (0.9,) * 19))
