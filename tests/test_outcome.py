@@ -18,8 +18,9 @@ from fakespan.media.decode import read_sound
 from fakespan.media.tones import steady_tones
 from fakespan.report.export import csv_text, json_text, read_json, vtt_text, write_json
 from fakespan.report.html import render_html
-from fakespan.report.outcomes import agreement, outcome
-from fakespan.types import JudgedShare, Verdict
+from fakespan.report.outcomes import agreement, judged, outcome
+from fakespan.report.words import whole
+from fakespan.types import JudgedShare, Unjudged, Verdict
 from scans import clean, forged
 
 SAMPLE = Path(fakespan.__file__).parent / "samples" / "sample.mp4"
@@ -82,11 +83,34 @@ def test_music_is_inconclusive_and_says_why(music, tmp_path):
     assert music.judged_share == JudgedShare(either=0.0, sound=0.0)
     assert set(music.reasons) <= {"music_or_noise", "tone", "sound_only", "too_short"}
     assert {part.modality for part in music.not_judged} == {"audio"}
+    assert music.notes == ("no picture",)  # not: scored by the sound alone
     write_json(music, tmp_path / "music.json")
     assert read_json(tmp_path / "music.json") == music
     assert '"outcome":"inconclusive"' in json_text(music)
     for text in (csv_text(music), vtt_text(music), render_html(music).lower(), outcome(music)):
         assert "inconclusive" in text
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        (("sound_only",), "judged: 90 % of the sound"),
+        (("silence", "sound_only", "too_short"), "judged: 90 % of the sound (not the rest: silence)"),
+    ],
+)
+def test_only_what_leaves_out_a_stretch_explains_the_share(reasons, said):
+    share, parts = (
+        JudgedShare(either=0.9, sound=0.9),
+        [Unjudged(0.0, 1.0, r, "audio") for r in reasons if r == "silence"],
+    )
+    assert judged(clean(judged_share=share, reasons=reasons, not_judged=tuple(parts))) == said
+
+
+def test_where_nothing_was_judged_nothing_is_said_of_the_whole_file():
+    scan = clean(verdict=Verdict("maximum", 0.0, 0.7), judged_share=JudgedShare(either=0.0, sound=0.0))
+    assert scan.outcome == "inconclusive"
+    assert whole(scan) == ""
+    assert whole(clean(verdict=Verdict("maximum", 0.0, 0.7), judged_share=JudgedShare(either=0.9, sound=0.9)))
 
 
 def test_findings_are_suspected_however_little_was_judged():
