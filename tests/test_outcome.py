@@ -20,7 +20,7 @@ from fakespan.report.export import csv_text, json_text, read_json, vtt_text, wri
 from fakespan.report.html import render_html
 from fakespan.report.outcomes import agreement, judged, outcome
 from fakespan.report.words import whole
-from fakespan.types import JudgedShare, Unjudged, Verdict
+from fakespan.types import JudgedShare, TimeRange, Unjudged, Verdict
 from scans import clean, forged
 
 SAMPLE = Path(fakespan.__file__).parent / "samples" / "sample.mp4"
@@ -127,3 +127,4 @@ def test_a_verdict_that_differs_from_the_segments_is_explained():
     assert "does not count as forged" in agreement(forged(verdict=no))
     assert agreement(clean(verdict=no)) == agreement(forged(verdict=yes)) == ""
     assert agreement(forged(verdict=no)) in render_html(forged(verdict=no))
+    assert "although the part does not" in agreement(forged(verdict=no, asked=TimeRange(0.0, 4.0)))

@@ -58,19 +58,20 @@ def agreement(scan: Scan) -> str:
     """Why the verdict on the whole file differs from the outcome, as a sentence; empty if they agree."""
     if scan.verdict is None or scan.verdict.is_fake == (scan.outcome == "suspected"):
         return ""
+    name = "whole file" if scan.asked is None else "part"
     if scan.verdict.is_fake:
         return (
-            "The whole file counts as forged although no segment reaches its threshold: the verdict weighs all spans "
+            f"The {name} counts as forged although no segment reaches its threshold: the verdict weighs all spans "
             "together, and does not say where."
         )
     chance = scan.verdict.genuine_chance
     if chance is not None and chance <= MOST_GENUINE:
         return (
-            "A segment is suspected although the whole file does not count as forged: if so few such files are forged, "
+            f"A segment is suspected although the {name} does not count as forged: if so few such files are forged, "
             "a genuine one is more likely."
         )
     return (
-        "A segment is suspected although the whole file does not count as forged: its score is one that genuine files "
+        f"A segment is suspected although the {name} does not count as forged: its score is one that genuine files "
         "of this length may reach."
     )
 
