@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import fakespan
 from clips import tone, write_clip
@@ -19,6 +21,7 @@ from fakespan.media.tones import steady_tones
 from fakespan.report.export import csv_text, json_text, read_json, vtt_text, write_json
 from fakespan.report.html import render_html
 from fakespan.report.outcomes import agreement, judged, outcome
+from fakespan.report.terminal import render
 from fakespan.report.words import whole
 from fakespan.types import JudgedShare, TimeRange, Unjudged, Verdict
 from scans import clean, forged
@@ -104,6 +107,16 @@ def test_only_what_leaves_out_a_stretch_explains_the_share(reasons, said):
         [Unjudged(0.0, 1.0, r, "audio") for r in reasons if r == "silence"],
     )
     assert judged(clean(judged_share=share, reasons=reasons, not_judged=tuple(parts))) == said
+
+
+def test_a_picture_that_was_not_looked_at_is_not_shown_as_judged():
+    scan = clean(judged_share=JudgedShare(either=1.0, sound=1.0), reasons=("sound_only",))
+    assert scan.media.has_video
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(render(scan))
+    for shown in (stream.getvalue(), render_html(scan)):
+        assert "the picture was not looked at" in shown
+        assert "needs sound and picture" in shown
 
 
 def test_where_nothing_was_judged_nothing_is_said_of_the_whole_file():

@@ -239,10 +239,14 @@ def _probability(share: float) -> str:
     return "below 0.01" if share < 0.005 else "above 0.99" if share >= 0.995 else f"{share:.2f}"
 
 
-def absent(media: MediaInfo, modality: str) -> str:
-    """Why a file cannot have segments of this modality; empty if it can."""
+def absent(scan: Scan, modality: str) -> str:
+    """Why a scan cannot have segments of this modality; empty if it can."""
+    media, share = scan.media, scan.judged_share
+    is_seen = media.has_video and (share is None or share.picture is not None)
     if modality == "both":
-        return "" if media.has_audio and media.has_video else "needs sound and picture"
+        return "" if media.has_audio and is_seen else "needs sound and picture"
+    if modality == "visual" and media.has_video and not is_seen:
+        return "the picture was not looked at"
     has_it = media.has_audio if modality == "audio" else media.has_video
     return "" if has_it else f"no {MODALITIES[modality]} in this file"
 
