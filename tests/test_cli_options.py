@@ -159,6 +159,12 @@ def test_the_shell_completes_commands(line: str, expected: set[str]) -> None:
     assert set(run.stdout.split()) == expected
 
 
+def test_control_characters_of_names_are_printed_as_escapes(call: Call, tmp_path: Path) -> None:
+    code, out, _ = call("keys", "create", tmp_path / "a\nb\x1b.pem")
+    assert code == 0
+    assert str(tmp_path / r"a\nb\x1b.pem") in out
+
+
 def test_names_are_printed_as_they_are(call: Call, tmp_path: Path) -> None:
     """rich would replace `:lips:` by a picture."""
     folder = tmp_path / "a:lips:b"
