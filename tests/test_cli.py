@@ -48,7 +48,7 @@ def test_a_scan_is_shown(scan, voice):
     assert (code, err) == (0, "")
     assert "voice.wav" in out
     assert "model tiny" in out
-    assert "no picture: scored by the sound alone" in out
+    assert "note: no picture" in out
 
 
 def test_json_is_one_record_a_line_and_nothing_else(scan, voice, tmp_path):

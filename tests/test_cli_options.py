@@ -103,6 +103,15 @@ def test_an_impossible_choice_is_wrong_usage(call: Call) -> None:
         assert word in err
 
 
+def test_a_prior_that_cannot_be_is_wrong_usage_and_told_once(call: Call, tiny_path: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    for prior, expected in (("1", "a share above 0 and below 1"), ("0.1", "a model that gives a probability")):
+        code, out, err = call("scan", *files, "--model", tiny_path, "--prior", prior)
+        assert (code, out) == (2, "")
+        assert len(err.splitlines()) == 1
+        assert expected in err
+
+
 def test_help_states_the_exit_codes(call: Call) -> None:
     code, out, _ = call("--help")
     assert code == 0
@@ -148,6 +157,12 @@ def test_the_shell_completes_commands(line: str, expected: set[str]) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, env={**os.environ, **words}
     )
     assert set(run.stdout.split()) == expected
+
+
+def test_control_characters_of_names_are_printed_as_escapes(call: Call, tmp_path: Path) -> None:
+    code, out, _ = call("keys", "create", tmp_path / "a\nb\x1b.pem")
+    assert code == 0
+    assert str(tmp_path / r"a\nb\x1b.pem") in out
 
 
 def test_names_are_printed_as_they_are(call: Call, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from fakespan.localizer.stretch import Stretch, listen
 from fakespan.media.faces import TrackEnd, TrackFrame
 from fakespan.media.features import log_mel, sound_input
 from fakespan.models import build_model
-from fakespan.types import FaceTrack, Sample
+from fakespan.types import FaceTrack, Sample, Unjudged
 
 POST = PostConfig(threshold=0.5)
 FACE = FaceTrack(0, 0.0, 8.0, (0.0, 0.0, 1.0, 1.0))
@@ -167,6 +167,8 @@ def test_a_sound_that_is_shorter_than_the_picture_is_told(tmp_path):
     result = scanned(path)
     assert result.duration_s == pytest.approx(4.0)
     assert "picture and sound differ in length by 2.8 s" in result.notes
+    assert result.not_judged == (Unjudged(1.2, 4.0, "gap", "audio"),)
+    assert (result.judged_share.sound, result.reasons) == (0.3, ("gap",))
 
 
 def test_progress_ends_with_everything(tmp_path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import fakespan
 from clips import tone, write_clip
@@ -18,8 +20,10 @@ from fakespan.media.decode import read_sound
 from fakespan.media.tones import steady_tones
 from fakespan.report.export import csv_text, json_text, read_json, vtt_text, write_json
 from fakespan.report.html import render_html
-from fakespan.report.outcomes import agreement, outcome
-from fakespan.types import JudgedShare, Verdict
+from fakespan.report.outcomes import agreement, judged, outcome
+from fakespan.report.terminal import render
+from fakespan.report.words import whole
+from fakespan.types import JudgedShare, TimeRange, Unjudged, Verdict
 from scans import clean, forged
 
 SAMPLE = Path(fakespan.__file__).parent / "samples" / "sample.mp4"
@@ -82,11 +86,44 @@ def test_music_is_inconclusive_and_says_why(music, tmp_path):
     assert music.judged_share == JudgedShare(either=0.0, sound=0.0)
     assert set(music.reasons) <= {"music_or_noise", "tone", "sound_only", "too_short"}
     assert {part.modality for part in music.not_judged} == {"audio"}
+    assert music.notes == ("no picture",)  # not: scored by the sound alone
     write_json(music, tmp_path / "music.json")
     assert read_json(tmp_path / "music.json") == music
     assert '"outcome":"inconclusive"' in json_text(music)
     for text in (csv_text(music), vtt_text(music), render_html(music).lower(), outcome(music)):
         assert "inconclusive" in text
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        (("sound_only",), "judged: 90 % of the sound"),
+        (("silence", "sound_only", "too_short"), "judged: 90 % of the sound (not the rest: silence)"),
+    ],
+)
+def test_only_what_leaves_out_a_stretch_explains_the_share(reasons, said):
+    share, parts = (
+        JudgedShare(either=0.9, sound=0.9),
+        [Unjudged(0.0, 1.0, r, "audio") for r in reasons if r == "silence"],
+    )
+    assert judged(clean(judged_share=share, reasons=reasons, not_judged=tuple(parts))) == said
+
+
+def test_a_picture_that_was_not_looked_at_is_not_shown_as_judged():
+    scan = clean(judged_share=JudgedShare(either=1.0, sound=1.0), reasons=("sound_only",))
+    assert scan.media.has_video
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(render(scan))
+    for shown in (stream.getvalue(), render_html(scan)):
+        assert "the picture was not looked at" in shown
+        assert "needs sound and picture" in shown
+
+
+def test_where_nothing_was_judged_nothing_is_said_of_the_whole_file():
+    scan = clean(verdict=Verdict("maximum", 0.0, 0.7), judged_share=JudgedShare(either=0.0, sound=0.0))
+    assert scan.outcome == "inconclusive"
+    assert whole(scan) == ""
+    assert whole(clean(verdict=Verdict("maximum", 0.0, 0.7), judged_share=JudgedShare(either=0.9, sound=0.9)))
 
 
 def test_findings_are_suspected_however_little_was_judged():
@@ -103,3 +140,4 @@ def test_a_verdict_that_differs_from_the_segments_is_explained():
     assert "does not count as forged" in agreement(forged(verdict=no))
     assert agreement(clean(verdict=no)) == agreement(forged(verdict=yes)) == ""
     assert agreement(forged(verdict=no)) in render_html(forged(verdict=no))
+    assert "although the part does not" in agreement(forged(verdict=no, asked=TimeRange(0.0, 4.0)))

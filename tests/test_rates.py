@@ -156,6 +156,13 @@ def test_no_file_counts_as_forged_without_a_segment(minutes: float) -> None:
     assert not plain_verdict(0.999, 0.8, RATES, Minutes(audio=0.5), 0.001).is_fake
 
 
+def test_a_threshold_above_all_that_was_measured_takes_a_segment_too() -> None:
+    highest = RATES.audio.scores[0]
+    for score, is_fake in ((highest + 1e-4, False), (1 - 1e-4, True)):
+        verdict = plain_verdict(score, 1 - 1e-4, RATES, Minutes(audio=0.05), 0.5)
+        assert (verdict.is_fake, verdict.genuine_chance < MOST_GENUINE) == (is_fake, True)
+
+
 def test_too_little_that_was_measured_gives_no_probability() -> None:
     few = dataclasses.replace(RATES, forged=RATES.forged[:19])
     silent = dataclasses.replace(RATES, audio=FalseSegments(600, (0.9,) * 19))
@@ -276,4 +283,15 @@ def test_a_segment_in_a_file_that_does_not_count_as_forged_is_explained() -> Non
     rare = dataclasses.replace(GRADED.verdict, genuine_chance=0.01)
     assert not agreement(dataclasses.replace(GRADED, verdict=rare))
     unlikely = dataclasses.replace(rare, probability=0.2, prior=0.01)
-    assert "if so few such files are forged" in agreement(dataclasses.replace(GRADED, verdict=unlikely))
+    for verdict in (unlikely, dataclasses.replace(unlikely, genuine_chance=0.0)):
+        assert "if so few such files are forged" in agreement(dataclasses.replace(GRADED, verdict=verdict))
+
+
+def test_what_a_whole_file_needs_to_count_as_forged_is_said() -> None:
+    text = whole(GRADED)
+    assert text.endswith(
+        "(would count as forged with a score of 0.50 or more, and at most 5 of 100 genuine files that reach its score)"
+    )
+    told = dataclasses.replace(GRADED.verdict, genuine_chance=0.01, probability=0.8, prior=0.5, threshold=0.7)
+    text = whole(dataclasses.replace(GRADED, verdict=told))
+    assert "(counts as forged with a suspected segment, a probability of 0.70 or more, and at most 5 of 100" in text

@@ -309,7 +309,7 @@ def test_terminal_and_page_say_the_same_of_the_whole_file(verdict, said):
     assert f"whole video: {said}" in shown(scan)
     page = render_html(scan)
     assert f"Whole video: {said}" in page
-    assert "are independent" in page
+    assert "answer different questions" in page
 
 
 def test_a_recording_is_no_video():

@@ -179,6 +179,7 @@ def _in_turn(
     from fakespan.localizer import load_model
 
     localizer = load_model(*network)
+    localizer.options(prior=options["prior"])  # a wrong one is no fault of the files
     for _, result in each(media, lambda path, progress: localizer.scan(path, progress=progress, **options), failures):
         yield result
 

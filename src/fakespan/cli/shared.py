@@ -19,6 +19,7 @@ import typer
 
 from fakespan.errors import FakespanError, InputError, UsageError
 from fakespan.files import sweep
+from fakespan.report import words
 from fakespan.types import Progress, Subset, no_progress
 
 __all__ = [
@@ -226,5 +227,5 @@ def remark_damaged(clips: Mapping[str, str], remedy: str) -> None:
 
 
 def printable(text: object) -> str:
-    """The text without control characters, which could move a terminal's cursor or change its colours."""
-    return "".join(c if c.isprintable() else "?" for c in str(text))
+    """The text with control characters, which could move a terminal's cursor or change its colours, as escapes."""
+    return words.printable(str(text))

@@ -130,6 +130,12 @@ class Localizer:
             raise UsageError("clip", expected="at least one frame", got="none", remedy="give faces or audio")
         return maps
 
+    def options(self, **choices: Unpack[Choices]) -> ScanOptions:
+        """The options of a scan. Raises UsageError for one that is invalid, or that this model cannot follow."""
+        options = ScanOptions(**choices)
+        check_prior(options.prior, self.head, self.post.rates)
+        return options
+
     def scan(
         self,
         path: str | Path,
@@ -153,14 +159,13 @@ class Localizer:
                 sound that can be decoded.
             UsageError: an invalid option.
         """
-        options = ScanOptions(**choices)
+        options = self.options(**choices)
         post = dataclasses.replace(
             self.post,
             threshold=self.post.threshold if threshold is None else threshold,
             decoding=decoding or self.post.decoding,
         )
         evidence = self._recorder.evidence(options, post)
-        check_prior(options.prior, self.head, self.post.rates)
         choice = choose_tracks(path, video=options.video_track, audio=options.audio_track)
         file = FileScan(self.judge_clip, self.model, Path(path), options, progress, choice)
         file.decoder_threads = self.decoder_threads

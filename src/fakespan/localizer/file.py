@@ -197,8 +197,8 @@ class FileScan:
         if not self.stretches and not self.has_sound:
             self.notes.append(f"{' and '.join(missing)}: nothing could be judged")
         elif missing:
-            left = "sound" if self.has_sound else "picture"
-            self.notes.append(f"{missing[0]}: scored by the {left} alone")
+            left = f": scored by the {'sound' if self.has_sound else 'picture'} alone" if self.stretches else ""
+            self.notes.append(f"{missing[0]}{left}")
         elif any(track is None for _, track in self.stretches):
             unseen_s = sum(maps.score.shape[1] for maps, track in self.stretches if track is None) / FPS
             self.notes.append(f"{unseen_s:.1f} s without a face: scored by the sound alone")

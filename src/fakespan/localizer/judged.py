@@ -19,8 +19,8 @@ __all__ = ["Coverage", "LeftOut", "heard_part", "seen_labels", "seen_part", "ski
 
 _SHARE = 0.5  # of the frames of a span that must be judged
 _SHORTEST = round(0.4 * FPS)  # frames; shorter stretches are not listed
-_LABELS: tuple[Reason | None, ...] = (*LABELS, "no_face", "too_short", "face_too_small", "face_too_soft")
-_NO_FACE, _TOO_SHORT, _TOO_SMALL, _TOO_SOFT = range(len(LABELS), len(LABELS) + 4)
+_LABELS: tuple[Reason | None, ...] = (*LABELS, "no_face", "too_short", "face_too_small", "face_too_soft", "gap")
+_NO_FACE, _TOO_SHORT, _TOO_SMALL, _TOO_SOFT, _GAP = range(len(LABELS), len(LABELS) + 5)
 _ELSEWHERE = -1  # listed elsewhere
 
 
@@ -143,8 +143,14 @@ class Coverage:
 
 
 def without(labels: Int64Array | None, frames: BoolArray) -> Int64Array | None:
-    """The labels, with these frames (damaged, not asked for) as not judged, but not to be listed."""
-    return None if labels is None else np.where(frames[: len(labels)], _ELSEWHERE, labels)
+    """The labels of all frames of a file, with these (damaged, not asked for) as not judged, but not to be listed.
+
+    Where the stream has ended before the other one, nothing was recorded.
+    """
+    if labels is None:
+        return None
+    ended = np.full(len(frames) - len(labels), _GAP)
+    return np.where(frames, _ELSEWHERE, np.concatenate([labels, ended]))
 
 
 def _left_out(labels: Int64Array, part: tuple[int, int], modality: Literal["audio", "visual"]) -> Iterator[LeftOut]:

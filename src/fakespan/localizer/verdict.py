@@ -70,6 +70,8 @@ def plain_verdict(
         return plain
     at_threshold = rates.probability(threshold, judged, share) or 0.0
     decisive = round(max(MORE_LIKELY, at_threshold), DIGITS)
+    if score < threshold:  # the ratio may be as high as at the threshold, where it rises no more
+        probability = min(probability, decisive - 10**-DIGITS)
     return replace(plain, probability=round(probability, DIGITS), threshold=decisive, prior=share)
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from fakespan.rates import MOST_GENUINE
 from fakespan.report.words import REASONS, found, timecode, verdict
-from fakespan.types import Scan
+from fakespan.types import Reason, Scan
 
 __all__ = ["about", "agreement", "judged", "outcome", "outcome_fields"]
+
+_OF_THE_FILE: tuple[Reason, ...] = ("sound_only", "picture_only", "too_short")  # they leave out no part of a stream
 
 
 def about(scan: Scan, whole: str) -> list[str]:
@@ -30,7 +32,8 @@ def judged(scan: Scan) -> str:
         return ""
     parts = [(share.sound, "sound"), (share.picture, "picture")]
     text = " and ".join(f"{_percent(part)} of the {name}" for part, name in parts if part is not None)
-    why = ", ".join(REASONS[reason] for reason in scan.reasons)
+    listed = {part.reason for part in scan.not_judged}
+    why = ", ".join(REASONS[r] for r in scan.reasons if not text or r in listed or r not in _OF_THE_FILE)
     what = "judged"
     if scan.asked is not None:
         what += f" of {timecode(scan.asked.start_s)} to {timecode(scan.asked.end_s)}"
@@ -55,18 +58,20 @@ def agreement(scan: Scan) -> str:
     """Why the verdict on the whole file differs from the outcome, as a sentence; empty if they agree."""
     if scan.verdict is None or scan.verdict.is_fake == (scan.outcome == "suspected"):
         return ""
+    name = "whole file" if scan.asked is None else "part"
     if scan.verdict.is_fake:
         return (
-            "The whole file counts as forged although no segment reaches its threshold: the verdict weighs all spans "
+            f"The {name} counts as forged although no segment reaches its threshold: the verdict weighs all spans "
             "together, and does not say where."
         )
-    if (scan.verdict.genuine_chance or 1.0) <= MOST_GENUINE:
+    chance = scan.verdict.genuine_chance
+    if chance is not None and chance <= MOST_GENUINE:
         return (
-            "A segment is suspected although the whole file does not count as forged: if so few such files are forged, "
+            f"A segment is suspected although the {name} does not count as forged: if so few such files are forged, "
             "a genuine one is more likely."
         )
     return (
-        "A segment is suspected although the whole file does not count as forged: its score is one that genuine files "
+        f"A segment is suspected although the {name} does not count as forged: its score is one that genuine files "
         "of this length may reach."
     )
 

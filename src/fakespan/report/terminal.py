@@ -134,7 +134,7 @@ class _Timeline:
         yield Text(" " * _GUTTER + self._ticks(width), style="dim", no_wrap=True, overflow="crop")
 
     def _bar(self, modality: str, width: int, ascii_only: bool) -> Text:
-        absent = words.absent(self.scan.media, modality)
+        absent = words.absent(self.scan, modality)
         if absent:
             return Text(f"({absent})"[:width], style="dim")
         looks = _ASCII if ascii_only else _BLOCKS

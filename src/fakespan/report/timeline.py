@@ -165,7 +165,7 @@ def _plot_marks(scan: Scan) -> str:
 def _row_ground(scan: Scan, row: _Row) -> str:
     kind = "chart" if row.key == "scores" else "lane"
     ground = f'<rect class="{kind}" y="{row.top}" width="100%" height="{row.height}" rx="3"/>'
-    absent = words.absent(scan.media, row.key) if row.key in words.MODALITIES else ""
+    absent = words.absent(scan, row.key) if row.key in words.MODALITIES else ""
     word = f'<text class="absent" x="8" y="{row.top + 15}">{absent}</text>' if absent else ""
     return ground + word
 

@@ -70,9 +70,7 @@ LIMITS = (
     "Inconclusive means neither forged nor genuine: the model judges speech and faces, and found too little of either.",
 )
 
-WHOLE_LIMIT = (
-    "The verdict on the whole file and the segments are independent: one can reach its threshold without the other."
-)
+WHOLE_LIMIT = "The verdict on the whole file and the list of segments answer different questions, and may differ."
 
 
 def printable(text: str) -> str:
@@ -151,7 +149,9 @@ def verdict(scan: Scan) -> str:
 
 
 def whole(scan: Scan) -> str:
-    """The video-level verdict as a sentence, with its method and threshold; empty for scans of older versions.
+    """The video-level verdict as a sentence, with its method and threshold.
+
+    Empty for scans of older versions, and where nothing was judged.
 
     >>> from fakespan.types import Verdict
     >>> verdict = Verdict("mlp", score=0.6, threshold=0.41, probability=0.93)  # unknown fake_share
@@ -159,13 +159,13 @@ def whole(scan: Scan) -> str:
     'whole video: forged with probability 0.93 (3-layer MLP over the map; counts as forged from 0.41 on)'
     """
     verdict = scan.verdict
-    if verdict is None:
+    if verdict is None or (scan.judged_share is not None and scan.judged_share.either == 0):
         return ""
     name = "whole video" if scan.media.has_video else "whole recording"
     name = name if scan.asked is None else "this part"
     if verdict.genuine_chance is not None:
         return f"{name}: {_rated(verdict, verdict.genuine_chance)}"
-    counts = _counts(verdict)
+    counts = f"{_counts(verdict)} from {verdict.threshold:.2f} on"
     if verdict.probability is None:
         how = "the maximum of the map, not calibrated (this model has no verdict head)"
         return f"{name}: score {verdict.score:.2f}, {how}; {counts}"
@@ -183,13 +183,16 @@ def _rated(verdict: Verdict, chance: float) -> str:
     'forged with probability 0.80, if 50 of 100 such '
     """
     reached = f"{of_genuine(chance)} with as much to judge reach its score of {verdict.score:.2f}"
+    needed = "a score"
     if verdict.probability is not None and verdict.prior is not None:
         reached = f"forged with probability {_probability(verdict.probability)}, {_if(verdict.prior)}; {reached}"
-    return f"{reached} ({_counts(verdict)}, which at most {100 * MOST_GENUINE:.0f} of 100 genuine files reach)"
+        needed = "a suspected segment, a probability"
+    rarely = f"at most {100 * MOST_GENUINE:.0f} of 100 genuine files that reach its score"
+    return f"{reached} ({_counts(verdict)} with {needed} of {verdict.threshold:.2f} or more, and {rarely})"
 
 
 def _counts(verdict: Verdict) -> str:
-    return f"{'counts' if verdict.is_fake else 'would count'} as forged from {verdict.threshold:.2f} on"
+    return f"{'counts' if verdict.is_fake else 'would count'} as forged"
 
 
 def found(scan: Scan) -> str:
@@ -236,10 +239,14 @@ def _probability(share: float) -> str:
     return "below 0.01" if share < 0.005 else "above 0.99" if share >= 0.995 else f"{share:.2f}"
 
 
-def absent(media: MediaInfo, modality: str) -> str:
-    """Why a file cannot have segments of this modality; empty if it can."""
+def absent(scan: Scan, modality: str) -> str:
+    """Why a scan cannot have segments of this modality; empty if it can."""
+    media, share = scan.media, scan.judged_share
+    is_seen = media.has_video and (share is None or share.picture is not None)
     if modality == "both":
-        return "" if media.has_audio and media.has_video else "needs sound and picture"
+        return "" if media.has_audio and is_seen else "needs sound and picture"
+    if modality == "visual" and media.has_video and not is_seen:
+        return "the picture was not looked at"
     has_it = media.has_audio if modality == "audio" else media.has_video
     return "" if has_it else f"no {MODALITIES[modality]} in this file"
 
