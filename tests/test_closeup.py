@@ -13,7 +13,7 @@ import pytest
 
 import fakespan
 from clips import tone, write_clip
-from fakespan.closeup.alignment import align
+from fakespan.closeup.alignment import align, differing, sound_distances, stretches
 from fakespan.closeup.make import MOST_SEGMENTS, close_ups
 from fakespan.closeup.sounds import spectrogram
 from fakespan.errors import UsageError
@@ -134,6 +134,24 @@ def test_sounds_of_one_take_are_aligned_and_others_are_not():
     noise = np.random.default_rng(0).standard_normal(len(voice)).astype(np.float32)
     assert align(noise, voice)[1] < 0.1
     assert align(voice, np.zeros(0, np.float32)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("start_s", [0, 17, 28])
+def test_a_short_cut_is_found_anywhere_in_a_long_take(start_s):
+    take = np.random.default_rng(0).standard_normal(30 * 16_000).astype(np.float32)
+    cut = take[start_s * 16_000 : (start_s + 2) * 16_000]
+    assert align(cut, take) == (pytest.approx(start_s, abs=0.001), pytest.approx(1.0, abs=0.01))
+    assert align(take, cut) == (pytest.approx(-start_s, abs=0.001), pytest.approx(1.0, abs=0.01))
+
+
+def test_a_take_of_a_small_part_is_compared_by_that_part_alone():
+    sound = np.random.default_rng(0).standard_normal(30 * 16_000).astype(np.float32)
+    take = 0.1 * sound[20 * 16_000 :]
+    sound[25 * 16_000 : 26 * 16_000] = tone(1.0, 16_000, 440.0)[0]
+    distances = sound_distances(sound, take, -20.0)
+    assert np.flatnonzero(np.isfinite(distances)).tolist() == list(range(500, 750))
+    assert list(stretches(differing(distances, 6.0))) == [pytest.approx((25.0, 26.0), abs=0.1)]
+    assert np.isnan(sound_distances(sound, take[:300], -20.0)).all()
 
 
 def test_the_redrawn_word_is_where_the_takes_differ():
