@@ -18,7 +18,8 @@ from fakespan.closeup.make import MOST_SEGMENTS, close_ups
 from fakespan.closeup.sounds import spectrogram
 from fakespan.errors import UsageError
 from fakespan.files import fingerprint
-from fakespan.media.decode import read_sound
+from fakespan.media.decode import read_pictures, read_sound
+from fakespan.media.encode import write_video
 from fakespan.media.jumps import Hole, Jumps
 from fakespan.media.probe import probe
 from fakespan.report.closeups import CloseUp, CloseUps, Difference, Image, Reference, closeups_from_json, closeups_json
@@ -162,6 +163,15 @@ def test_the_redrawn_word_is_where_the_takes_differ():
     assert (difference.start_s, difference.end_s) == pytest.approx((WORD.start_s, WORD.end_s), abs=0.12)
     (closeup,) = made.each
     assert [still.start_s for still in closeup.take_mouths] == pytest.approx([m.start_s for m in closeup.mouths])
+
+
+def test_there_is_no_still_of_a_take_before_it_begins(tmp_path):
+    path, take = SAMPLES / "sample.mp4", tmp_path / "take.mp4"
+    pictures = [picture.rgb() for picture in read_pictures(path)][75:]
+    write_video(take, pictures, sound=read_sound(path)[75 * 640 :])
+    before, after = close_ups(path, scan_of(path, Segment(1.2, 1.6, 0.5, "audio"), WORD), take).each
+    assert len(before.mouths) == len(after.mouths) == len(after.take_mouths) == 14
+    assert (before.take_mouths, before.take_spectrogram) == ((), None)
 
 
 def test_a_replaced_word_is_found_in_a_take_that_was_cut_and_is_louder(tmp_path):
