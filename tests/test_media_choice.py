@@ -11,7 +11,8 @@ import pytest
 
 import fakespan
 from clips import read_number, tone, write_frames_at
-from fakespan.errors import MediaError
+from fakespan.errors import MediaError, UsageError
+from fakespan.localizer.options import ScanOptions
 from fakespan.media.choice import choose_tracks, speech_share
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.probe import probe
@@ -63,6 +64,12 @@ def test_a_length_that_is_not_stated_is_that_of_the_track(tmp_path, number, leng
                 container.mux(stream.encode(block))
             container.mux(stream.encode(None))
     assert probe(path, choose_tracks(path, audio=number).tracks).duration_s == pytest.approx(length_s, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["video_track", "audio_track"])
+def test_tracks_are_counted_from_one(kind):
+    with pytest.raises(UsageError, match=f"{kind}: expected a number from 1 on, got 0"):
+        ScanOptions(**{kind: 0})
 
 
 def test_the_track_with_speech_is_heard(two_sounds):
