@@ -17,6 +17,7 @@ from fakespan.boundary_map import (
     frame_target,
     iou_map_target,
     peak,
+    peak_near,
     to_frames,
     to_seconds,
 )
@@ -164,3 +165,10 @@ def test_the_curve_is_as_high_as_the_best_span_that_covers_a_frame(n_rows, n_fra
     best = [max((score for score, begin, end in spans if begin <= k < end)) for k in range(n_frames)]
     assert cover(map_).tolist() == best
     assert peak(map_) == max(best)
+
+
+def test_the_best_score_near_a_span_is_looked_for_a_little_around_it():
+    map_ = np.zeros((20, 60), np.float32)
+    map_[11, 22] = 0.8  # the span [22, 34)
+    assert peak_near(map_, 20, 30) == peak_near(map_, 25, 35) == np.float32(0.8)
+    assert peak_near(map_, 10, 20) == peak_near(map_, 40, 52) == 0
