@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakespan.boundary_map import boundary_targets, decode, frame_target, iou_map_target, to_frames, to_seconds
+from fakespan.boundary_map import (
+    boundary_targets,
+    cover,
+    decode,
+    frame_target,
+    iou_map_target,
+    peak,
+    peak_near,
+    to_frames,
+    to_seconds,
+)
 from fakespan.errors import UsageError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -146,3 +156,19 @@ def test_frames_and_seconds():
     assert to_frames([0.0, 0.039, 0.04]).tolist() == [0, 0, 1]
     assert to_seconds([[0.5, 0, 25]], fps=50, start_s=2.0).tolist() == [[0.5, 2.0, 2.5]]
     assert to_seconds(np.zeros((0, 3))).shape == (0, 3)
+
+
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_the_curve_is_as_high_as_the_best_span_that_covers_a_frame(n_rows, n_frames, seed):
+    map_ = np.random.default_rng(seed).random((n_rows, n_frames)).astype(np.float32)
+    spans = [(map_[d, t], t, t + d + 1) for d in range(n_rows) for t in range(n_frames) if t + d + 1 <= n_frames]
+    best = [max((score for score, begin, end in spans if begin <= k < end)) for k in range(n_frames)]
+    assert cover(map_).tolist() == best
+    assert peak(map_) == max(best)
+
+
+def test_the_best_score_near_a_span_is_looked_for_a_little_around_it():
+    map_ = np.zeros((20, 60), np.float32)
+    map_[11, 22] = 0.8  # the span [22, 34)
+    assert peak_near(map_, 20, 30) == peak_near(map_, 25, 35) == np.float32(0.8)
+    assert peak_near(map_, 10, 20) == peak_near(map_, 40, 52) == 0

@@ -13,12 +13,13 @@ import pytest
 
 import fakespan
 from clips import tone, write_clip
-from fakespan.closeup.alignment import align
+from fakespan.closeup.alignment import align, differing, sound_distances, stretches
 from fakespan.closeup.make import MOST_SEGMENTS, close_ups
 from fakespan.closeup.sounds import spectrogram
 from fakespan.errors import UsageError
 from fakespan.files import fingerprint
-from fakespan.media.decode import read_sound
+from fakespan.media.decode import read_pictures, read_sound
+from fakespan.media.encode import write_video
 from fakespan.media.jumps import Hole, Jumps
 from fakespan.media.probe import probe
 from fakespan.report.closeups import CloseUp, CloseUps, Difference, Image, Reference, closeups_from_json, closeups_json
@@ -136,6 +137,24 @@ def test_sounds_of_one_take_are_aligned_and_others_are_not():
     assert align(voice, np.zeros(0, np.float32)) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("start_s", [0, 17, 28])
+def test_a_short_cut_is_found_anywhere_in_a_long_take(start_s):
+    take = np.random.default_rng(0).standard_normal(30 * 16_000).astype(np.float32)
+    cut = take[start_s * 16_000 : (start_s + 2) * 16_000]
+    assert align(cut, take) == (pytest.approx(start_s, abs=0.001), pytest.approx(1.0, abs=0.01))
+    assert align(take, cut) == (pytest.approx(-start_s, abs=0.001), pytest.approx(1.0, abs=0.01))
+
+
+def test_a_take_of_a_small_part_is_compared_by_that_part_alone():
+    sound = np.random.default_rng(0).standard_normal(30 * 16_000).astype(np.float32)
+    take = 0.1 * sound[20 * 16_000 :]
+    sound[25 * 16_000 : 26 * 16_000] = tone(1.0, 16_000, 440.0)[0]
+    distances = sound_distances(sound, take, -20.0)
+    assert np.flatnonzero(np.isfinite(distances)).tolist() == list(range(500, 750))
+    assert list(stretches(differing(distances, 6.0))) == [pytest.approx((25.0, 26.0), abs=0.1)]
+    assert np.isnan(sound_distances(sound, take[:300], -20.0)).all()
+
+
 def test_the_redrawn_word_is_where_the_takes_differ():
     path, take = SAMPLES / "sample.mp4", SAMPLES / "sample_real.mp4"
     made = close_ups(path, scan_of(path, WORD), take)
@@ -144,6 +163,15 @@ def test_the_redrawn_word_is_where_the_takes_differ():
     assert (difference.start_s, difference.end_s) == pytest.approx((WORD.start_s, WORD.end_s), abs=0.12)
     (closeup,) = made.each
     assert [still.start_s for still in closeup.take_mouths] == pytest.approx([m.start_s for m in closeup.mouths])
+
+
+def test_there_is_no_still_of_a_take_before_it_begins(tmp_path):
+    path, take = SAMPLES / "sample.mp4", tmp_path / "take.mp4"
+    pictures = [picture.rgb() for picture in read_pictures(path)][75:]
+    write_video(take, pictures, sound=read_sound(path)[75 * 640 :])
+    before, after = close_ups(path, scan_of(path, Segment(1.2, 1.6, 0.5, "audio"), WORD), take).each
+    assert len(before.mouths) == len(after.mouths) == len(after.take_mouths) == 14
+    assert (before.take_mouths, before.take_spectrogram) == ((), None)
 
 
 def test_a_replaced_word_is_found_in_a_take_that_was_cut_and_is_louder(tmp_path):

@@ -32,7 +32,7 @@ from fakespan.models import build_model
 from fakespan.models.expert import agreement, seam_confidence
 from fakespan.models.experts import Experts
 from fakespan.models.sound import sound_views
-from sound_banks import TINY_EXPERTS, twins, write_bank
+from sound_banks import TINY_EXPERTS
 
 
 def network(seed: int = 0) -> Experts:
@@ -50,8 +50,11 @@ def saved(path: Path, seed: int = 0, model: ModelConfig = TINY_EXPERTS) -> Path:
 
 @pytest.fixture(scope="module")
 def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three recordings of five seconds."""
-    return write_bank(tmp_path_factory.mktemp("genuine"), [r for r in twins(3) if r.kind == "real"])
+    """Three recordings of five seconds of speech."""
+    folder = tmp_path_factory.mktemp("genuine")
+    for k in range(3):
+        write_clip(folder / f"{k}.wav", sound=spoken(5.0), sound_rate=16_000, audio_codec="pcm_s16le")
+    return folder
 
 
 def test_a_louder_recording_looks_the_same_to_the_sound_expert() -> None:
@@ -147,7 +150,8 @@ def test_an_expert_is_asked_alone_and_then_both_are_again(tmp_path: Path) -> Non
     assert heard.scores
     assert heard.minutes == pytest.approx(0.24, abs=0.02)  # some of it is silence
     assert set(heard.files) <= {f.name for f in files}
-    assert not count_alarms(localizer, files, "visual").scores  # there is nothing to see
+    with pytest.raises(DataError, match="files with a face to judge, got 3 without"):  # no minutes, so no rate
+        count_alarms(localizer, files, "visual")
     torch.testing.assert_close(localizer.network.state_dict()["scales"], before)
 
 
@@ -242,7 +246,7 @@ def test_join_refuses_experts_of_other_sizes(tmp_path: Path) -> None:
 def test_alarms_and_calibrate_by_the_command_line(
     genuine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fakespan.localizer.alarms.RATES", (16.0, 14.0, 12.0))
+    monkeypatch.setattr("fakespan.localizer.alarms.RATES", (18.0, 16.0, 14.0))
     monkeypatch.setattr("fakespan.localizer.alarms.FLOOR", 0.001)
     model, out, count = saved(tmp_path / "m.safetensors"), tmp_path / "o.safetensors", tmp_path / "audio.json"
     run = CliRunner()

@@ -11,9 +11,11 @@ import pytest
 
 import fakespan
 from clips import read_number, tone, write_frames_at
-from fakespan.errors import MediaError
+from fakespan.errors import MediaError, UsageError
+from fakespan.localizer.options import ScanOptions
 from fakespan.media.choice import choose_tracks, speech_share
 from fakespan.media.decode import read_pictures, read_sound
+from fakespan.media.probe import probe
 from remade import sample_pictures, sample_sound
 
 
@@ -48,6 +50,26 @@ def two_sounds(tmp_path_factory):
     """A tone as the default track, speech second."""
     path = tmp_path_factory.mktemp("tracks") / "two.mkv"
     return _write_tracks(path, [sample_pictures()[:50]], [tone(8.0, 16_000), sample_sound()], ["und", "eng"])
+
+
+@pytest.mark.parametrize(("number", "length_s"), [(1, 2.0), (2, 5.0)])
+def test_a_length_that_is_not_stated_is_that_of_the_track(tmp_path, number, length_s):
+    path = tmp_path / "live.mka"
+    with av.open(str(path), "w", format="matroska", options={"live": "1"}) as container:
+        streams = [container.add_stream("libopus", rate=16_000, layout="mono") for _ in range(2)]
+        for stream, seconds in zip(streams, (2, 5), strict=True):
+            for k in range(seconds * 50):
+                block = av.AudioFrame.from_ndarray(np.zeros((1, 320), np.int16), "s16", "mono")
+                block.sample_rate, block.pts, block.time_base = 16_000, 320 * k, Fraction(1, 16_000)
+                container.mux(stream.encode(block))
+            container.mux(stream.encode(None))
+    assert probe(path, choose_tracks(path, audio=number).tracks).duration_s == pytest.approx(length_s, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["video_track", "audio_track"])
+def test_tracks_are_counted_from_one(kind):
+    with pytest.raises(UsageError, match=f"{kind}: expected a number from 1 on, got 0"):
+        ScanOptions(**{kind: 0})
 
 
 def test_the_track_with_speech_is_heard(two_sounds):

@@ -263,6 +263,15 @@ def test_a_tiny_thumbnail_of_some_lines_looks_like_that_of_all(height, kind, mon
     assert np.abs(np.roll(tiny, 1, axis=0) - from_all).mean() > 10
 
 
+@pytest.mark.parametrize("height", [2, 3, 4, 16, 30])
+def test_a_very_wide_picture_has_a_tiny_thumbnail(height):
+    rgb = np.full((height, 4096, 3), 90, np.uint8)
+    picture = Picture(0, 0.0, Source(VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")))
+    tiny = picture.thumbnail(32)
+    assert tiny.shape == (1, 32, 3)
+    np.testing.assert_allclose(tiny, 90, atol=3)
+
+
 @pytest.mark.parametrize("speed", [0, 7])
 def test_cuts_are_the_same_from_some_lines_as_from_all(speed, monkeypatch):
     rng = np.random.default_rng(1)

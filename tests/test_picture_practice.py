@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,7 @@ from fakespan.practice.picture import (
     make_picture_example,
     make_picture_pair,
 )
-from fakespan.practice.picture_bank import BANK_SIZE, BankWriter, Entry, PictureBank
+from fakespan.practice.picture_bank import BANK_SIZE, BankWriter, Entry, PictureBank, _read_index
 
 N = 60
 PLAIN = PicturePractice(n_frames=50, twin=1.0, nulls=0.0, disturb=False)
@@ -70,6 +73,36 @@ def test_a_bank_grows_and_says_what_it_has(bank: PictureBank) -> None:
 def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="build it"):
         PictureBank(tmp_path)
+
+
+def test_writers_at_the_same_time_keep_each_others_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(path: Path) -> list[Entry]:
+        entries = list(_read_index(path))
+        time.sleep(0.02)
+        return entries
+
+    monkeypatch.setattr("fakespan.practice.picture_bank._read_index", slow)
+
+    def add(k: int) -> None:
+        BankWriter(tmp_path).add([(entry(f"real-{k}.npy", "real"), some_faces(k, 1))])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(8)))
+    assert {one.file for one in PictureBank(tmp_path).entries} == {f"real-{k}.npy" for k in range(8)}
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", "5", "nothing"])
+def test_what_is_no_clip_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "index.jsonl").write_text(f"{line}\n")
+    with pytest.raises(DataError, match="build it"):
+        PictureBank(tmp_path)
+
+
+def test_spans_need_not_be_named(tmp_path: Path) -> None:
+    row = dataclasses.asdict(entry("real.npy", "real"))
+    del row["spans"]
+    (tmp_path / "index.jsonl").write_text(json.dumps(row) + "\n")
+    assert PictureBank(tmp_path).entries == (entry("real.npy", "real"),)
 
 
 def test_people_are_drawn_alike(bank: PictureBank) -> None:

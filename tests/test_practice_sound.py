@@ -183,6 +183,8 @@ def test_a_bank_is_read_from_its_folder(tmp_path: Path) -> None:
         ('{"path": ', "one JSON object per line"),
         ('{"kind": "real", "speaker": "x"}', "path"),
         ("[1, 2]", "one JSON object per line"),
+        ('{"path": "a.wav", "kind": "real", "speaker": "x"}', "a.wav: no such file; build the bank again"),
+        ('{"path": 5, "kind": "real", "speaker": "x"}', "index.jsonl:1: expected text in all fields"),
     ],
 )
 def test_a_bad_index_is_refused(tmp_path: Path, line: str, reason: str) -> None:

@@ -8,7 +8,7 @@ import torch
 import fakespan
 from fakespan.config import SAMPLES_PER_FRAME, ModelConfig
 from fakespan.errors import ConfigError
-from fakespan.localizer.shifts import audio_branch
+from fakespan.localizer.shifts import _shifted, audio_branch
 from fakespan.media.decode import read_sound
 from fakespan.media.features import sound_input
 from fakespan.models.outputs import Branch
@@ -73,3 +73,10 @@ def test_shifts_are_spread_evenly_around_the_sound():
 def test_impossible_numbers_of_shifts_are_refused(family, n_shifts):
     with pytest.raises(ConfigError, match="sound_shifts"):
         ModelConfig(family=family, sound_shifts=n_shifts)
+
+
+def test_what_a_shift_leaves_open_is_filled_by_reflection():
+    sound = torch.arange(5)[None]
+    assert _shifted(sound, 2).tolist() == [[2, 3, 4, 4, 3]]
+    assert _shifted(sound, -2).tolist() == [[1, 0, 0, 1, 2]]
+    assert _shifted(sound, 0) is sound

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import fakespan
-from fakespan.localizer.judged import seen_labels, seen_part
+from fakespan.localizer.hearing import Hearing
+from fakespan.localizer.judged import heard_part, seen_labels, seen_part
 from fakespan.localizer.maps import ClipMaps
 from fakespan.localizer.softness import sharpness, soft_frames
 from fakespan.media.decode import read_pictures, read_sound
@@ -49,6 +50,22 @@ def test_where_the_face_is_soft_the_sound_decides() -> None:
     assert not seen.visual[0, 3:].any()
     alone = seen_part(ClipMaps(25.0, full, visual=full, visual_frames=full[0]), is_soft)
     assert not alone.score[0, 3:].any()
+
+
+def test_a_span_of_which_half_can_be_judged_is_judged() -> None:
+    full = np.full((4, 8), 0.9, np.float32)
+    maps = ClipMaps(25.0, full, audio=full, audio_frames=full[0], first_frame=2)
+    heard = heard_part(maps, Hearing(np.array([0] * 6 + [1] * 4)))  # of the eight frames the first four
+    assert (heard.score[3] > 0).tolist() == [True] * 3 + [False] * 5  # [2, 6) has two of four
+    assert (heard.score[2] > 0).tolist() == [True] * 3 + [False] * 5  # [3, 6) has one of three
+    assert heard.audio_frames is not None
+    assert (heard.audio_frames > 0).tolist() == [True] * 4 + [False] * 4
+
+
+def test_sharpness_is_compared_with_as_much_before_as_after() -> None:
+    is_soft = soft_frames([2.0] * 100 + [1.0] * 30 + [2.0] * 100, 230)
+    begin, end = np.flatnonzero(is_soft)[[0, -1]]
+    assert begin - 100 == 129 - end
 
 
 def test_a_picture_is_judged_where_one_of_two_faces_is_sharp() -> None:

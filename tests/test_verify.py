@@ -207,6 +207,7 @@ def test_scans_are_the_same_within_a_frame_and_rounding() -> None:
     assert not is_same(recorded(), moved(0.08))
     assert not is_same(recorded(), moved(0.0, 0.02))
     assert not is_same(recorded(), dataclasses.replace(recorded(), segments=()))
+    assert not is_same(recorded(), dataclasses.replace(recorded(), score=recorded().score - 0.02))
 
 
 def test_results_are_signed_where_they_are_made_and_where_they_are_written_again(

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fakespan.arrays import Float32Array, Float64Array, Int64Array
+from fakespan.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from fakespan.errors import UsageError
 
 __all__ = [
@@ -195,9 +195,7 @@ def decode(map_: ArrayLike, n_frames: int, decoding: Decoding = "aligned", min_s
 
 def peak(score_map: Float32Array) -> float:
     """The largest score of any span within the clip, of a map (D, n)."""
-    longest, n = score_map.shape
-    fits = np.arange(n)[None, :] + np.arange(longest)[:, None] < n
-    return float(score_map[fits].max(initial=0.0))
+    return float(score_map[_fits(score_map)].max(initial=0.0))
 
 
 def peak_near(score_map: Float32Array, begin: int, end: int) -> float:
@@ -209,13 +207,14 @@ def peak_near(score_map: Float32Array, begin: int, end: int) -> float:
 
 
 def cover(score_map: Float32Array) -> Float32Array:
-    """For each frame of a map (D, n) the best score of a span that covers it, (n,).
+    """For each frame of a map (D, n) the best score of a span within the clip that covers it, (n,).
 
     >>> cover(np.array([[0, 0, 0, 0.1], [0, 0.5, 0, 0]], np.float32)).astype(float).round(1).tolist()
     [0.0, 0.5, 0.5, 0.1]
     """
-    best = score_map[-1]
-    for row in score_map[-2::-1]:  # a span of d + 1 frames covers the spans of d frames at t and t + 1
+    within = np.where(_fits(score_map), score_map, np.float32(0))
+    best = within[-1]
+    for row in within[-2::-1]:  # a span of d + 1 frames covers the spans of d frames at t and t + 1
         best = np.maximum(row, np.maximum(best, np.concatenate([[0.0], best[:-1]])))
     return np.asarray(best, np.float32)
 
@@ -232,12 +231,18 @@ def at_clock(score_map: Float32Array, n_frames: int) -> Float32Array:
     [[0.0, 0.0, 0.9, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0, 0.0, 0.0]]
     """
     n_rows, n_steps = score_map.shape
-    d, t = np.nonzero(np.arange(n_steps) + np.arange(n_rows)[:, None] < n_steps)
+    d, t = np.nonzero(_fits(score_map))
     begin = np.minimum((2 * t * n_frames + n_steps) // (2 * n_steps), n_frames - 1)  # rounded half up
     end = np.maximum((2 * (t + d + 1) * n_frames + n_steps) // (2 * n_steps), begin + 1)
     moved = np.zeros((-(-n_rows * n_frames // n_steps), n_frames), np.float32)
     np.maximum.at(moved, (end - begin - 1, begin), score_map[d, t])
     return moved
+
+
+def _fits(score_map: Float32Array) -> BoolArray:
+    """(D, n): whether the span of each cell ends within the clip."""
+    n_rows, n_steps = score_map.shape
+    return np.asarray(np.arange(n_steps) + np.arange(n_rows)[:, None] < n_steps)
 
 
 def _cut(target: Float32Array, n_frames: int) -> Float32Array:

@@ -34,7 +34,7 @@ def align(sound: Float32Array, other: Float32Array) -> tuple[float, float]:
     size = 1 << (len(a) + len(b) - 1).bit_length()
     products = np.fft.irfft(np.fft.rfft(b, size) * np.conj(np.fft.rfft(a, size)), size)
     lag = int(np.argmax(products))
-    lag = lag - size if lag > size // 2 else lag
+    lag = lag - size if lag >= len(b) else lag
     one, two = a[max(0, -lag) :], b[max(0, lag) :]
     n = min(len(one), len(two))
     norm = float(np.linalg.norm(one[:n]) * np.linalg.norm(two[:n]))
@@ -53,12 +53,12 @@ def sound_distances(sound: Float32Array, other: Float32Array, offset_s: float) -
     lag = round(offset_s * SAMPLE_RATE)
     moved = other[lag:] if lag >= 0 else np.concatenate([np.zeros(-lag, np.float32), other])
     one, two = _levels_db(sound), _levels_db(moved)
-    n = min(len(one), len(two))
+    common = slice(max(0, -(lag // SAMPLES_PER_FRAME)), min(len(one), len(two)))
     distances = np.full(len(one), np.nan)
-    apart = one[:n] - two[:n]
-    apart -= np.median(apart)  # one of them may be louder
-    distances[:n] = np.abs(apart).mean(axis=1)
-    distances[: -(lag // SAMPLES_PER_FRAME) if lag < 0 else 0] = np.nan
+    if common.start < common.stop:
+        apart = one[common] - two[common]
+        apart -= np.median(apart)  # one of them may be louder
+        distances[common] = np.abs(apart).mean(axis=1)
     return distances
 
 

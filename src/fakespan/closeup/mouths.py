@@ -38,12 +38,13 @@ class Moment:
 
 
 def mouths(path: Path, wanted: Sequence[Moment], starts_at_s: float, tracks: Tracks) -> Iterator[tuple[Moment, bytes]]:
-    """The moments in order of time, each with its still as WebP; those after the last picture have none.
+    """The moments in order of time, each with its still as WebP; none before the first picture or after the last.
 
     Raises:
         MediaError: the file cannot be decoded.
     """
-    left = sorted(wanted, key=lambda moment: moment.time_s)
+    within = (moment for moment in wanted if moment.time_s >= starts_at_s - 0.5 / FPS)
+    left = sorted(within, key=lambda moment: moment.time_s)
     if not left:
         return
     jumps, camera = Jumps(), _Camera()

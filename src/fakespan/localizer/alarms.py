@@ -50,6 +50,7 @@ FALL = 0.7  # of the logit of a score, for each factor e by which alarms that re
 SILENT = (1.0, -40.0)  # scale that disables an expert
 LEAST_SPREAD = 0.02  # least variance of the logits by which a scale is fitted
 MIN_ALARMS = 3  # minimum number of alarms for fitting a scale
+FOR_EXPERT = {"visual": "a face to judge", "audio": "speech to judge", None: "a face or speech to judge"}
 N_STORED = 500  # highest scores that a model file keeps of each expert
 
 
@@ -171,7 +172,7 @@ def count_alarms(
 
     Raises:
         UsageError: a single expert was requested, but the model has none.
-        DataError: no file could be scanned.
+        DataError: no file could be scanned, or nothing in them was judged.
     """
     scans, failed = [], []
     with _asked(localizer, only):
@@ -182,8 +183,11 @@ def count_alarms(
                 scans.append(dataclasses.replace(scan, file=path.name))
             except FakespanError as error:
                 failed.append(str(error))
-    found = Alarms.of(scans, failed)
-    return dataclasses.replace(found, minutes=sum(_judged_s(scan, only) for scan in scans) / 60 or found.minutes)
+    found, minutes = Alarms.of(scans, failed), sum(_judged_s(scan, only) for scan in scans) / 60
+    if not minutes:
+        expected = f"genuine files with {FOR_EXPERT[only]}"
+        raise DataError("false alarms", expected=expected, got=f"{found.n_files} without", remedy="give other files")
+    return dataclasses.replace(found, minutes=minutes)
 
 
 def forged_scores(localizer: Localizer, files: Sequence[Path], progress: Progress = no_progress) -> tuple[float, ...]:
@@ -264,14 +268,13 @@ def _scale(points: Sequence[tuple[float, float]]) -> Scale:
 @contextlib.contextmanager
 def _asked(localizer: Localizer, only: Expert | None) -> Iterator[None]:
     """Disable the other expert within the block."""
-    network: Any = localizer.network
     if only is None:
         yield
         return
     if localizer.model.family != "experts":
-        raise UsageError(
-            "--model", expected="a network of experts", got=localizer.model.family, remedy="choose another"
-        )
+        got = localizer.model.family
+        raise UsageError("--model", expected="a network of experts", got=got, remedy="choose another")
+    network: Any = localizer.network
     scales = network.scales.clone()
     network.scales[0 if only == "audio" else 1] = network.scales.new_tensor(SILENT)
     try:
@@ -283,8 +286,7 @@ def _asked(localizer: Localizer, only: Expert | None) -> Iterator[None]:
 def _judged_s(scan: Scan, only: Expert | None) -> float:
     """Seconds that were judged by an expert, or by either."""
     share = scan.judged_share
-    if share is None:
-        return scan.duration_s
+    assert share is not None  # of a scan that was just made
     judged = {"visual": share.picture, "audio": share.sound, None: share.either}[only]
     return (judged or 0.0) * scan.duration_s
 

@@ -172,7 +172,8 @@ class Picture:
         """
         scale = min(1.0, max_side / max(self.width, self.height))
         width, height = max(1, round(self.source.width * scale)), max(1, round(self.source.height * scale))
-        lines = _every_line(self.source.planes, int(1 / (scale * _LEAST_LINES)))
+        step = min(int(1 / (scale * _LEAST_LINES)), self.source.height // 2)  # planes have two lines at least
+        lines = _every_line(self.source.planes, step)
         rgb = self.source.to_rgb(lines, width=width, height=height, interpolation=Interpolation.AREA)
         upright = _turned(rgb, self.source.turn_deg)
         return cv2.cvtColor(upright, cv2.COLOR_RGB2GRAY) if gray else upright  # type: ignore[return-value]

@@ -62,7 +62,7 @@ def probe(path: str | Path, tracks: Tracks = BEST) -> MediaInfo:
         if rotation_deg in (90, 270):
             width, height = height, width
         return MediaInfo(
-            duration_s=duration_s(container) or _read_duration_s(path),
+            duration_s=duration_s(container) or _read_duration_s(path, tracks),
             has_video=video is not None,
             has_audio=audio is not None,
             container=container.format.name,
@@ -98,9 +98,9 @@ def _shown_size(stream: VideoStream) -> tuple[int, int]:
     return max(1, round(context.width * pixel_aspect(stream))), context.height
 
 
-def _read_duration_s(path: str | Path) -> float:
+def _read_duration_s(path: str | Path, tracks: Tracks) -> float:
     """Duration from all packets: the end of the last one, or their number if none has a timestamp."""
-    with open_media(path) as container:
+    with open_media(path, tracks) as container:
         video = picture_stream(container)
         streams = [s for s in (video, sound_stream(container)) if s is not None]
         start_s = end_s = zero_s(container)

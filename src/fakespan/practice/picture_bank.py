@@ -18,7 +18,7 @@ import numpy as np
 
 from fakespan.arrays import UInt8Array
 from fakespan.errors import DataError
-from fakespan.files import replacing
+from fakespan.files import locked, replacing
 from fakespan.media.crop import CROP_SIZE, MOUTH_BOX
 
 __all__ = ["BANK_BOX", "BANK_SIZE", "MOUTH_IN_BANK", "OWN_FAMILY", "BankWriter", "Entry", "PictureBank", "Twins"]
@@ -104,8 +104,8 @@ class BankWriter:
             with replacing(self._folder / entry.file) as part, part.open("wb") as stream:
                 np.save(stream, faces)
             new.append(entry)
-        lines = [json.dumps(dataclasses.asdict(entry), ensure_ascii=False) for entry in [*self._entries(), *new]]
-        with replacing(self._folder / INDEX) as part:
+        with locked(self._folder), replacing(self._folder / INDEX) as part:
+            lines = [json.dumps(dataclasses.asdict(entry), ensure_ascii=False) for entry in [*self._entries(), *new]]
             part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def _entries(self) -> list[Entry]:
@@ -125,4 +125,4 @@ def _read_index(path: Path) -> Iterator[Entry]:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    return Entry(**{**row, "spans": tuple((int(a), int(b)) for a, b in row["spans"])})
+    return Entry(**{**row, "spans": tuple((int(a), int(b)) for a, b in row.get("spans", ()))})

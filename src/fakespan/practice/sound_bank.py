@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fakespan.arrays import Float32Array
-from fakespan.errors import DataError
+from fakespan.errors import DataError, MediaError
 from fakespan.media.decode import read_sound
 
 __all__ = ["Recording", "SoundBank", "load_sound_bank"]
@@ -81,6 +81,12 @@ def load_sound_bank(folders: Sequence[Path]) -> list[Recording]:
             except KeyError as error:
                 got = f"none called {error}"
                 raise DataError(where, expected="all fields", got=got, remedy="build the bank again") from error
+            except TypeError as error:
+                got = "another value"
+                raise DataError(where, expected="text in all fields", got=got, remedy="build the bank again") from error
+            except MediaError as error:
+                expected, got = "recordings that can be read", f"{error.subject}: {error.got}"
+                raise DataError(where, expected=expected, got=got, remedy="build the bank again") from error
             if recording.kind not in KINDS:
                 expected = f"one of the kinds {', '.join(KINDS)}"
                 raise DataError(where, expected=expected, got=repr(recording.kind), remedy="build the bank again")
