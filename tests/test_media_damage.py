@@ -243,3 +243,8 @@ def test_a_best_stream_that_appeared_while_reading_is_none():
 def test_a_packet_that_does_not_fit_into_memory_is_told():
     with pytest.raises(MediaError, match="packets that fit into memory"), open_media(SAMPLE):
         raise av.error.MemoryError(12, "Cannot allocate memory")
+
+
+def test_damage_that_takes_no_time_is_not_listed():
+    """A transport stream that was cut within its last packet is damaged at its very end."""
+    assert Damage(spans=[(1.0, 2.0), (3.0, 3.0)], open_s=5.0).merged(5.0) == [(1.0, 2.0)]

@@ -290,8 +290,11 @@ def test_a_segment_in_a_file_that_does_not_count_as_forged_is_explained() -> Non
 def test_what_a_whole_file_needs_to_count_as_forged_is_said() -> None:
     text = whole(GRADED)
     assert text.endswith(
-        "(would count as forged with a score of 0.50 or more, and at most 5 of 100 genuine files that reach its score)"
+        "(would count as forged with a score of 0.50 or more that at most 5 of 100 genuine files reach)"
     )
     told = dataclasses.replace(GRADED.verdict, genuine_chance=0.01, probability=0.8, prior=0.5, threshold=0.7)
     text = whole(dataclasses.replace(GRADED, verdict=told))
-    assert "(counts as forged with a suspected segment, a probability of 0.70 or more, and at most 5 of 100" in text
+    assert (
+        "a suspected segment, a probability of 0.70 or more, and a score that at most 5 of 100 genuine files reach)"
+        in text
+    )

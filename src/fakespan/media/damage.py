@@ -65,7 +65,7 @@ class Damage:
             if merged and start_s <= merged[-1][1]:
                 start_s, stop_s = merged[-1][0], max(stop_s, merged.pop()[1])  # noqa: PLW2901
             merged.append((start_s, stop_s))
-        return [(start_s, min(stop_s, end_s)) for start_s, stop_s in merged if start_s < end_s]
+        return [(start_s, min(stop_s, end_s)) for start_s, stop_s in merged if start_s < min(stop_s, end_s)]
 
 
 class Watch:

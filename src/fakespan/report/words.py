@@ -183,12 +183,13 @@ def _rated(verdict: Verdict, chance: float) -> str:
     'forged with probability 0.80, if 50 of 100 such '
     """
     reached = f"{of_genuine(chance)} with as much to judge reach its score of {verdict.score:.2f}"
-    needed = "a score"
+    needed = f"a score of {verdict.threshold:.2f} or more"
     if verdict.probability is not None and verdict.prior is not None:
         reached = f"forged with probability {_probability(verdict.probability)}, {_if(verdict.prior)}; {reached}"
-        needed = "a suspected segment, a probability"
-    rarely = f"at most {100 * MOST_GENUINE:.0f} of 100 genuine files that reach its score"
-    return f"{reached} ({_counts(verdict)} with {needed} of {verdict.threshold:.2f} or more, and {rarely})"
+        needed = f"a suspected segment, a probability of {verdict.threshold:.2f} or more, and a score"
+    return (
+        f"{reached} ({_counts(verdict)} with {needed} that at most {100 * MOST_GENUINE:.0f} of 100 genuine files reach)"
+    )
 
 
 def _counts(verdict: Verdict) -> str:
