@@ -44,6 +44,10 @@ class ScanOptions:
                 expected = f"{', '.join(some)} or {last}"
                 raise UsageError(name, expected=expected, got=repr(value), remedy="choose one of them")
         check_range(self.start_s, self.end_s)
+        for name, number in (("video_track", self.video_track), ("audio_track", self.audio_track)):
+            if number is not None and number < 1:
+                remedy = "see: fakespan info FILE"
+                raise UsageError(name, expected="the number of a track, from 1", got=str(number), remedy=remedy)
         if self.prior is not None and not 0 < self.prior < 1:
             expected, got = "a share above 0 and below 1", f"{self.prior}"
             raise UsageError("prior", expected=expected, got=got, remedy="give another share")
