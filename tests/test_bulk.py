@@ -249,6 +249,20 @@ def test_failed_files_are_tried_again_when_wanted(run: Any, clips: Path) -> None
     assert (state.done, counts.failed) == (1, 1)
 
 
+def test_a_file_that_was_replaced_by_a_sound_one_no_longer_counts_as_failed(run: Any, clips: Path) -> None:
+    (clips / "f.mp4").write_text("bad")
+    assert run(clips)[1].failed == 1
+    (clips / "f.mp4").write_text("good now")
+    assert run(clips)[1] == Counts(scanned=6, suspected=6)
+    assert run(clips)[1] == Counts(scanned=6, suspected=6)
+
+
+def test_what_was_not_tried_again_still_counts_as_failed(run: Any, clips: Path) -> None:
+    (clips / "f.mp4").write_text("bad")
+    run(clips)
+    assert run(clips / "a.mp4", retry_failed=True)[1] == Counts(scanned=5, suspected=5, failed=1)
+
+
 def test_a_part_that_the_manifest_does_not_count_is_replaced(run: Any, clips: Path, tmp_path: Path) -> None:
     run(clips / "a.mp4")
     for name in ("files", "scans", "segments"):

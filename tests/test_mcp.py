@@ -69,11 +69,14 @@ def test_a_part_of_a_file_is_scanned_apart_from_the_whole(server):
 def test_a_result_is_that_of_the_scan_without_its_curves(server):
     result = ask(server, "get_result", file="clip.mp4").structured_content
     assert result["format"].startswith("fakespan.scan/")
+    assert result["file"] == "clip.mp4"  # as it was asked for, and no path of the machine
     assert "curves" not in result
     assert len(result["segments"]) == 1
 
 
-@pytest.mark.parametrize("file", ["../secret.mp4", "/etc/passwd", "link.mp4", "missing.mp4", ".", ""])
+@pytest.mark.parametrize(
+    "file", ["../secret.mp4", "/etc/passwd", "link.mp4", "missing.mp4", ".", "", "a\0b", "a" * 5000]
+)
 def test_no_file_outside_the_folder_is_opened(server, file):
     answer = ask(server, "scan_file", file=file)
     assert answer.is_error
@@ -92,6 +95,11 @@ def test_what_cannot_be_answered_is_an_error_with_a_reason(server, tool, argumen
     answer = ask(server, tool, **arguments)
     assert answer.is_error
     assert "expected" in answer.content[0].text
+
+
+def test_a_part_without_segments_has_none_to_explain(server):
+    answer = ask(server, "explain_segment", file="clip.mp4", number=1, end="0:05")
+    assert "expected the number of a suspected segment, got a file without any" in answer.content[0].text
 
 
 def test_the_folder_must_exist(tmp_path):

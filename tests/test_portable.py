@@ -87,6 +87,7 @@ def small() -> Localizer:
         (SMALL.with_suffix(".safetensors"), {"backend": "onnx"}, "fakespan export"),
         (SMALL, {"backend": "torch"}, "--backend onnx or auto"),
         (SMALL, {"device": "cuda"}, "auto or cpu"),
+        ("small", {"backend": "ONNX"}, "backend: expected auto, torch or onnx, got 'ONNX'"),
     ],
 )
 def test_a_backend_that_cannot_run_the_model_is_refused(model, options, message):

@@ -9,12 +9,12 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 
 import fakespan
-from fakespan import errors
+from fakespan import UsageError, errors
 from fakespan.localizer.options import Choices, ScanOptions
 from fakespan.types import FORMAT, Scan, Segment
 from scans import audio_only, clean, forged
@@ -115,3 +115,17 @@ def test_results_are_frozen():
         forged().score = 1.0
     with pytest.raises(ValueError, match="must not end"):
         Segment(2.0, 1.0, 0.5, "both")
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"end_s": 0.0}, r"end: expected a time after the start \(0 s\), got 0 s"),
+        ({"start_s": 2.0, "end_s": 2.0}, r"end: expected a time after the start \(2 s\), got 2 s"),
+        ({"video_track": 0}, "video_track: expected the number of a track, from 1, got 0"),
+        ({"audio_track": -1}, "audio_track: expected the number of a track, from 1, got -1"),
+    ],
+)
+def test_a_choice_that_asks_for_nothing_is_refused(choices: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ScanOptions(**choices)

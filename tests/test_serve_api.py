@@ -34,7 +34,7 @@ def test_a_submitted_file_is_scanned_and_its_forged_second_found(served, job):
     (segment,) = Scan.from_dict(result).segments
     assert segment.start_s == pytest.approx(5.84, abs=0.2)
     assert segment.end_s == pytest.approx(6.58, abs=0.2)
-    assert result["file"] == "sample.mp4"  # and no path of the machine
+    assert (result["file"], result["source"]["name"]) == ("sample.mp4", "sample.mp4")  # and no path of the machine
 
 
 def test_the_answer_says_when_files_are_deleted(job):

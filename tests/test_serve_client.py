@@ -64,6 +64,11 @@ def test_what_cannot_be_sent_or_read_has_a_reason(served, tmp_path):
         with pytest.raises(ServiceError) as failed:
             client.result(job)
         assert failed.value.reason == "unreadable_media"
+        refusal = (
+            rf"^/v1/jobs/{job.id}/links: expected an answer of the service, got a refusal \(expected a media file, got"
+        )
+        with pytest.raises(ServiceError, match=refusal):
+            client.share(job)
         with pytest.raises(ServiceError, match="url_not_allowed"):
             client.submit("https://example.org/clip.mp4")
 

@@ -275,6 +275,7 @@ def test_a_callback_is_signed_and_repeated_until_it_is_taken(served, web):
         event = Webhook(secret).verify(body, headers)
         assert event["type"] == "job.done"
         assert event["data"]["id"] == job_id
+        assert event["timestamp"] == event["data"]["ended"]  # in ISO 8601, as the standard says
     assert len(seen) == 2
     assert len({headers["webhook-id"] for headers, _ in seen}) == 1  # so that the receiver knows it again
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from fakespan.checkpoint import load_checkpoint, save_checkpoint
+from fakespan.config import PostConfig
 from fakespan.errors import ConfigError, UsageError
 from fakespan.serve.database import connect
 from fakespan.serve.jobs import Ending, Job, Jobs, Options
@@ -17,7 +21,10 @@ from fakespan.serve.schema import describe
 from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings, load_settings
 from fakespan.serve.store import Store, result_key
+from fakespan.serve.worker import _Scanner
 from services import files_below, variant
+
+WEIGHTS = Path(__file__).parents[1] / "src" / "fakespan" / "weights"
 
 
 @pytest.fixture
@@ -105,6 +112,19 @@ def test_the_key_of_a_result_depends_on_all_that_it_depends_on():
     ]
     keys = {result_key(*values) for values in (parts, *others)}
     assert len(keys) == 5
+
+
+def test_a_model_is_known_by_its_whole_file_be_it_of_torch_or_onnx(tmp_path, tiny_path):
+    """A threshold that was calibrated anew makes other results with the same weights."""
+    tiny = load_checkpoint(tiny_path)
+    post = PostConfig(threshold=0.9)
+    save_checkpoint(tmp_path / "new.safetensors", tiny.network, name="tiny", model=tiny.model, post=post)
+    models = {"old": str(tiny_path), "new": str(tmp_path / "new.safetensors"), "onnx": str(WEIGHTS / "small.onnx")}
+    facts = _Scanner(models, "cpu", print).facts()
+    assert [facts[name]["threshold"] for name in ("old", "new")] == [0.5, 0.9]
+    assert {name: facts[name]["sha256"] for name in models} == {
+        name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in models.items()
+    }
 
 
 # ---- jobs

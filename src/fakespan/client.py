@@ -39,7 +39,7 @@ class ServiceError(InputError):
     """The service refused or failed a request; `reason` is one of `GET /v1/problems`."""
 
     def __init__(self, subject: object, *, reason: str, status: int, got: str) -> None:
-        super().__init__(subject, expected="an answer of the service", got=got, remedy=f"its reason is {reason}")
+        super().__init__(subject, expected="an answer of the service", got=got, remedy=f"the reason is {reason}")
         self.reason, self.status = reason, status
 
 
@@ -176,12 +176,13 @@ class Client:
 
     def delete(self, job: Job | str) -> None:
         """Delete a job that has ended, with its files; cancel one that has not."""
-        self._asked(job, lambda: self._http.delete(self._path(job)))
+        path = self._path(job)
+        self._asked(path, lambda: self._http.delete(path))
 
     def share(self, job: Job | str, days: float = 7.0) -> Link:
         """Make a link for people without a token; it never outlives the result of the job."""
         path = f"{self._path(job)}/links"
-        return self._link(self._asked(job, lambda: self._http.post(path, json={"days": days})).json())
+        return self._link(self._asked(path, lambda: self._http.post(path, json={"days": days})).json())
 
     def links(self, job: Job | str) -> list[Link]:
         """The links of a job that are valid."""
@@ -189,7 +190,8 @@ class Client:
 
     def revoke(self, job: Job | str, link: Link) -> None:
         """End a link at once."""
-        self._asked(job, lambda: self._http.delete(f"{self._path(job)}/links/{link.id}"))
+        path = f"{self._path(job)}/links/{link.id}"
+        self._asked(path, lambda: self._http.delete(path))
 
     def page(self, job: Job | str) -> str:
         """Address at which people see the job."""
@@ -237,7 +239,7 @@ def _checked(subject: object, response: httpx.Response) -> httpx.Response:
         return response
     try:
         problem = response.json()
-        reason, got = problem["reason"], problem.get("detail") or problem["title"]
+        reason, got = problem["reason"], f"a refusal ({problem.get('detail') or problem['title']})"
     except (ValueError, KeyError, TypeError):
         reason, got = "no_service", f"status {response.status_code}"
     raise ServiceError(subject, reason=reason, status=response.status_code, got=got)

@@ -5,6 +5,7 @@ Only files below one folder are opened, and nothing is written. Results are kept
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -89,8 +90,9 @@ class Tools:
         scan = self._result(file, start, end)
         segments = words.in_order(scan)
         if not 1 <= number <= len(segments):
-            expected = f"a number from 1 to {len(segments)}" if segments else "a file with suspected segments"
-            raise UsageError("number", expected=expected, got=str(number), remedy="see scan_file")
+            expected = f"a number from 1 to {len(segments)}" if segments else "the number of a suspected segment"
+            got = str(number) if segments else "a file without any"
+            raise UsageError("number", expected=expected, got=got, remedy="see scan_file")
         segment = segments[number - 1]
         track = next((track for track in scan.tracks if track.id == segment.track), None)
         return {
@@ -102,8 +104,12 @@ class Tools:
 
     def _result(self, file: str, start: str | None, end: str | None) -> Scan:
         start_s, end_s = parse_range(start, end)
-        path = (self._folder / file).resolve()
-        if not path.is_relative_to(self._folder) or not path.is_file():
+        try:
+            path = (self._folder / file).resolve()
+            is_there = path.is_relative_to(self._folder) and path.is_file()
+        except (OSError, ValueError):  # a name that no file can have
+            is_there = False
+        if not is_there:
             remedy = "give a path relative to that folder"
             raise UsageError(file, expected="a file below the folder named at start", got="none there", remedy=remedy)
         status = path.stat()
@@ -111,7 +117,7 @@ class Tools:
         if key not in self._results:
             self._scan = self._scan or load_model(self._model).scan
             self._results[key] = self._scan(path, start_s=start_s, end_s=end_s)
-        return self._results[key]
+        return dataclasses.replace(self._results[key], file=file)
 
 
 def create_server(folder: Path, model: str = "small") -> MCPServer:

@@ -40,10 +40,10 @@ def parse_range(start: str | None, end: str | None) -> tuple[float | None, float
 
 
 def check_range(start_s: float | None, end_s: float | None) -> None:
-    """Raise UsageError unless the start is at least 0 and the end, if both are given, behind it."""
+    """Raise UsageError unless the start, by default 0, is at least 0 and the end, if it is given, behind it."""
     for name, time_s in (("start", start_s), ("end", end_s)):
         if time_s is not None and not (math.isfinite(time_s) and time_s >= 0):
             raise UsageError(name, expected="seconds from 0 on", got=f"{time_s}", remedy="give another time")
-    if start_s is not None and end_s is not None and start_s >= end_s:
-        expected, remedy = f"a time after the start ({start_s:g} s)", "give a later end or an earlier start"
+    if end_s is not None and (start_s or 0.0) >= end_s:
+        expected, remedy = f"a time after the start ({start_s or 0:g} s)", "give a later end or an earlier start"
         raise UsageError("end", expected=expected, got=f"{end_s:g} s", remedy=remedy)

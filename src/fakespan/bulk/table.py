@@ -41,7 +41,7 @@ class Counts:
     scanned: int = 0
     suspected: int = 0  # of those: the score of the file reaches the threshold
     same: int = 0
-    failed: int = 0
+    failed: int = 0  # files whose last row says so
 
     @property
     def total(self) -> int:
@@ -82,6 +82,7 @@ class Table:
         self.counts, self.n_parts = Counts(), 0
         self.contents: set[bytes] = set()  # `content_key` of each
         self._versions: set[int] = set()  # hashes of (name, version), and of names; 64 bytes instead of the text
+        self._failed: set[int] = set()  # hashes of the names whose last row is a failure
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES if name != "curves" or self._curves}
 
     def has(self, item: Item) -> bool:
@@ -100,7 +101,9 @@ class Table:
             if table in self._rows:
                 self._rows[table].append({name: row.get(name) for name in TABLES[table]})
         self._know(outcome.item, outcome.sha256)
-        setattr(self.counts, outcome.state, getattr(self.counts, outcome.state) + 1)
+        self._count_failed(outcome.item, outcome.state)
+        self.counts.scanned += outcome.state == "scanned"
+        self.counts.same += outcome.state == "same"
         self.counts.suspected += outcome.scan is not None and outcome.scan.is_fake
         if len(self._rows["files"]) >= (_PART_FILES_WITH_CURVES if self._curves else _PART_FILES):
             self.flush()
@@ -132,8 +135,6 @@ class Table:
         self.n_parts, self.counts = manifest["n_parts"], Counts(**manifest["counts"])
         for number in range(self.n_parts):
             self._load_part(number, retry_failed)
-        if retry_failed:
-            self.counts.failed = 0
 
     @property
     def _curves(self) -> bool:
@@ -147,14 +148,22 @@ class Table:
         if sha256:
             self.contents.add(content_key(sha256))
 
+    def _count_failed(self, item: Item, state: str) -> None:
+        """Count the files that failed: a file that was scanned since then has not."""
+        change = self._failed.add if state == "failed" else self._failed.discard
+        change(hash(printable(item.name)))
+        self.counts.failed = len(self._failed)
+
     def _load_part(self, number: int, retry_failed: bool) -> None:
         from pyarrow import parquet  # noqa: PLC0415 - of an extra; `opened` has looked for it
 
         path, columns = self._part("files", number), ["file", "version", "sha256", "state"]
         try:
             for row in parquet.ParquetFile(path).read(columns).to_pylist():
+                item = Item(row["file"], row["version"])
+                self._count_failed(item, row["state"])
                 if not (retry_failed and row["state"] == "failed"):
-                    self._know(Item(row["file"], row["version"]), row["sha256"] or "")
+                    self._know(item, row["sha256"] or "")
         except (OSError, ValueError, KeyError) as error:
             raise _damaged(path, str(error)) from error
 

@@ -13,7 +13,7 @@ import dataclasses
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast, get_args
 
 from fakespan.arrays import Float32Array, UInt8Array
 from fakespan.config import Backend, Decoding, ModelConfig, PostConfig
@@ -187,6 +187,9 @@ def load_model(model: str | Path = "small", device: str = "auto", backend: Backe
         UsageError: an unknown name, a device that is not available, or a backend that cannot run the file.
         MissingExtraError: a library of an extra is not installed.
     """
+    if backend not in get_args(Backend):
+        expected = "auto, torch or onnx"
+        raise UsageError("backend", expected=expected, got=repr(backend), remedy="choose one of them")
     wants_onnx = backend == "onnx" or (backend == "auto" and not _has_torch())
     path = model_path(model, SUFFIX if wants_onnx else ".safetensors")
     is_onnx = path.suffix == SUFFIX

@@ -46,7 +46,8 @@ class ScanOptions:
         check_range(self.start_s, self.end_s)
         for name, number in (("video_track", self.video_track), ("audio_track", self.audio_track)):
             if number is not None and number < 1:
-                raise UsageError(name, expected="a number from 1 on", got=f"{number}", remedy="give another number")
+                remedy = "see: fakespan info FILE"
+                raise UsageError(name, expected="the number of a track, from 1", got=str(number), remedy=remedy)
         if self.prior is not None and not 0 < self.prior < 1:
             expected, got = "a share above 0 and below 1", f"{self.prior}"
             raise UsageError("prior", expected=expected, got=got, remedy="give another share")

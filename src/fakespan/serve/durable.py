@@ -182,7 +182,8 @@ class Durable:
         job = self._jobs.get(job_id)
         if job is None or job.callback is None:
             return True
-        body = {"type": f"job.{job.state}", "timestamp": job.ended, "data": self._describe(job)}
+        data = self._describe(job)
+        body = {"type": f"job.{job.state}", "timestamp": data["ended"], "data": data}
         private = self._settings.private_callbacks
         with contextlib.suppress(httpx.HTTPError, ValueError):
             post_signed(job.callback, self._secret, f"msg_{job_id}", body, private=private)

@@ -110,7 +110,9 @@ def scan_of(service: Service, job: Job) -> Scan:
         text = service.store.result_path(job.result).read_text(encoding="utf-8")
     except FileNotFoundError as error:  # deleted meanwhile
         raise Problem("not_found", "expected a result, got one that was deleted") from error
-    return dataclasses.replace(Scan.from_dict(json.loads(text)), file=job.name)
+    scan = Scan.from_dict(json.loads(text))
+    source = scan.source and dataclasses.replace(scan.source, name=job.name)  # it was scanned under its hash
+    return dataclasses.replace(scan, file=job.name, source=source)
 
 
 def _closeups(service: Service, job: Job) -> CloseUps:

@@ -117,7 +117,7 @@ class ModelOut(BaseModel):
 
     name: str
     is_default: bool
-    sha256: str = Field(description="of its weights")
+    sha256: str = Field(description="of its file")
     threshold: float = Field(description="score from which a segment counts as forged")
 
 

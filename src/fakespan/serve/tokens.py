@@ -70,9 +70,8 @@ class Tokens:
         query = sa.update(TOKENS).where(TOKENS.c.name == name, TOKENS.c.revoked.is_(None)).values(revoked=time.time())
         with self._engine.begin() as connection:
             if not connection.execute(query).rowcount:
-                raise UsageError(
-                    name, expected="the name of a token", got="none", remedy="see: fakespan serve token list"
-                )
+                remedy = "see: fakespan serve token list"
+                raise UsageError(name, expected="the name of a token that is valid", got="another", remedy=remedy)
 
     def all(self) -> list[Token]:
         """Every token that was ever made."""

@@ -47,18 +47,17 @@ class _Scanner:
     """The loaded models, which stay warm."""
 
     def __init__(self, models: Mapping[str, str], device: str, say: Callable[..., None]) -> None:
-        from fakespan.localizer import load_model  # noqa: PLC0415 - torch, in this process only
+        from fakespan.localizer import load_model, model_path, model_source  # noqa: PLC0415 - in this process only
 
         self._say = say
         self._localizers = {name: load_model(model, device) for name, model in models.items()}
+        self._files = {name: model_source(model_path(model)) for name, model in models.items()}
         self._told = 0.0
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """What is said about each model."""
-        from fakespan.models.digest import weights_digest  # noqa: PLC0415
-
         return {
-            name: {"sha256": weights_digest(localizer.network.state_dict()), "threshold": localizer.post.threshold}
+            name: {"sha256": self._files[name].sha256, "threshold": localizer.post.threshold}
             for name, localizer in self._localizers.items()
         }
 
