@@ -166,5 +166,6 @@ def test_both_sides_of_a_jump_are_judged_and_the_hole_is_not(localizer: fakespan
 def test_a_sound_an_hour_late_is_named_and_judged_by_itself(localizer: fakespan.Localizer, tmp_path: Path) -> None:
     scan = localizer.scan(remuxed(tmp_path / "hour.mkv", sound_later_s=3600.0))
     assert_found(scan, 0.0)
-    assert [(round(u.start_s, 1), round(u.end_s)) for u in scan.not_judged if u.reason == "gap"] == [(8.3, 3600)]
+    gaps = [(round(u.start_s, 1), round(u.end_s), u.modality) for u in scan.not_judged if u.reason == "gap"]
+    assert gaps == [(8.3, 3600, "both"), (3600.0, 3608, "visual")]  # the picture has ended
     assert sum(len(curve.values) for curve in scan.curves if curve.modality == "audio") <= 2 * 8.4 * 25
