@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fakespan
-from fakespan.errors import MediaError, UsageError
+from fakespan.errors import NotInFileError, UsageError
 from fakespan.report.words import timecode
 from fakespan.times import parse_time
 from remux import FORGED_S, SAMPLE, remuxed
@@ -102,9 +102,11 @@ def test_all_of_a_file_is_the_whole(model):
     assert model.scan(SAMPLE, start_s=0.0, end_s=900.0).asked is None
 
 
-def test_a_part_behind_the_end_is_refused(model):
-    with pytest.raises(MediaError, match="longer than 9"):
+def test_a_part_that_the_file_does_not_have_is_refused(model, tmp_path):
+    with pytest.raises(NotInFileError, match="longer than 9"):
         model.scan(SAMPLE, start_s=9.0)
+    with pytest.raises(NotInFileError, match=r"begins before 3\.00 s, got one from 30\.00 s on"):
+        model.scan(remuxed(tmp_path / "late.mkv", [30.0]), end_s=3.0)
 
 
 @pytest.mark.parametrize(("start_s", "end_s"), [(5.0, 5.0), (5.0, 4.0), (-1.0, None), (None, float("nan"))])

@@ -11,7 +11,7 @@ import pytest
 
 import fakespan
 from clips import read_number, tone, write_frames_at
-from fakespan.errors import MediaError, UsageError
+from fakespan.errors import NotInFileError, UsageError
 from fakespan.localizer.options import ScanOptions
 from fakespan.media.choice import choose_tracks, speech_share
 from fakespan.media.decode import read_pictures, read_sound
@@ -89,7 +89,7 @@ def test_another_track_may_be_asked_for(two_sounds):
 
 @pytest.mark.parametrize("number", [{"audio": 3}, {"video": 2}])
 def test_a_track_that_does_not_exist_is_said(two_sounds, number):
-    with pytest.raises(MediaError, match="info FILE"):
+    with pytest.raises(NotInFileError, match="info FILE"):
         choose_tracks(two_sounds, **number)
 
 

@@ -103,6 +103,12 @@ def test_a_client_that_waits_for_a_failure_gets_its_reason(served):
     assert (failed["state"], failed["problem"]["reason"]) == ("failed", "unreadable_media")
 
 
+@pytest.mark.parametrize("options", [{"audio_track": "7"}, {"start": "100"}])
+def test_what_a_file_does_not_have_is_no_fault_of_its_format(served, options):
+    answer = served.submit(prefer="wait=50", **options)
+    assert (answer.status_code, answer.json()["reason"]) == (422, "invalid_scan")
+
+
 def test_events_lead_to_the_end(served):
     answer = served.submit(threshold=0.31)
     states = []

@@ -22,6 +22,7 @@ from fakespan.errors import (
     InputError,
     MediaError,
     MissingExtraError,
+    NotInFileError,
     UsageError,
 )
 from fakespan.version import __version__
@@ -35,6 +36,7 @@ __all__ = [
     "Localizer",
     "MediaError",
     "MissingExtraError",
+    "NotInFileError",
     "Scan",
     "Segment",
     "UsageError",

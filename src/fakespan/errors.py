@@ -22,6 +22,7 @@ __all__ = [
     "InputError",
     "MediaError",
     "MissingExtraError",
+    "NotInFileError",
     "UsageError",
 ]
 
@@ -76,6 +77,10 @@ class InputError(FakespanError):
 
 class MediaError(InputError):
     """A media file that cannot be read or has nothing to scan."""
+
+
+class NotInFileError(MediaError):
+    """A readable media file without what was asked for: a track of that number, or that stretch of time."""
 
 
 class CheckpointError(InputError):

@@ -155,8 +155,8 @@ class Localizer:
             choices: faces, sound, start_s, end_s, video_track, audio_track, prior; see `ScanOptions`.
 
         Raises:
-            MediaError: the file cannot be read, has no such track, ends before `start_s`, or has neither picture nor
-                sound that can be decoded.
+            MediaError: the file cannot be read, or has neither picture nor sound that can be decoded.
+            NotInFileError: it has no such track, ends before `start_s` or begins after `end_s`.
             UsageError: an invalid option.
         """
         options = self.options(**choices)

@@ -18,7 +18,7 @@ import numpy as np
 
 from fakespan.arrays import BoolArray
 from fakespan.config import FPS, SAMPLES_PER_FRAME
-from fakespan.errors import MediaError
+from fakespan.errors import NotInFileError
 from fakespan.localizer.maps import ClipMaps
 from fakespan.localizer.options import ScanOptions
 from fakespan.media.container import BEST, Tracks
@@ -49,7 +49,7 @@ class Extent:
             tracks: those that are judged; the packets of the file are read up to the end, for holes of its clock.
 
         Raises:
-            MediaError: the file ends before the start.
+            NotInFileError: the file ends before the start, or begins after the end.
         """
         start_s, end_s = options.start_s, options.end_s
         if start_s is None and end_s is None:
@@ -58,10 +58,12 @@ class Extent:
         begin_s = max(0.0, (zero_s if start_s is None else start_s) - zero_s)
         if 0 < length_s <= begin_s:
             got = f"a file from {zero_s:.2f} to {zero_s + length_s:.2f} s"
-            raise MediaError(
-                path, expected=f"a file that is longer than {begin_s:.2f} s", got=got, remedy="start earlier"
-            )
-        until_s = None if end_s is None or 0 < length_s <= end_s - zero_s else max(0.0, end_s - zero_s)
+            expected = f"a file that is longer than {begin_s:.2f} s"
+            raise NotInFileError(path, expected=expected, got=got, remedy="start earlier")
+        if end_s is not None and end_s <= zero_s:
+            expected = f"a file that begins before {end_s:.2f} s"
+            raise NotInFileError(path, expected=expected, got=f"one from {zero_s:.2f} s on", remedy="end later")
+        until_s = None if end_s is None or 0 < length_s <= end_s - zero_s else end_s - zero_s
         jumps = read_jumps(path, begin_s if until_s is None else until_s, tracks=tracks)
         end = None if until_s is None else max(1, jumps.frames_before(until_s))
         return cls(jumps.frame_at(begin_s), end, context, (start_s, end_s))

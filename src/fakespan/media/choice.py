@@ -24,7 +24,7 @@ from av.stream import Stream
 
 from fakespan.arrays import Float32Array
 from fakespan.config import SAMPLE_RATE
-from fakespan.errors import MediaError
+from fakespan.errors import MediaError, NotInFileError
 from fakespan.media.container import BEST, Tracks, open_media, picture_streams, sound_streams
 from fakespan.media.decode import iter_sound, read_pictures
 from fakespan.media.detect import FaceDetector
@@ -84,7 +84,8 @@ def choose_tracks(path: str | Path, *, video: int | None = None, audio: int | No
         audio: the same for sound; None: the one with most speech.
 
     Raises:
-        MediaError: not a media file, or no track of this number.
+        MediaError: not a media file.
+        NotInFileError: no track of this number.
     """
     with open_media(path, tracks=None) as container:
         videos, audios = picture_streams(container), sound_streams(container)
@@ -159,11 +160,12 @@ def _facts(stream: Stream) -> tuple[str, str, str]:
 
 
 def _place(path: str | Path, kind: Kind, number: int, n_tracks: int) -> int:
-    """The place of the track of this number. Raises MediaError if there is none."""
+    """The place of the track of this number. Raises NotInFileError if there is none."""
     if 1 <= number <= n_tracks:
         return number - 1
     remedy = f"leave out --{kind}-track, or see: fakespan info FILE"
-    raise MediaError(path, expected=f"a file with {number} {kind} tracks", got=str(n_tracks or "none"), remedy=remedy)
+    got = str(n_tracks or "none")
+    raise NotInFileError(path, expected=f"a file with {number} {kind} tracks", got=got, remedy=remedy)
 
 
 def _clearly_best(amounts: Sequence[float], usual: int) -> int:

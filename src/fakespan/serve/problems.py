@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fakespan.errors import FakespanError, MediaError
+from fakespan.errors import FakespanError, MediaError, NotInFileError
 
 __all__ = ["MEDIA_TYPE", "REASONS", "Problem", "Reason", "reason_of", "record"]
 
@@ -105,4 +105,5 @@ def reason_of(error: Exception) -> tuple[str, str]:
     if not isinstance(error, FakespanError):
         return "internal", ""
     detail = f"expected {error.expected}, got {error.got}; {error.remedy}"
-    return ("unreadable_media" if isinstance(error, MediaError) else "invalid_scan"), detail
+    is_unreadable = isinstance(error, MediaError) and not isinstance(error, NotInFileError)
+    return ("unreadable_media" if is_unreadable else "invalid_scan"), detail
