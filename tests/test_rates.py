@@ -277,3 +277,5 @@ def test_a_segment_in_a_file_that_does_not_count_as_forged_is_explained() -> Non
     assert not agreement(dataclasses.replace(GRADED, verdict=rare))
     unlikely = dataclasses.replace(rare, probability=0.2, prior=0.01)
     assert "if so few such files are forged" in agreement(dataclasses.replace(GRADED, verdict=unlikely))
+    rounded = dataclasses.replace(unlikely, genuine_chance=0.0)
+    assert "if so few such files are forged" in agreement(dataclasses.replace(GRADED, verdict=rounded))

@@ -60,7 +60,8 @@ def agreement(scan: Scan) -> str:
             "The whole file counts as forged although no segment reaches its threshold: the verdict weighs all spans "
             "together, and does not say where."
         )
-    if (scan.verdict.genuine_chance or 1.0) <= MOST_GENUINE:
+    chance = scan.verdict.genuine_chance
+    if chance is not None and chance <= MOST_GENUINE:
         return (
             "A segment is suspected although the whole file does not count as forged: if so few such files are forged, "
             "a genuine one is more likely."
