@@ -22,6 +22,7 @@ from fakespan.serve.tokens import Tokens
 from services import SAMPLE, Running, files_below, submit, until, variant
 
 BOUNDARY = b"b0undary"
+TUS = {"tus-resumable": "1.0.0"}
 START = b'--b0undary\r\ncontent-disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
 
 
@@ -45,6 +46,15 @@ def guarded(served: Running) -> Iterator[Running]:
     """The service as others than this machine see it: with tokens."""
     with variant(served, host="0.0.0.0") as found:
         yield found
+
+
+def resumable(http: httpx.Client, content: bytes) -> str:
+    """The address of a finished resumable upload."""
+    facts = {"upload-length": str(len(content)), "upload-metadata": "filename YS5tcDQ=,filetype dmlkZW8vbXA0"}
+    place = http.post("/v1/uploads", headers={**TUS, **facts}).headers["location"]
+    kind = {"content-type": "application/offset+octet-stream", "upload-offset": "0"}
+    assert http.patch(place, content=content, headers={**TUS, **kind}).status_code == 204
+    return str(place)
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -400,6 +410,14 @@ def test_a_full_queue_refuses_and_nothing_is_left(served, clean):
                 jobs.append(answer.json())
             assert (answer.status_code, answer.json()["reason"]) == (503, "queue_full")
             assert int(answer.headers["retry-after"]) > 0
+            before = files_below(served.service.settings.folder)
+            assert submit(short.http, SAMPLE.read_bytes() + b"another").status_code == 503
+            assert files_below(served.service.settings.folder) == before
+            place = resumable(short.http, SAMPLE.read_bytes() + b"resumable")
+            form = {"upload": (None, place.rsplit("/", 1)[1])}
+            refused = [short.http.post("/v1/jobs", files=form).json()["reason"] for _ in range(2)]
+            assert refused == ["queue_full", "queue_full"]  # the upload is still there for another attempt
+            assert short.http.delete(place, headers=TUS).status_code == 204
         finally:
             os.kill(pid, signal.SIGCONT)
         for job in jobs:

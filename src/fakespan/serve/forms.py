@@ -109,6 +109,7 @@ def _accept(form: Form, service: Service, token: Token) -> Job:
 
 
 def _with_file(job: Job, form: Form, fields: Mapping[str, str], service: Service) -> Job:
+    service.check_queue()
     if "url" in fields:
         check_url(fields["url"], service.settings.url_hosts)
         return service.submit(dataclasses.replace(job, url=fields["url"], name=display_name(fields["url"])))
