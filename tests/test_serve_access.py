@@ -140,7 +140,7 @@ def test_tokens_are_made_listed_and_revoked_on_the_command_line(call, tmp_path):
 # ---- browsers
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:8000"])
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:8000", "["])
 def test_a_name_that_resolves_to_this_machine_is_not_served(served, host):
     answer = served.http.get("/v1/jobs", headers={"host": host})
     assert answer.json()["reason"] == "wrong_host"
@@ -157,7 +157,8 @@ def test_a_proxy_name_is_served_when_it_is_set(served):
 
 
 @pytest.mark.parametrize(
-    "headers", [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}]
+    "headers",
+    [{"origin": "https://evil.example"}, {"origin": "null"}, {"origin": "http://["}, {"sec-fetch-site": "cross-site"}],
 )
 def test_a_page_of_another_site_cannot_submit_or_delete(served, headers, clean):
     for answer in (
