@@ -169,6 +169,17 @@ def test_csv_has_a_row_per_segment_in_order_of_time() -> None:
     ]
 
 
+def test_the_document_describes_every_field_and_column() -> None:
+    document = Path(__file__).parents[1].joinpath("docs", "results.md").read_text(encoding="utf-8")
+    sections = {part.partition("\n")[0]: part for part in document.split("\n## ")}
+    json_fields = sections["JSON (`fakespan.scan/1`)"].split("\n\n")
+    (fields,) = (
+        block for block in json_fields if block.startswith("| field | type | meaning |\n|---|---|---|\n| `format`")
+    )
+    assert {f.name for f in dataclasses.fields(Scan)} <= set(re.findall(r"`(\w+)`", fields))
+    assert set(export.CSV_COLUMNS) <= set(re.findall(r"`(\w+)`", sections["CSV"]))
+
+
 def test_csv_keeps_files_without_segments() -> None:
     rows = read_csv(export.csv_text([clean(file="clean.mp4"), forged()]))
     assert [row["file"] for row in rows] == ["clean.mp4"] + ["interview.mp4"] * 3
