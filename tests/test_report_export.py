@@ -322,7 +322,7 @@ def test_results_of_files_whose_content_is_unknown_are_numbered() -> None:
 
 def test_a_long_name_leaves_room_for_a_suffix(tmp_path: Path) -> None:
     name = result_name(of_content(b"1", "\u00e9" * 125 + ".mp4"), tmp_path, ["json"])
-    export.write_json(of_content(b"1"), tmp_path / f"{name}.json")
+    export.write_json(of_content(b"1"), tmp_path / f"{name}.labelstudio.json")
 
 
 def test_a_table_takes_in_scans_of_several_runs(tmp_path: Path) -> None:
