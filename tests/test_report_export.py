@@ -371,3 +371,5 @@ def test_overlapping_segments_are_counted_once() -> None:
 
 def test_an_hour_is_said_in_hours() -> None:
     assert words.found(hour_long()) == "60 suspected segments, 36.00 s of 1:00:00 h"
+    nearly = dataclasses.replace(hour_long(), duration_s=3599.6)
+    assert words.found(nearly) == "60 suspected segments, 36.00 s of 1:00:00 h"
