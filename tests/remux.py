@@ -50,6 +50,23 @@ def without_packets(path: Path, begin_s: float, end_s: float) -> Path:
     return path
 
 
+def with_dead_pictures(given_path: Path, path: Path) -> Path:
+    """A file whose packets of pictures hold nothing but zeros, with its sound as it is."""
+    with av.open(str(given_path)) as given, av.open(str(path), "w") as made:
+        streams = [made.add_stream_from_template(stream) for stream in given.streams]
+        for packet in given.demux():
+            if packet.pts is None:
+                continue
+            kept = packet
+            if packet.stream.type == "video":
+                kept = av.Packet(bytes(packet.size))
+                kept.pts, kept.dts, kept.time_base = packet.pts, packet.dts, packet.time_base
+                kept.duration, kept.is_keyframe = packet.duration, packet.is_keyframe
+            kept.stream = streams[packet.stream_index]
+            made.mux(kept)
+    return path
+
+
 def _annex_b(packets: Iterator[Any], stream: Any) -> Iterator[Any]:
     convert = BitStreamFilterContext("h264_mp4toannexb", stream)
     for packet in packets:

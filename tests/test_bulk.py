@@ -94,7 +94,7 @@ def test_patterns_and_files_are_listed(clips: Path) -> None:
 
 
 def test_lists_name_files_relative_to_their_folder(clips: Path) -> None:
-    (clips / "list.txt").write_text("a.mp4\n\ndeep/c.mov\ns3://bucket/x.mp4\n")
+    (clips / "list.txt").write_text("a.mp4\n\n \ndeep/c.mov\ns3://bucket/x.mp4\n")
     assert names(clips / "list.txt") == [str(clips / "a.mp4"), str(clips / "deep/c.mov"), "s3://bucket/x.mp4"]
     (clips / "list.csv").write_text("id,url,path\n1,http://x/y.mp4,a.mp4\n2,,\n")
     assert names(clips / "list.csv") == [str(clips / "a.mp4")]

@@ -266,6 +266,19 @@ def test_alarms_and_calibrate_by_the_command_line(
     assert calibrated.notes["genuine"]["audio_minutes"] == pytest.approx(0.25, abs=0.06)
 
 
+def test_alarms_name_the_files_that_could_not_be_counted(genuine: Path, tmp_path: Path) -> None:
+    model, count, bad = saved(tmp_path / "m.safetensors"), tmp_path / "audio.json", tmp_path / "bad\x1b[31m.wav"
+    bad.write_text("no sound")
+    sources = [part for path in (genuine, bad) for part in ("--genuine", str(path))]
+    call = CliRunner().invoke(
+        app, ["experts", "alarms", str(model), "--only", "audio", *sources, "--out", str(count), "--device", "cpu"]
+    )
+    assert call.exit_code == 1
+    assert call.stderr.startswith("fakespan: ")
+    assert "bad?[31m.wav" in call.stderr
+    assert read_alarms(count).n_files > 0
+
+
 def test_calibrate_needs_enough_genuine_minutes(tmp_path: Path) -> None:
     model, out, count = saved(tmp_path / "m.safetensors"), tmp_path / "o.safetensors", tmp_path / "c.json"
     save_alarms(count, alarms(2, 0.5, 0.4), "m", "audio")

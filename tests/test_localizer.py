@@ -33,6 +33,7 @@ from fakespan.media.faces import TrackEnd, TrackFrame
 from fakespan.media.features import log_mel, sound_input
 from fakespan.models import build_model
 from fakespan.types import FaceTrack, Sample, Unjudged
+from remux import with_dead_pictures
 
 POST = PostConfig(threshold=0.5)
 FACE = FaceTrack(0, 0.0, 8.0, (0.0, 0.0, 1.0, 1.0))
@@ -176,6 +177,14 @@ def test_progress_ends_with_everything(tmp_path):
     scanned(clip(tmp_path, 60), progress=lambda done_s, total_s: told.append((done_s, total_s)))
     assert told == sorted(told)
     assert told[-1][0] == told[-1][1] > 2
+
+
+def test_pictures_whose_packets_are_damaged_leave_the_sound(tmp_path):
+    dead = with_dead_pictures(clip(tmp_path, 60, loud=[(30, 38)]), tmp_path / "dead.mkv")
+    result = scanned(dead)
+    assert spans(result) == [(1.2, 1.52, "audio", None)]
+    assert result.notes == ("a picture stream that cannot be decoded: scored by the sound alone",)
+    assert result.not_judged == ()
 
 
 def test_a_picture_of_which_nothing_decodes_leaves_the_sound(tmp_path, monkeypatch):

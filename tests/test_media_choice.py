@@ -68,7 +68,7 @@ def test_a_length_that_is_not_stated_is_that_of_the_track(tmp_path, number, leng
 
 @pytest.mark.parametrize("kind", ["video_track", "audio_track"])
 def test_tracks_are_counted_from_one(kind):
-    with pytest.raises(UsageError, match=f"{kind}: expected a number from 1 on, got 0"):
+    with pytest.raises(UsageError, match=f"{kind}: expected the number of a track, from 1, got 0"):
         ScanOptions(**{kind: 0})
 
 

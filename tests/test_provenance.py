@@ -247,6 +247,7 @@ def test_a_scan_has_it_and_judges_the_same(plain: Path, signed: Path, tiny_path:
     )
     facts = dict(provenance_facts(told))
     assert facts["Tracks"] == "video 1 h264 und (judged), audio 1 aac und (judged)"
+    assert "Edit lists" not in facts  # one entry a track is usual
 
 
 def test_json_gives_it_back_and_the_page_shows_it(tmp_path: Path) -> None:

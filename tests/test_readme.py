@@ -46,6 +46,7 @@ def test_every_command_of_the_documents_is_understood(line: str) -> None:
     while words and words[0] in getattr(command, "commands", {}):  # `fakespan verdict fit` is two deep
         name, *words = words
         command = command.commands[name]
+    assert not [word for word in words if word.startswith("configs/") and not (ROOT / word).is_file()]
     context = command.make_context(name, words)
     assert context.params
 

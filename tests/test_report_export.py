@@ -169,6 +169,17 @@ def test_csv_has_a_row_per_segment_in_order_of_time() -> None:
     ]
 
 
+def test_the_document_describes_every_field_and_column() -> None:
+    document = Path(__file__).parents[1].joinpath("docs", "results.md").read_text(encoding="utf-8")
+    sections = {part.partition("\n")[0]: part for part in document.split("\n## ")}
+    json_fields = sections["JSON (`fakespan.scan/1`)"].split("\n\n")
+    (fields,) = (
+        block for block in json_fields if block.startswith("| field | type | meaning |\n|---|---|---|\n| `format`")
+    )
+    assert {f.name for f in dataclasses.fields(Scan)} <= set(re.findall(r"`(\w+)`", fields))
+    assert set(export.CSV_COLUMNS) <= set(re.findall(r"`(\w+)`", sections["CSV"]))
+
+
 def test_csv_keeps_files_without_segments() -> None:
     rows = read_csv(export.csv_text([clean(file="clean.mp4"), forged()]))
     assert [row["file"] for row in rows] == ["clean.mp4"] + ["interview.mp4"] * 3
@@ -311,7 +322,7 @@ def test_results_of_files_whose_content_is_unknown_are_numbered() -> None:
 
 def test_a_long_name_leaves_room_for_a_suffix(tmp_path: Path) -> None:
     name = result_name(of_content(b"1", "\u00e9" * 125 + ".mp4"), tmp_path, ["json"])
-    export.write_json(of_content(b"1"), tmp_path / f"{name}.json")
+    export.write_json(of_content(b"1"), tmp_path / f"{name}.labelstudio.json")
 
 
 def test_a_table_takes_in_scans_of_several_runs(tmp_path: Path) -> None:
@@ -360,3 +371,5 @@ def test_overlapping_segments_are_counted_once() -> None:
 
 def test_an_hour_is_said_in_hours() -> None:
     assert words.found(hour_long()) == "60 suspected segments, 36.00 s of 1:00:00 h"
+    nearly = dataclasses.replace(hour_long(), duration_s=3599.6)
+    assert words.found(nearly) == "60 suspected segments, 36.00 s of 1:00:00 h"

@@ -180,6 +180,15 @@ def test_overlapping_segments_are_one_event_with_all_locators(tmp_path: Path) ->
     assert second.source_range.duration.value == 1
 
 
+def test_segments_that_only_touch_are_two_events_in_one_tier(tmp_path: Path) -> None:
+    scan = forged(segments=(Segment(1.0, 2.0, 0.9, "audio"), Segment(2.0, 3.0, 0.8, "audio")))
+    timeline = otio.adapters.read_from_file(str(written(scan, "edl", tmp_path)), rate=25)
+    events = [clip for clip in timeline.tracks[0] if isinstance(clip, otio.schema.Clip)]
+    assert [event.source_range.start_time.value for event in events] == [25, 50]
+    document = pympi.Eaf(str(written(scan, "eaf", tmp_path)))
+    assert list(document.get_tier_names()) == ["sound", "picture", "sound and picture"]
+
+
 def test_fcpxml_is_read_by_the_adapter(tmp_path: Path) -> None:
     path = written(at(Fraction(25), "01:00:00:00"), "fcpxml", tmp_path)
     (timeline,) = otio.adapters.read_from_file(str(path), "fcpx_xml")

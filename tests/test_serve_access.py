@@ -22,6 +22,7 @@ from fakespan.serve.tokens import Tokens
 from services import SAMPLE, Running, files_below, submit, until, variant
 
 BOUNDARY = b"b0undary"
+TUS = {"tus-resumable": "1.0.0"}
 START = b'--b0undary\r\ncontent-disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
 
 
@@ -45,6 +46,15 @@ def guarded(served: Running) -> Iterator[Running]:
     """The service as others than this machine see it: with tokens."""
     with variant(served, host="0.0.0.0") as found:
         yield found
+
+
+def resumable(http: httpx.Client, content: bytes) -> str:
+    """The address of a finished resumable upload."""
+    facts = {"upload-length": str(len(content)), "upload-metadata": "filename YS5tcDQ=,filetype dmlkZW8vbXA0"}
+    place = http.post("/v1/uploads", headers={**TUS, **facts}).headers["location"]
+    kind = {"content-type": "application/offset+octet-stream", "upload-offset": "0"}
+    assert http.patch(place, content=content, headers={**TUS, **kind}).status_code == 204
+    return str(place)
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -130,7 +140,7 @@ def test_tokens_are_made_listed_and_revoked_on_the_command_line(call, tmp_path):
 # ---- browsers
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:8000"])
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:8000", "["])
 def test_a_name_that_resolves_to_this_machine_is_not_served(served, host):
     answer = served.http.get("/v1/jobs", headers={"host": host})
     assert answer.json()["reason"] == "wrong_host"
@@ -147,7 +157,8 @@ def test_a_proxy_name_is_served_when_it_is_set(served):
 
 
 @pytest.mark.parametrize(
-    "headers", [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}]
+    "headers",
+    [{"origin": "https://evil.example"}, {"origin": "null"}, {"origin": "http://["}, {"sec-fetch-site": "cross-site"}],
 )
 def test_a_page_of_another_site_cannot_submit_or_delete(served, headers, clean):
     for answer in (
@@ -398,8 +409,17 @@ def test_a_full_queue_refuses_and_nothing_is_left(served, clean):
             jobs: list[dict[str, Any]] = []
             while (answer := submit(short.http, threshold=0.5 + len(jobs) / 1000)).status_code == 202:
                 jobs.append(answer.json())
+                until(lambda: served.service.jobs.counts().get("running"))  # the first of them leaves the queue
             assert (answer.status_code, answer.json()["reason"]) == (503, "queue_full")
             assert int(answer.headers["retry-after"]) > 0
+            before = files_below(served.service.settings.folder)
+            assert submit(short.http, SAMPLE.read_bytes() + b"another").status_code == 503
+            assert files_below(served.service.settings.folder) == before
+            place = resumable(short.http, SAMPLE.read_bytes() + b"resumable")
+            form = {"upload": (None, place.rsplit("/", 1)[1])}
+            refused = [short.http.post("/v1/jobs", files=form).json()["reason"] for _ in range(2)]
+            assert refused == ["queue_full", "queue_full"]  # the upload is still there for another attempt
+            assert short.http.delete(place, headers=TUS).status_code == 204
         finally:
             os.kill(pid, signal.SIGCONT)
         for job in jobs:

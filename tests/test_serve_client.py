@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import httpx
 import pytest
 
@@ -81,7 +83,25 @@ def test_a_wait_has_an_end(served):
         client.wait(job)
 
 
-def test_a_busy_service_is_asked_again_and_then_given_up(served):
+def test_a_busy_service_is_asked_again_when_it_says(monkeypatch):
+    pauses_s, asked = [], []
+    job = {"id": "1", "state": "done", "name": "clip.mp4", "progress": 1.0}
+    answers = [httpx.Response(429, headers={"retry-after": "7"}), httpx.Response(503), httpx.Response(200, json=job)]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return answers[len(asked) - 1]
+
+    client = functools.partial(httpx.Client, transport=httpx.MockTransport(answer))
+    monkeypatch.setattr("fakespan.client.httpx.Client", client)
+    monkeypatch.setattr("fakespan.client.time.sleep", pauses_s.append)
+    with Client("http://busy.example") as patient:
+        assert patient.job("1").is_final
+    assert asked == ["/v1/jobs/1"] * 3
+    assert pauses_s == [7.0, 0.1]
+
+
+def test_a_service_that_stays_busy_is_given_up(served):
     with variant(served, requests_per_minute=1) as busy, Client(busy.address, patience_s=0.1) as client:
         assert list(client.jobs("running")) == []
         with pytest.raises(ServiceError) as refused:

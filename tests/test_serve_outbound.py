@@ -194,6 +194,7 @@ def test_a_file_is_fetched_from_an_allowed_host(names, web, store):
         ("http://169.254.169.254/latest", "url_not_allowed"),
         ("file:///etc/passwd", "url_not_allowed"),
         ("/again", "fetch_failed"),  # for ever
+        ("http://[", "url_not_allowed"),
     ],
 )
 def test_a_redirect_does_not_lead_elsewhere(names, web, store, target, reason):
@@ -230,11 +231,12 @@ def test_a_job_fetches_its_file(served, names, web, monkeypatch):
     names["files.example"] = ["127.0.0.1"]
     monkeypatch.setattr(addresses, "is_public", lambda address: True)
     port = web(file_answer(SAMPLE.read_bytes()))
-    form = {"url": (None, f"http://files.example:{port}/some/clip.mp4"), "threshold": (None, "0.61")}
+    form = {"url": (None, f"http://files.example:{port}/some/a%20clip.mp4?key=a/b"), "threshold": (None, "0.61")}
     answer = served.http.post("/v1/jobs", files=form)
     assert (answer.status_code, answer.json()["size"]) == (202, None)
     job = served.ended(answer.json()["id"])
-    assert (job["state"], job["name"], job["size"]) == ("done", "clip.mp4", SAMPLE.stat().st_size)
+    assert (job["state"], job["name"], job["size"]) == ("done", "a clip.mp4", SAMPLE.stat().st_size)
+    assert served.http.get(job["links"]["media"]).headers["content-type"] == "video/mp4"
 
 
 def test_a_job_whose_file_is_not_there_fails_with_a_reason(served, names, monkeypatch):

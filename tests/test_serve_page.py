@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -55,6 +56,19 @@ def visit(browser: Browser, served: Running) -> Iterator[Callable[..., Page]]:
 
 def row(tab: Page, name: str) -> Any:
     return tab.locator("#list li", has=tab.get_by_text(name, exact=True)).first
+
+
+def test_a_file_that_could_not_be_judged_is_not_called_clear_and_a_deleted_one_is_said(visit, served):
+    with variant(served, keep_uploads_days=0.0) as brief:
+        job = served.ended(submit(brief.http, name="short take.mp4", start=8.0).json()["id"])
+    served.service.jobs.forget_uploads(time.time())
+    tab = visit()
+    badge = row(tab, "short take.mp4").locator(".badge")
+    badge.wait_for()
+    assert (badge.inner_text(), badge.get_attribute("class")) == ("inconclusive", "badge neutral")
+    row(tab, "short take.mp4").get_by_role("link").click()
+    tab.locator("#kept").get_by_text("The file has been deleted; the report is kept until").wait_for()
+    served.http.delete(job["links"]["self"])
 
 
 def test_files_are_uploaded_followed_read_and_deleted(visit, served, tmp_path):

@@ -72,7 +72,10 @@ def alarms(
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
-    """Count what one expert finds in genuine files, at any score; for `calibrate`."""
+    """Count what one expert finds in genuine files, at any score; for `calibrate`.
+
+    Exit code 1: some files could not be scanned; the others were counted.
+    """
     from fakespan.localizer import load_model
     from fakespan.localizer.alarms import count_alarms, save_alarms
 
@@ -82,10 +85,12 @@ def alarms(
         count = count_alarms(localizer, files, only, progress)
     save_alarms(out, count, localizer.name, only)
     for message in count.failed:
-        print(message, file=sys.stderr)
+        print(f"fakespan: {printable(message)}", file=sys.stderr)
     facts = {"segments": len(count.scores), "minutes": round(count.minutes, 1), "failed": len(count.failed)}
     text = f"{printable(out)}: {facts['segments']} segments in {facts['minutes']} minutes"
     show(text, {"alarms": str(out), **facts}, as_json=as_json)
+    if count.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -24,12 +24,7 @@ Fps = Annotated[
 def score(
     proposals: Annotated[Path, typer.Argument(help="{file: [[score, begin, end], ...]} as .json, or .parquet.")],
     metadata: Annotated[Path, typer.Argument(help="The metadata file of LAV-DF or AV-Deepfake1M.")],
-    fps: Annotated[
-        float | None,
-        typer.Option(
-            help="Unit of begin and end in JSON: 25 for frames (default), 1 for seconds. Parquet is in seconds."
-        ),
-    ] = None,
+    fps: Fps = None,
     split: Annotated[
         Split | None, typer.Option(help="Default: the splits that occur in the proposals; dev and val mean validation.")
     ] = None,

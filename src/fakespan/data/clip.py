@@ -2,7 +2,7 @@
 
 Contract: the video determines the length of a clip; its audio is padded with silence or cut to 640 samples per frame. A
 clip without usable video has the length of its audio and zeros for faces; one without audio has silence. Spans are
-clipped to the clip; for data sets with video-level labels (DFDC) they cover all of it, read_faces `true_spans`. There
+clipped to the clip; for data sets with video-level labels (DFDC) they cover all of it, see `true_spans`. There
 are two face modes:
 
 "whole": the picture already is a face crop (LAV-DF, AV-Deepfake1M).
@@ -46,9 +46,9 @@ def read_example(sample: Sample, faces: Faces = "whole", framing: Framing = "fac
     """Decode the clip of a sample: whole length, 25 fps.
 
     Args:
-        sample: read_faces `fakespan.types.Sample`.
-        faces: face mode, read_faces above.
-        framing: part of the face crop, read_faces `crop.prepare_crop`.
+        sample: see `fakespan.types.Sample`.
+        faces: face mode, see above.
+        framing: part of the face crop, see `crop.prepare_crop`.
 
     Raises:
         MediaError: the file is missing or cannot be read.

@@ -143,7 +143,7 @@ def read_json(path: Path) -> Any:
 
 
 def as_list(path: Path, value: Any) -> list[Any]:
-    """The value if it is a non-empty list; raises DataError otherwise."""
+    """The value if it is a list; raises DataError otherwise."""
     if isinstance(value, list):
         return value
     raise DataError(path, expected="a list with one entry per clip", got=_kind(value), remedy="give the published file")

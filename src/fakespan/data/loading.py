@@ -58,7 +58,6 @@ def read_batches(
         clips: the set.
         batches: clip indices, see `plan`.
         n_workers: processes that decode; 0: this process.
-
         context: start method, for instance "spawn"; default: the platform's.
     """
     if n_workers:

@@ -135,7 +135,7 @@ def check_store(folder: Path, progress: Callable[[int, int], None] | None = None
 
 
 def _damage(folder: Path, shard: int) -> str:
-    """The problem of a shard, all of which is read; None if it is intact."""
+    """The problem of a shard, all of which is read; empty if it is intact."""
     try:
         rows = read_index(folder, shard)
         with tar_path(folder, shard).open("rb") as file:

@@ -130,6 +130,7 @@ class FileScan:
     def _pictures(self) -> Iterator[Picture]:
         """The pictures of the file; none if nothing can be decoded but there is audio."""
         jumps, was_damaged = None if self.info.has_audio else self.jumps, False
+        heard = list(self.damage.spans)  # of the sound, which was read before
         pictures = read_pictures(
             self.path, threads=self.decoder_threads, jumps=jumps, tracks=self.source, damage=self.damage
         )
@@ -144,6 +145,7 @@ class FileScan:
         except MediaError:
             if self.n_pictures or not self.has_sound:
                 raise
+            self.damage.spans, self.damage.open_s = heard, None  # no picture is judged: its damage does not count
         finally:
             pictures.close()
 

@@ -210,7 +210,7 @@ def found(scan: Scan) -> str:
         covered += max(0.0, min(segment.end_s, end_s) - max(segment.start_s, reached))
         reached = max(reached, segment.end_s)
     whole_s = scan.duration_s if scan.asked is None else scan.asked.length_s
-    whole = f"{whole_s:.2f} s" if whole_s < 60 else timecode(whole_s, 0) + (" min" if whole_s < 3600 else " h")
+    whole = f"{whole_s:.2f} s" if whole_s < 60 else timecode(whole_s, 0) + (" min" if round(whole_s) < 3600 else " h")
     return f"{n} suspected segment{'s' * (n != 1)}, {covered:.2f} s of {whole}"
 
 

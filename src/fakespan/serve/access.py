@@ -8,7 +8,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Depends
 from starlette.datastructures import Headers
@@ -108,19 +108,27 @@ class Guard:
         if not self._is_known(host):
             return Problem("wrong_host", "see the setting public_hosts")
         origin = headers.get("origin")
-        is_foreign = origin is not None and urlsplit(origin).netloc != host
+        is_foreign = origin is not None and _parts(origin).netloc != host
         if method not in _SAFE and (is_foreign or headers.get("sec-fetch-site") == "cross-site"):
             return Problem("cross_origin")
         return None
 
     def _is_known(self, host: str) -> bool:
-        name = (urlsplit(f"//{host}").hostname or "") if host.isascii() and " " not in host else ""
+        name = (_parts(f"//{host}").hostname or "") if host.isascii() and " " not in host else ""
         if name in {"localhost", self._settings.host, *self._settings.public_hosts}:
             return True
         try:
             return bool(ipaddress.ip_address(name))  # no name that could be made to resolve to here
         except ValueError:
             return False
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of an address that anybody may have sent; empty ones if it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # a bracket without its twin
+        return urlsplit("")
 
 
 def need(scope: str) -> Callable[[Request], Token]:

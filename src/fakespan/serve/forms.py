@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 
@@ -109,9 +110,11 @@ def _accept(form: Form, service: Service, token: Token) -> Job:
 
 
 def _with_file(job: Job, form: Form, fields: Mapping[str, str], service: Service) -> Job:
+    service.check_queue()
     if "url" in fields:
         check_url(fields["url"], service.settings.url_hosts)
-        return service.submit(dataclasses.replace(job, url=fields["url"], name=display_name(fields["url"])))
+        name = display_name(unquote(urlsplit(fields["url"]).path))  # a query may hold a signature
+        return service.submit(dataclasses.replace(job, url=fields["url"], name=name))
     if "upload" in fields:
         form.incoming, name = take_upload(service.store, fields["upload"])
         job = dataclasses.replace(job, name=name)

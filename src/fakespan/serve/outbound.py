@@ -60,10 +60,18 @@ def fetch(url: str, store: Store, hosts: Sequence[str], *, private: bool = False
             with _client() as client, _stream(client, target) as response:
                 if not response.is_redirect:
                     return _saved(response, store)
-                url = urljoin(url, response.headers.get("location", ""))
+                url = _joined(url, response.headers.get("location", ""))
         except httpx.HTTPError as error:
             raise Problem("fetch_failed", f"expected an answer, got {type(error).__name__}") from error
     raise Problem("fetch_failed", f"expected at most {_MOST_REDIRECTS} redirects")
+
+
+def _joined(url: str, location: str) -> str:
+    """Where a redirect leads; empty, which is no allowed URL, for a location that is none."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
 
 
 def post_signed(url: str, secret: str, message_id: str, body: Mapping[str, Any], *, private: bool) -> None:

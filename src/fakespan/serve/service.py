@@ -95,10 +95,13 @@ class Service:
             self._thread.join(timeout=10.0)
         self._undo.close()
 
-    def submit(self, job: Job) -> Job:
-        """Accept a job whose upload, if it has one, is in the store; it may be done at once."""
+    def check_queue(self) -> None:
+        """Raise Problem if no further job is accepted; asked before a file is taken into the store."""
         if self.jobs.counts().get("queued", 0) >= self.settings.max_queued:
             raise Problem("queue_full", f"{self.settings.max_queued} jobs are waiting", retry_after_s=30)
+
+    def submit(self, job: Job) -> Job:
+        """Accept a job whose upload, if it has one, is in the store; it may be done at once."""
         self.jobs.add(job)
         ending = stored_ending(self.store, key_of(job, self.pool.models)) if job.upload else None
         if ending is None or not self.jobs.end(job.id, ending, self.result_expires()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 
@@ -52,7 +53,7 @@ class Hub:
     async def _look(self) -> None:
         newest = 0.0
         while self._waiting:
-            since = newest - OVERLAP_S if newest else _now() - OVERLAP_S
+            since = newest - OVERLAP_S if newest else time.time() - OVERLAP_S
             for job in await asyncio.to_thread(self._jobs.changed_since, since):
                 newest = max(newest, job.changed)
                 if self._told.get(job.id) != job.changed:
@@ -65,9 +66,3 @@ class Hub:
         for changes, wanted in self._waiting.items():
             if wanted in (None, job.id):
                 changes.put_nowait(job)
-
-
-def _now() -> float:
-    import time  # noqa: PLC0415
-
-    return time.time()

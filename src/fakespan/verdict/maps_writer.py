@@ -108,7 +108,7 @@ class MapWriter:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Size of all files."""
+        """All files of the folder."""
         return (self.folder / "maps.json", self.folder / "index.jsonl", *(part_path(self.folder, p) for p in PARTS))
 
     def add(self, number: int, sample: Sample, maps: ClipMaps) -> None:

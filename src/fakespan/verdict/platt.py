@@ -41,8 +41,7 @@ def fit_calibration(scores: ArrayLike, truth: ArrayLike) -> Calibration:
 
     The targets are (f + 1) / (f + 2) for the f fakes and 1 / (r + 2) for the r real clips instead of 1 and 0, as Platt
     proposes: the result is finite even if the scores separate the classes. The probability holds for clips with the
-        same
-    share of fakes.
+    same share of fakes.
 
     Arguments and errors as `fit_way`; with only one class, the targets alone determine the probability.
     """

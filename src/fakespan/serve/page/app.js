@@ -67,7 +67,8 @@ function facts(job) {
 }
 
 function badge(job) {
-  if (job.summary) return job.summary.is_fake ? [job.summary.verdict, "suspected"] : [job.summary.verdict, "clear"];
+  const kinds = { "suspected forged": "suspected", "no forgery found": "clear" }; // anything else has no colour
+  if (job.summary) return [job.summary.verdict, kinds[job.summary.verdict] ?? "neutral"];
   return [job.state === "failed" ? "not scanned" : job.state, job.state];
 }
 
@@ -259,9 +260,9 @@ function open(job) {
   calm();
   $("report").dataset.id = job.id;
   $("report-title").textContent = job.name;
-  $("kept").textContent = `${job.reused ? "Scanned before, with the same options. " : ""}The file is kept until ${
-    job.upload_expires ? date(job.upload_expires) : "– it is deleted already"
-  }, the report until ${date(job.result_expires)}.`;
+  const file = job.upload_expires ? `The file is kept until ${date(job.upload_expires)}` : "The file has been deleted";
+  const again = job.reused ? "Scanned before, with the same options. " : "";
+  $("kept").textContent = `${again}${file}; the report is kept until ${date(job.result_expires)}.`;
   $("as-page").href = job.links.report;
   for (const kind of ["csv", "vtt"]) $(`as-${kind}`).href = job.links[kind];
   $("as-json").href = job.links.result;
