@@ -275,6 +275,17 @@ def test_another_set_s_folder_is_not_touched(made, source, tmp_path):
     assert os.listdir(tmp_path) == ["mine.txt"]
 
 
+def test_a_set_of_other_source_files_is_not_resumed(source, tmp_path):
+    copy, out = tmp_path / "copy", tmp_path / "out"
+    shutil.copytree(source, copy)
+    forge_set(copy, out, QUICK, count=1, seed=6, n_workers=0)
+    (copy / "empty.mp4").rename(copy / "another.mp4")
+    with pytest.raises(DataError, match="a set with another source"):
+        forge_set(copy, out, QUICK, count=1, seed=6, n_workers=0)
+    with pytest.raises(DataError, match="outside of the source"):
+        forge_set(copy, copy / "out", QUICK, count=1, seed=6, n_workers=0)
+
+
 def test_what_a_kill_left_in_the_folder_is_no_other_file(source, tmp_path):
     """Killed while forge.json was being written."""
     (tmp_path / ".fakespan-0123456789ab.part").write_text("{")
@@ -295,6 +306,9 @@ def test_half_a_line_of_the_survey_is_surveyed_again(source, tmp_path):
 def test_a_folder_without_media_is_told(tmp_path):
     with pytest.raises(DataError, match="folder with media files"):
         forge_set(tmp_path, tmp_path / "out", QUICK, count=2, seed=0, n_workers=1)
+    with pytest.raises(DataError, match="no such folder"):
+        forge_set(tmp_path / "nowhere", tmp_path / "out", QUICK, count=2, seed=0, n_workers=1)
+    assert not (tmp_path / "out").exists()  # a corrected command may have another seed
 
 
 def lips_program(folder: Path, body: str) -> str:

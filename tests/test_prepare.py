@@ -242,6 +242,16 @@ def test_other_parameters_are_refused(lavdf, whole, options, word):
     assert contents(whole) == before
 
 
+def test_a_store_of_all_splits_is_named_as_users_know_it(lavdf, whole):
+    with pytest.raises(DataError, match="expected split all, as in the existing store, got train"):
+        prepare(f"lavdf:{lavdf}", whole, StoreOptions(split="train"))
+
+
+def test_a_store_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(DataError, match="got no such folder"):
+        open_set(f"store:{tmp_path / 'nowhere'}")
+
+
 def test_metadata_that_changed_are_refused(lavdf, whole, tmp_path):
     other = tmp_path / "lavdf"
     shutil.copytree(lavdf, other)

@@ -51,6 +51,13 @@ def test_every_command_of_the_documents_is_understood(line: str) -> None:
     assert context.params
 
 
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_config_of_the_documents_exists(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for config in re.findall(r"(?<![\w/])(?:\.\./)?(configs/[\w/]+\.toml)", text):
+        assert (ROOT / config).is_file(), config
+
+
 @pytest.mark.parametrize("line", commands("make"))
 def test_every_make_target_of_the_documents_exists(line: str) -> None:
     assert re.search(rf"^{line.split(maxsplit=2)[1]}:", MAKEFILE, flags=re.MULTILINE)

@@ -361,7 +361,8 @@ def test_plots_are_pictures(tmp_path):
     assert [p.name for p in found] == ["precision_recall.png", "recall.png", "scores.png"]
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in found)
     (tmp_path / "file").write_text("")
-    assert isinstance(run(PROPOSALS, METADATA, "--plots", tmp_path / "file", code=1).exception, UsageError)
+    with pytest.raises(UsageError, match="change --plots"):
+        raise run(PROPOSALS, METADATA, "--plots", tmp_path / "file", code=1).exception
 
 
 def test_proposals_survive_as_flat_arrays():

@@ -248,6 +248,21 @@ def test_only_the_same_run_is_gone_on_with(tmp_path):
         train(run, tiny_data(), tmp_path, resume=True, device="cpu", n_devices=2)
 
 
+def test_a_finished_model_without_its_state_is_not_replaced_by_resuming(tmp_path):
+    path = train(tiny_run(n_steps=1), tiny_data(), tmp_path)
+    (tmp_path / "last.ckpt").unlink()
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=r"expected last\.ckpt to resume from.*--overwrite"):
+        train(tiny_run(n_steps=2), tiny_data(), tmp_path, resume=True)
+    assert path.read_bytes() == before
+
+
+def test_a_run_is_not_both_resumed_and_overwritten(tmp_path):
+    with pytest.raises(UsageError, match="expected it or --overwrite, got both"):
+        train(tiny_run(n_steps=1), tiny_data(), tmp_path, resume=True, overwrite=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_full_disk_is_told(tmp_path):
     train(tiny_run(n_steps=1), tiny_data(), tmp_path)
     before = (tmp_path / "last.ckpt").read_bytes()

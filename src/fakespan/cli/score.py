@@ -69,4 +69,4 @@ def _check_options(seed: int | None, bootstrap: int, out: Path | None, plots: Pa
     if out is not None:
         check_output(out, overwrite=True)
     if plots is not None:
-        output_folder(plots)
+        output_folder(plots, "--plots")

@@ -138,15 +138,15 @@ def check_output(out: Path, overwrite: bool) -> None:
     output_folder(out.parent)
 
 
-def output_folder(folder: Path) -> Path:
-    """The output folder, created if missing. Raises UsageError unless a file can be made in it."""
+def output_folder(folder: Path, option: str = "--out") -> Path:
+    """The output folder of an option, created if missing. Raises UsageError unless a file can be made in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # permissions alone do not tell: read-only or full disks
             pass
     except OSError as error:
         got = (error.strerror or str(error)).lower()
-        raise UsageError(folder, expected="a folder to write to", got=got, remedy="change --out") from error
+        raise UsageError(folder, expected="a folder to write to", got=got, remedy=f"change {option}") from error
     sweep(folder)
     return folder
 

@@ -145,8 +145,8 @@ def _begin(folder: Path, header: Header) -> None:
         for key, before, now in differences(found, given):
             if key != "clips_per_shard":
                 words = {"digest": "unchanged metadata of the data set", "n_clips": f"{before} clips"}
-                expected = words.get(key, f"{key} {before}, as in the existing store")
-                got = "changed metadata" if key == "digest" else str(now)
+                expected = words.get(key, f"{key} {_chosen(before)}, as in the existing store")
+                got = "changed metadata" if key == "digest" else _chosen(now)
                 raise DataError(folder, expected=expected, got=got, remedy="use another --out, or remove this store")
         return
     with told_of_disk(folder):
@@ -155,6 +155,11 @@ def _begin(folder: Path, header: Header) -> None:
             remedy = "use another --out"
             raise DataError(folder, expected="an empty folder", got="shards without store.json", remedy=remedy)
         write_json(folder / "store.json", header.record())
+
+
+def _chosen(value: object) -> str:
+    """A setting as users know it: no split and no limit means all clips."""
+    return "all" if value is None else str(value)
 
 
 def _remove(folder: Path, header: Header, redo: Sequence[str]) -> None:

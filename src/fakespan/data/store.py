@@ -154,7 +154,8 @@ def read_header(folder: Path) -> Header:
     path = folder / "store.json"
     if not path.is_file():
         remedy = "create one: fakespan prepare --data KIND:ROOT --out FOLDER"
-        raise DataError(folder, expected="a prepared store", got="a folder without store.json", remedy=remedy)
+        got = "a folder without store.json" if folder.is_dir() else "no such folder"
+        raise DataError(folder, expected="a prepared store", got=got, remedy=remedy)
     record = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("packing") != PARAMETERS:
         got = repr(record.get("format")) if isinstance(record, dict) else "not an object"

@@ -50,14 +50,20 @@ class RunFolder:
         """Create the folder and write the config.
 
         Raises:
-            UsageError: the folder holds a run that is to be neither resumed nor overwritten, or is not writable.
+            UsageError: the folder holds a run that is to be neither resumed nor overwritten, or a finished one without
+                its state, or is not writable; or the run is to be both resumed and overwritten.
             ConfigError: the run to resume has another config.
         """
+        if resume and overwrite:
+            raise UsageError("--resume", expected="it or --overwrite", got="both", remedy="choose one of them")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             sweep(self.path)
             if resume and self.state_path("last").is_file():
                 self._check_same(run)
+            elif resume and self.model_path(run.name).is_file():
+                got, remedy = "a finished run without it", "start over with --overwrite, or use another --out"
+                raise UsageError(self.path, expected="last.ckpt to resume from", got=got, remedy=remedy)
             else:
                 self._make_room(self.model_path(run.name), overwrite or resume)
             with replacing(self.path / "config.toml") as part:
@@ -124,5 +130,5 @@ class RunFolder:
 
 
 def _bad_state(path: Path, got: str) -> CheckpointError:
-    remedy = "delete it and resume: the run starts over"
+    remedy = "start over with --overwrite"
     return CheckpointError(path, expected="a training state of fakespan", got=got, remedy=remedy)

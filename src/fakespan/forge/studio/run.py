@@ -3,7 +3,7 @@
 OUT/train|dev|test/000000.mp4   224x224 face crops, 25 fps, 16 kHz mono, as in LAV-DF
 OUT/metadata.json               LAV-DF's fields, and the details: words before and after, methods, donors
 OUT/metadata.min.json           LAV-DF's fields, and the methods, to break down results
-OUT/forge.json                  source, seed, config, counts, skipped files with reasons
+OUT/forge.json                  digest of the source files' names, seed, config, counts, skipped files with reasons
 OUT/.studio/                    the survey and a record of each finished clip; may be removed when the set is complete
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from fakespan.forge.labels import Word
 from fakespan.forge.studio.config import ForgeConfig
 from fakespan.forge.studio.make import Forged, Stage, make_clip
 from fakespan.forge.studio.plan import Entry, Plan, Scene, plan
-from fakespan.forge.studio.survey import Take, run_jobs, survey
+from fakespan.forge.studio.survey import Take, find_media, run_jobs, survey
 from fakespan.forge.studio.tools import Tools
 from fakespan.forge.studio.track import Track, read_track
 from fakespan.media.encode import write_video
@@ -88,7 +89,7 @@ def _forged(  # noqa: PLR0917
     source: Path, out: Path, config: ForgeConfig, count: int, seed: int, n_workers: int, progress: Progress | None
 ) -> Result:
     work = out / ".studio"
-    _claim(out, {"seed": seed, "count": count, "config": to_mapping(config)})
+    _claim(out, {"seed": seed, "count": count, "config": to_mapping(config), "source": _digest(source, out)})
     (work / "clips").mkdir(parents=True, exist_ok=True)
     takes = survey(source, work / "survey.jsonl", config, n_workers, _titled(progress, "listening"))
     planned = plan(takes, config, count, seed)
@@ -109,6 +110,15 @@ def _forged(  # noqa: PLR0917
     return result
 
 
+def _digest(source: Path, out: Path) -> str:
+    """Digest of the names of all source files. Raises DataError if there are none, or the set would lie among them."""
+    names = [path.relative_to(source).as_posix() for path in find_media(source)]
+    if out.resolve().is_relative_to(source.resolve()):
+        remedy = "choose another folder: forged clips would count as genuine"
+        raise DataError(out, expected="a folder outside of the source", got="one inside it", remedy=remedy)
+    return hashlib.blake2b("\n".join(names).encode(), digest_size=16).hexdigest()
+
+
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     """Check that the folder is new or holds this data set.
 
@@ -119,7 +129,8 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     sweep(out, deep=True)
     if note.is_file():
         known = json.loads(note.read_text(encoding="utf-8"))
-        for name, _, _ in differences({key: known.get(key) for key in settings}, settings):
+        # a set of an earlier version does not name its source
+        for name, _, _ in differences({key: known.get(key, value) for key, value in settings.items()}, settings):
             got = f"a set with another {name}"
             raise DataError(out, expected="a new folder or this set", got=got, remedy="choose another folder")
         return

@@ -58,8 +58,9 @@ def find_media(source: Path) -> list[Path]:
     """
     found = sorted(p for p in source.rglob("*") if p.suffix.lower() in MEDIA and p.is_file()) if source.is_dir() else []
     if not found:
+        got = "none in it" if source.is_dir() else "no such folder"
         remedy = "give a folder of genuine clips of people talking"
-        raise DataError(source, expected="a folder with media files", got="none in it", remedy=remedy)
+        raise DataError(source, expected="a folder with media files", got=got, remedy=remedy)
     return found
 
 
