@@ -95,7 +95,7 @@ def test_it_counts_what_a_scan_at_each_threshold_finds(call, genuine, tiny_path)
 def test_a_person_reads_the_same(call, genuine, tiny_path):
     code, out, err = call("alarms", genuine / "one.wav", "--model", tiny_path, "--threshold", 0, "--device", "cpu")
     assert (code, err) == (0, "")
-    assert out.startswith("tiny: 1 genuine files, 0.03 minutes, ")
+    assert out.startswith("tiny: 1 genuine file, 0.03 minutes, ")
     assert "segments per minute (95 % Poisson interval" in out
     assert f" in {genuine / 'one.wav'}" in out
     (header,) = (k for k, line in enumerate(out.splitlines()) if line.startswith("threshold"))

@@ -145,6 +145,8 @@ def test_facts_of_files(call, voice, tiny_path):
     code, out, _ = call("info", tiny_path, "--json")
     assert (code, json.loads(out)["model"]["family"]) == (0, "small")
     assert out.count("\n") == 1
+    code, out, _ = call("info", "small", "--json")
+    assert (code, json.loads(out)["model"]["family"]) == (0, "experts")
 
 
 def test_saved_results_are_shown_again(call, tmp_path):

@@ -195,5 +195,5 @@ def test_a_bad_index_is_refused(tmp_path: Path, line: str, reason: str) -> None:
 
 
 def test_a_folder_without_an_index_is_no_bank(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"index\.jsonl"):
+    with pytest.raises(DataError, match=r"index\.jsonl: expected the index of a bank, got no such file"):
         load_sound_bank([tmp_path])

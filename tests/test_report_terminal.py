@@ -30,6 +30,11 @@ def test_a_forged_file_is_suspected_and_its_segments_are_listed() -> None:
     assert "not a proof" in text
 
 
+def test_a_score_just_below_the_threshold_does_not_look_like_it() -> None:
+    assert "score 0.7487 is below the threshold 0.7490" in shown(clean(score=0.7487, threshold=0.749))
+    assert "score 0.75 reaches the threshold 0.75" in shown(forged(score=0.7491, threshold=0.749))
+
+
 def test_a_clean_file_is_not_called_genuine() -> None:
     text = shown(clean())
     assert "no forgery found" in text

@@ -58,6 +58,13 @@ def test_the_result_comes_in_every_format(served, job, link, kind, start):
     assert answer.content.startswith(start)
 
 
+def test_a_file_without_a_picture_has_no_link_to_one(served):
+    music = (SAMPLE.parent / "music.wav").read_bytes()
+    links = served.ended(served.submit(music, name="music.wav").json()["id"])["links"]
+    assert "report" in links
+    assert "thumbnail" not in links
+
+
 def test_the_report_shows_mouths_and_sound_of_each_segment(served, job):
     page = served.http.get(job["links"]["report"]).text
     assert page.count('<img src="data:image/webp;base64,') == 14

@@ -87,6 +87,7 @@ def test_a_run_may_start_from_a_model_of_the_same_network(tmp_path):
     other = dataclasses.replace(unchanged, model=dataclasses.replace(unchanged.model, n_features=16))
     with pytest.raises(ConfigError, match=r"train\.start: expected a model of the same"):
         train(other, tiny_data(), tmp_path / "other")
+    assert not (tmp_path / "other").exists()  # the folder is free for the corrected call
 
 
 def test_time_that_runs_out_ends_a_run_with_a_checkpoint(tmp_path):

@@ -72,8 +72,9 @@ def _facts(found: Alarms, threshold: float) -> dict[str, Any]:
 def _text(facts: dict[str, Any]) -> str:
     """The same for a person."""
     low, high = facts["per_minute_95"]
+    files = f"{facts['files']} genuine file{'s' * (facts['files'] != 1)}"
     lines = [
-        f"{facts['model']}: {facts['files']} genuine files, {facts['minutes']:.2f} minutes, "
+        f"{facts['model']}: {files}, {facts['minutes']:.2f} minutes, "
         f"{facts['segments']} segments from threshold {facts['threshold']:g} on",
         f"{facts['per_minute']:.2f} segments per minute (95 % Poisson interval {low:.2f} to {high:.2f})",
         *(f"  {count} in {printable(file)}" for file, count in facts["in"].items()),

@@ -28,7 +28,10 @@ SHOWN = 20  # problems printed per kind
 
 def info(
     target: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A media file, a model file or a verdict head.")
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="A media file, a model file, a verdict head, or the name of a shipped model."
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -70,9 +73,12 @@ def _refuse_without_data(**options: object) -> None:
             raise UsageError(f"--{name}", expected="--data with it", got="a file", remedy=f"leave --{name} out")
 
 
-def _of(path: Path) -> dict[str, Any]:
+def _of(target: Path) -> dict[str, Any]:
+    from fakespan.localizer import model_path, shipped_models
     from fakespan.portable import SUFFIX
 
+    is_name = str(target) in {path.stem for path in shipped_models()} and not target.exists()
+    path = model_path(str(target)) if is_name else target
     if path.suffix in TORCH_SUFFIXES:
         return _of_weights(path)
     return _of_portable(path) if path.suffix == SUFFIX else _of_media(path)

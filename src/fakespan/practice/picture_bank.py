@@ -118,7 +118,10 @@ def _read_index(path: Path) -> Iterator[Entry]:
         text = path.read_text(encoding="utf-8")
         for line in text.splitlines():
             yield _entry(json.loads(line))
-    except (OSError, ValueError, TypeError) as problem:
+    except OSError as problem:
+        got, remedy = (problem.strerror or "an unreadable file").lower(), "name the folder of a bank"
+        raise DataError(path, expected="the index of a bank", got=got, remedy=remedy) from problem
+    except (ValueError, TypeError) as problem:
         raise DataError(
             path, expected="the index of a bank", got=str(problem), remedy="build it with examples/pairs/pictures.py"
         ) from problem

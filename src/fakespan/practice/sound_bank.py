@@ -112,7 +112,10 @@ def _read(folder: Path, line: dict[str, str]) -> Recording:
 def _lines(path: Path) -> list[dict[str, str]]:
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except OSError as error:
+        got, remedy = (error.strerror or "an unreadable file").lower(), "name the folder of a bank"
+        raise DataError(path, expected="the index of a bank", got=got, remedy=remedy) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(
             path, expected="one JSON object per line", got=str(error), remedy="build the bank again"
         ) from error

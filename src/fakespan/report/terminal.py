@@ -52,10 +52,9 @@ def render(scan: Scan) -> RenderableType:
 def _verdict(scan: Scan) -> Text:
     styles = {"suspected": "bold red", "inconclusive": "bold yellow"}
     name = words.verdict(scan)
-    compared = "reaches" if scan.is_fake else "is below"
     return Text.assemble(
         (name.upper() if scan.outcome == "suspected" else name, styles.get(scan.outcome, "bold")),
-        f"  score {scan.score:.2f} {compared} the threshold {scan.threshold:.2f}; {words.found(scan)}",
+        f"  {words.compared(scan)}; {words.found(scan)}",
     )
 
 

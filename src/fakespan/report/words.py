@@ -20,6 +20,7 @@ __all__ = [
     "REASONS",
     "WHOLE_LIMIT",
     "absent",
+    "compared",
     "content",
     "file_url",
     "found",
@@ -194,6 +195,13 @@ def _rated(verdict: Verdict, chance: float) -> str:
 
 def _counts(verdict: Verdict) -> str:
     return f"{'counts' if verdict.is_fake else 'would count'} as forged"
+
+
+def compared(scan: Scan) -> str:
+    """Score and threshold of a scan as a clause, with as many digits as tell a score below it from it."""
+    is_unclear = not scan.is_fake and f"{scan.score:.2f}" == f"{scan.threshold:.2f}"
+    digits, how = (4 if is_unclear else 2), ("reaches" if scan.is_fake else "is below")
+    return f"score {scan.score:.{digits}f} {how} the threshold {scan.threshold:.{digits}f}"
 
 
 def found(scan: Scan) -> str:

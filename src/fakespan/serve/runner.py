@@ -175,6 +175,7 @@ def summary_of(scan: Scan) -> dict[str, Any]:
         "threshold": scan.threshold,
         "duration_s": scan.duration_s,
         "n_segments": len(scan.segments),
+        "has_picture": scan.media.has_video,
     }
 
 

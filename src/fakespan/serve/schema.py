@@ -47,6 +47,7 @@ class SummaryOut(BaseModel):
     threshold: float
     duration_s: float
     n_segments: int
+    has_picture: bool = True  # jobs of earlier versions do not say it
 
 
 class OptionsOut(BaseModel):
@@ -169,8 +170,10 @@ def _links(job: Job) -> dict[str, str]:
     if job.upload:
         links["media"] = f"{here}/media"
     if job.state == "done":
-        links |= {name: f"{here}/{name}" for name in ("result", "report", "thumbnail")}
+        links |= {"result": f"{here}/result", "report": f"{here}/report"}
         links |= {"csv": f"{here}/result.csv", "vtt": f"{here}/result.vtt"}
+        if (job.summary or {}).get("has_picture", True):
+            links["thumbnail"] = f"{here}/thumbnail"
     return links
 
 
@@ -207,6 +210,7 @@ EXAMPLE: Mapping[str, Any] = {
         "threshold": 0.75,
         "duration_s": 8.32,
         "n_segments": 1,
+        "has_picture": True,
     },
     "problem": None,
     "callback": None,

@@ -251,12 +251,11 @@ def _check(run: RunConfig, data: TrainingData, device: str) -> None:
         if importlib.util.find_spec(library) is None:
             raise MissingExtraError(library, "train")
     if run.train.schedule == "plateau" and data.validation is None:
-        raise ConfigError(
-            "train.schedule",
-            expected="validation clips for the plateau schedule",
-            got="none",
-            remedy="use a data set with a validation split, or choose another schedule",
-        )
+        expected = "validation clips for the plateau schedule"
+        remedy = "use a data set with a validation split, or choose another schedule"
+        raise ConfigError("train.schedule", expected=expected, got="none", remedy=remedy)
+    if run.train.start:
+        new_network(run)  # a wrong path must not claim the folder
     if run.train.precision == "16" and not _is_gpu(device):
         remedy = "use --precision bf16 or 32"
         raise UsageError("--precision", expected="a GPU for 16", got="a CPU", remedy=remedy)

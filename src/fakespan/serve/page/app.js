@@ -94,7 +94,7 @@ function show(job) {
   remove.textContent = isOpen ? "Cancel" : "Delete";
   remove.setAttribute("aria-label", `${remove.textContent} ${job.name}`);
   remove.onclick = () => discard(job.id);
-  if (job.state === "done" && !item.querySelector("img")) picture(item, job);
+  if (job.links.thumbnail && !item.querySelector("img")) picture(item, job);
   if (known && known.job.state !== job.state && !isOpen) tell(`${job.name}: ${text}`);
   jobs.set(job.id, { job, item });
   item.dataset.id = job.id;
