@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("bank", type=Path, help="written by sounds.py --left-out")
     parser.add_argument("--fold", type=int, required=True, choices=range(N_FOLDS))
-    parser.add_argument("--clips", type=int, default=160, help="in each row")
+    parser.add_argument("--clips", type=int, default=480, help="in each row")
     parser.add_argument("--threshold", type=float, help="also count the spans that are found from this score on")
     options = parser.parse_args()
     torch.set_num_threads(1)
