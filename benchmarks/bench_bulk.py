@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -61,32 +62,36 @@ def cpu_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-def one_process(folder: Path, cores: set[int], done: Callable[[], None]) -> None:
-    """In a process of its own on these cores, which loads the libraries and the model as a worker does."""
-    command = [sys.executable, __file__, "--alone", str(folder), "--cores", *map(str, cores)]
+def one_process(folder: Path, cores: set[int], done: Callable[[], None], part: tuple[int, int] = (0, 1)) -> None:
+    """In a process of its own on these cores, which loads the libraries and the model as a worker does.
+
+    `part` (k, n): it scans the k-th of every n files.
+    """
+    places = [*map(str, part), "--cores", *map(str, cores)]
+    command = [sys.executable, __file__, "--alone", str(folder), "--part", *places]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip():
-                print(line, end="")
-            else:
-                done()
+        for _ in process.stdout:
+            done()
 
 
-def alone(folder: Path, cores: set[int]) -> None:
+def separate_processes(folder: Path, cores: set[int], done: Callable[[], None]) -> None:
+    """One for each core, which share nothing and know nothing of each other: what the machine can do at most."""
+    with ThreadPoolExecutor() as pool:
+        for k, core in enumerate(sorted(cores)):
+            pool.submit(one_process, folder, {core}, done, (k, len(cores)))
+
+
+def alone(folder: Path, cores: set[int], part: tuple[int, int]) -> None:
     """That process: scans with one thread for each library, and prints an empty line after each file."""
     os.sched_setaffinity(0, cores)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     localizer = fakespan.load_model("small", "cpu")
     localizer.decoder_threads = 1
-    before_s = time.thread_time(), time.process_time()
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir())[part[0] :: part[1]]:
         localizer.scan(path)
         print(flush=True)
-    share = (time.thread_time() - before_s[0]) / (time.process_time() - before_s[1])
-    print(f"{share:.1%} of the CPU time of one process is spent in one of its threads: two cores", end=" ")
-    print(f"can be at most {2 * share:.2f} times as fast as this process")
 
 
 def to_table(folder: Path, engine: Engine, done: Callable[[], None]) -> State:
@@ -126,10 +131,11 @@ def main() -> None:
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--cores", type=int, nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--part", type=int, nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--tiny", type=int, default=10_000)
     arguments = parser.parse_args()
     if arguments.alone:
-        alone(arguments.alone, set(arguments.cores))
+        alone(arguments.alone, set(arguments.cores), tuple(arguments.part))
         return
     for n_files in (100, 100, arguments.tiny):  # the first time loads libraries
         tiny(n_files)
@@ -139,6 +145,7 @@ def main() -> None:
         cores = os.sched_getaffinity(0)
         measured("one process", n_files, lambda done: one_process(folder, cores, done))
         measured("one process, one core", n_files, lambda done: one_process(folder, {min(cores)}, done))
+        measured("a process on each core", n_files, lambda done: separate_processes(folder, cores, done))
         for way, engine in (
             ("1 worker", on_this_machine(setup, 1)),
             ("2 workers", on_this_machine(setup, 2)),
