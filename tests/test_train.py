@@ -245,6 +245,8 @@ def test_only_the_same_run_is_gone_on_with(tmp_path):
             train(other, tiny_data(), tmp_path, resume=True)
     with pytest.raises(UsageError, match="--data: expected tiny, as before"):
         train(run, dataclasses.replace(tiny_data(), source="lavdf:x"), tmp_path, resume=True)
+    with pytest.raises(UsageError, match="--data: expected 12 clips, as before, got 3"):
+        train(run, tiny_data(TinySet(3)), tmp_path, resume=True)
     with pytest.raises(ConfigError, match="expected 2 clips per step"):
         train(run, tiny_data(), tmp_path, resume=True, device="cpu", n_devices=2)
 

@@ -286,6 +286,7 @@ class TrainingModule(LightningModule):
         state = {
             "counters": dataclasses.asdict(self.counters),
             "total_batch": self.plan.total_batch,
+            "n_clips": self.plan.n_clips,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),

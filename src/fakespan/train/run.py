@@ -232,9 +232,11 @@ def _state_to_resume(folder: RunFolder, run: RunConfig, data: TrainingData, plan
         got, expected = f"{plan.total_batch}", f"{state['total_batch']} clips per step, as before"
         remedy = "keep batch_size x accumulate x devices as it was"
         raise ConfigError("the run to resume", expected=expected, got=got, remedy=remedy)
+    remedy = "use the same --data, --subset and --limit, or start over with another --out"
     if state["source"] != data.source:
-        remedy = "use the same --data, or start over with another --out"
         raise UsageError("--data", expected=f"{state['source']}, as before", got=data.source, remedy=remedy)
+    if (n_before := state.get("n_clips", plan.n_clips)) != plan.n_clips:  # unknown of earlier versions
+        raise UsageError("--data", expected=f"{n_before} clips, as before", got=f"{plan.n_clips}", remedy=remedy)
     return state
 
 
@@ -257,8 +259,7 @@ def _check(run: RunConfig, data: TrainingData, device: str) -> None:
     if run.train.start:
         new_network(run)  # a wrong path must not claim the folder
     if run.train.precision == "16" and not _is_gpu(device):
-        remedy = "use --precision bf16 or 32"
-        raise UsageError("--precision", expected="a GPU for 16", got="a CPU", remedy=remedy)
+        raise UsageError("--precision", expected="a GPU for 16", got="a CPU", remedy="use --precision bf16 or 32")
 
 
 def _is_gpu(device: str) -> bool:
