@@ -71,7 +71,7 @@ def test_a_bank_grows_and_says_what_it_has(bank: PictureBank) -> None:
 
 
 def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="build it"):
+    with pytest.raises(DataError, match="name the folder of a bank"):
         PictureBank(tmp_path)
 
 
