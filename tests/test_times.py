@@ -169,3 +169,15 @@ def test_a_sound_an_hour_late_is_named_and_judged_by_itself(localizer: fakespan.
     gaps = [(round(u.start_s, 1), round(u.end_s), u.modality) for u in scan.not_judged if u.reason == "gap"]
     assert gaps == [(8.3, 3600, "both"), (3600.0, 3608, "visual")]  # the picture has ended
     assert sum(len(curve.values) for curve in scan.curves if curve.modality == "audio") <= 2 * 8.4 * 25
+
+
+def test_a_picture_that_begins_after_the_sound_is_not_judged_before_it_begins(
+    localizer: fakespan.Localizer, tmp_path: Path
+) -> None:
+    scan = localizer.scan(remuxed(tmp_path / "late.mkv", (3.0,), sound_later_s=-3.0))
+    assert_found(scan, 3.0)
+    gaps = [(round(u.start_s, 2), round(u.end_s, 2)) for u in scan.not_judged if u.reason == "gap"]
+    assert gaps[0] == (0.0, pytest.approx(3.0, abs=0.03))
+    (track,) = scan.tracks
+    assert track.start_s == pytest.approx(3.0, abs=0.05)
+    assert scan.judged_share.picture == pytest.approx(8.3 / 11.3, abs=0.03)

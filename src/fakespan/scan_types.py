@@ -21,7 +21,7 @@ __all__ = [
 
 Modality = Literal["audio", "visual", "both"]
 Reason = Literal[
-    "gap",  # the file has nothing there: its clock jumps ahead, or a stream ends before the other
+    "gap",  # the file has nothing there: its clock jumps ahead, or one stream begins later or ends before the other
     "damaged",  # what it has does not decode
     "silence",
     "music_or_noise",  # sound without speech

@@ -62,6 +62,7 @@ class FileScan:
         self.info: MediaInfo = dataclasses.replace(probe(path, choice.tracks), streams=choice.every)
         self.decoder_threads = 0  # 0: one per core
         self.n_pictures = 0  # so far
+        self.early: list[int] = []  # the pictures that fill a time before the first one
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
         self.soft: dict[int, BoolArray] = {}  # frames of tracks that are too soft to judge
@@ -139,7 +140,9 @@ class FileScan:
                 self.n_pictures = picture.index + 1
                 if picture.index % 25 == 0:
                     self.progress(picture.index / FPS, self._read_s)
-                if not picture.is_damaged:
+                if picture.is_early:
+                    self.early.append(picture.index)
+                elif not picture.is_damaged:
                     yield dataclasses.replace(picture, is_after_hole=True) if was_damaged else picture
                 was_damaged = picture.is_damaged
         except MediaError:
@@ -223,6 +226,7 @@ class FileScan:
             clock=self.clock,
             extent=self.extent,
             n_pictures=self.n_pictures,
+            early=tuple(self.early),
             n_heard=n_heard,
             heard=self.hearing.labels if self.has_sound else None,
             tracks=tuple(self.tracks),

@@ -59,10 +59,13 @@ def _mostly(mask: BoolArray, n_spans: int) -> BoolArray:
     return np.asarray(sums[end] - sums[begin] >= _SHARE * (end - begin))
 
 
-def seen_labels(n_pictures: int, tracks: Sequence[FaceTrack], soft: Mapping[int, BoolArray]) -> Int64Array:
+def seen_labels(
+    n_pictures: int, tracks: Sequence[FaceTrack], soft: Mapping[int, BoolArray], early: Sequence[int] = ()
+) -> Int64Array:
     """The labels of the pictures of a file at 25 fps, by the faces that were tracked in them.
 
-    `soft` has the frames of scanned tracks, by their ids, that are too soft to judge.
+    `soft` has the frames of scanned tracks, by their ids, that are too soft to judge; `early` are pictures that fill a
+    time in which none was recorded.
     """
     labels = np.full(n_pictures, _NO_FACE)
     for track in sorted(tracks, key=lambda track: track.is_scanned):  # scanned faces last
@@ -75,6 +78,7 @@ def seen_labels(n_pictures: int, tracks: Sequence[FaceTrack], soft: Mapping[int,
         is_soft[begin : begin + len(own)] |= own
         is_sharp[begin : begin + len(own)] |= ~own
     labels[is_soft & ~is_sharp] = _TOO_SOFT  # another face may be sharp there
+    labels[list(early)] = _GAP
     return labels
 
 

@@ -40,6 +40,7 @@ class Reading:
     clock: FileClock
     extent: Extent
     n_pictures: int  # 0: no faces were looked for
+    early: tuple[int, ...]  # of the pictures: those that fill a time in which none was recorded
     n_heard: int  # frames of sound
     heard: Int64Array | None  # (n_heard,): what the sound is, see `hearing`; None: there is none
     tracks: tuple[FaceTrack, ...]
@@ -99,7 +100,7 @@ class Reading:
         return max(self.n_pictures, self.n_heard) or round(self.clock.info.duration_s * FPS)
 
     def _coverage(self) -> Coverage:
-        picture = seen_labels(self.n_pictures, self.tracks, self.soft) if self.n_pictures else None
+        picture = seen_labels(self.n_pictures, self.tracks, self.soft, self.early) if self.n_pictures else None
         n_frames = max(self.n_pictures, self.n_heard)
         left_out = self.clock.is_damaged(n_frames) | self.extent.without(n_frames)
         return Coverage(without(self.heard, left_out), without(picture, left_out))

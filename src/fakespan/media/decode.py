@@ -45,6 +45,7 @@ __all__ = ["Picture", "iter_sound", "read_both", "read_jumps", "read_pictures", 
 T = TypeVar("T")
 
 _QUEUE_BYTES = 1 << 26
+_SHORTEST_EARLY_S = 0.4  # a first picture may fill less than that before its time
 _LONGEST_FILLED_S = 60.0  # longer holes are refused in the clips of data sets
 
 
@@ -82,10 +83,14 @@ def read_pictures(
         jumps, damage = jumps or Jumps(), damage or Damage()
         placed = placed_pictures(streams[0], decoded_frames(container, streams, jumps, damage=damage))
         shown = with_damage(at_clock(placed, fps, jumps), fps, damage)
-        index = -1
+        index, first, current = -1, 0, None
         with closing(run_ahead(shown, size=min(16, max(2, _QUEUE_BYTES // (2 * area))))) as ahead:
             for index, source, is_damaged in ahead:
-                yield Picture(index, index / fps, source, jumps.is_hole(index / fps), is_damaged)
+                if source is not current:
+                    first, current = index, source
+                is_late = source.begins_s - first / fps >= _SHORTEST_EARLY_S
+                is_early = is_late and index / fps < source.begins_s - 0.5 / fps
+                yield Picture(index, index / fps, source, jumps.is_hole(index / fps), is_damaged, is_early)
     if index < 0:
         raise MediaError(
             path,

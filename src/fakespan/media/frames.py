@@ -77,7 +77,7 @@ def placed_pictures(
             length_s = min(frame.duration * tick_s, _LONGEST_LAST_S)
         last_s = time_s if due_s == 0 else max(last_s, time_s)
         due_s = last_s + length_s
-        yield last_s, length_s, Source(frame, reformatter, aspect)
+        yield last_s, length_s, Source(frame, reformatter, aspect, last_s)
 
 
 def with_damage(shown: Iterator[tuple[int, Source]], fps: float, damage: Damage) -> Iterator[tuple[int, Source, bool]]:

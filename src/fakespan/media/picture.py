@@ -48,12 +48,17 @@ class Source:
         reformatter: shared converter, so that conversion tables are built once per stream instead of per frame; only
             for frames handled by one thread. None: a converter of its own.
         pixel_aspect: width of a stored pixel over its height.
+        begins_s: its time since the common origin.
     """
 
     def __init__(
-        self, frame: VideoFrame, reformatter: VideoReformatter | None = None, pixel_aspect: float = 1.0
+        self,
+        frame: VideoFrame,
+        reformatter: VideoReformatter | None = None,
+        pixel_aspect: float = 1.0,
+        begins_s: float = 0.0,
     ) -> None:
-        self.frame = frame
+        self.frame, self.begins_s = frame, begins_s
         self._reformatter = reformatter
         self.turn_deg = clockwise_deg(frame)
         self.width, self.height = max(1, round(frame.width * pixel_aspect)), frame.height  # of `planes`
@@ -110,6 +115,7 @@ class Picture:
         source: the decoded frame; the same object if a frame is shown at several time steps.
         is_after_hole: whether the clock of the file jumps in front of it, so that nothing earlier is its context.
         is_damaged: whether it may show what was never recorded.
+        is_early: whether it only fills the time before it, a long one, in which no picture was recorded.
     """
 
     index: int
@@ -117,6 +123,7 @@ class Picture:
     source: Source
     is_after_hole: bool = False
     is_damaged: bool = False
+    is_early: bool = False
 
     @property
     def width(self) -> int:
