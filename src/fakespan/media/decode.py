@@ -35,7 +35,7 @@ from fakespan.media.container import (
     sound_streams,
 )
 from fakespan.media.damage import Damage
-from fakespan.media.frames import decoded_frames, packets_on_one_clock, placed_pictures, with_damage
+from fakespan.media.frames import decoded_frames, packets_on_one_clock, placed_pictures, with_damage, with_early
 from fakespan.media.jumps import Jumps, at_clock
 from fakespan.media.picture import Picture
 from fakespan.media.sound import SoundClock
@@ -45,7 +45,6 @@ __all__ = ["Picture", "iter_sound", "read_both", "read_jumps", "read_pictures", 
 T = TypeVar("T")
 
 _QUEUE_BYTES = 1 << 26
-_SHORTEST_EARLY_S = 0.4  # a first picture may fill less than that before its time
 _LONGEST_FILLED_S = 60.0  # longer holes are refused in the clips of data sets
 
 
@@ -82,14 +81,10 @@ def read_pictures(
         area = max(1, streams[0].codec_context.width * streams[0].codec_context.height)
         jumps, damage = jumps or Jumps(), damage or Damage()
         placed = placed_pictures(streams[0], decoded_frames(container, streams, jumps, damage=damage))
-        shown = with_damage(at_clock(placed, fps, jumps), fps, damage)
-        index, first, current = -1, 0, None
+        shown = with_early(with_damage(at_clock(placed, fps, jumps), fps, damage), fps)
+        index = -1
         with closing(run_ahead(shown, size=min(16, max(2, _QUEUE_BYTES // (2 * area))))) as ahead:
-            for index, source, is_damaged in ahead:
-                if source is not current:
-                    first, current = index, source
-                is_late = source.begins_s - first / fps >= _SHORTEST_EARLY_S
-                is_early = is_late and index / fps < source.begins_s - 0.5 / fps
+            for index, source, is_damaged, is_early in ahead:
                 yield Picture(index, index / fps, source, jumps.is_hole(index / fps), is_damaged, is_early)
     if index < 0:
         raise MediaError(

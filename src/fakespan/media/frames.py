@@ -25,8 +25,9 @@ from fakespan.media.packets import OnDamage, decoded, in_turn, packets_of, unhea
 from fakespan.media.picture import Source
 from fakespan.media.timeline import SHORTEST_HOLE_S, Timeline
 
-__all__ = ["decoded_frames", "packets_on_one_clock", "placed_pictures", "with_damage"]
+__all__ = ["decoded_frames", "packets_on_one_clock", "placed_pictures", "with_damage", "with_early"]
 
+_SHORTEST_EARLY_S = 0.4  # a first picture may fill less than that before its time
 _LONGEST_LAST_S = 60.0  # a longer duration of the last frame is ignored
 
 
@@ -90,3 +91,13 @@ def with_damage(shown: Iterator[tuple[int, Source]], fps: float, damage: Damage)
         if waiting and (item is None or len(waiting) > n_waiting):
             index, source = waiting.popleft()
             yield index, source, damage.covers(index / fps)
+
+
+def with_early(shown: Iterator[tuple[int, Source, bool]], fps: float) -> Iterator[tuple[int, Source, bool, bool]]:
+    """Every picture with whether it only fills a long time before its own."""
+    first, current = 0, None
+    for index, source, is_damaged in shown:
+        if source is not current:
+            first, current = index, source
+        is_late = source.begins_s - first / fps >= _SHORTEST_EARLY_S
+        yield index, source, is_damaged, is_late and index / fps < source.begins_s - 0.5 / fps
