@@ -58,10 +58,16 @@ BackendChoice = Annotated[
 
 
 VideoTrack = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Number of the video track; default: the one with most faces.")
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Number of the video track; default: the usual one, unless another has far more faces."
+    ),
 ]
 AudioTrack = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Number of the audio track; default: the one with most speech.")
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Number of the audio track; default: the usual one, unless another has far more speech."
+    ),
 ]
 
 
