@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import wave
@@ -113,6 +114,13 @@ def test_every_format_says_the_same_words(tmp_path, suffix):
     np.testing.assert_allclose(
         [(w.start_s, w.end_s) for w in labels.words], [(w.start_s, w.end_s) for w in SAID], atol=1e-6
     )
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_label_files_in_utf_16_are_read(tmp_path, suffix):  # Praat writes TextGrids with accents so
+    media = labelled(tmp_path, suffix, "")
+    media.with_suffix(suffix).write_text(re.sub("blue", "größe", FORMATS[suffix], flags=re.IGNORECASE), encoding="utf-16")
+    assert [w.text for w in read_labels(media).words] == ["bin", "größe", "don't"]
 
 
 @pytest.mark.parametrize("suffix", BROKEN)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fakespan.errors import DataError, MissingExtraError
+from fakespan.files import decoded
 
 __all__ = ["Labels", "Passage", "Word", "read_labels"]
 
@@ -78,7 +79,7 @@ def _read(path: Path, read: Callable[[str, Path, Path], Labels | None], media: P
     if path.stat().st_size > MAX_BYTES:
         raise _error(path, f"a label file of at most {MAX_BYTES // 2**20} MB", f"{path.stat().st_size} bytes")
     try:
-        labels = read(path.read_text(encoding="utf-8-sig"), path, media)
+        labels = read(decoded(path.read_bytes()), path, media)
     except (DataError, MissingExtraError):
         raise
     except Exception as error:  # a malicious file may raise anything in its parser
