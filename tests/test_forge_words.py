@@ -119,7 +119,9 @@ def test_every_format_says_the_same_words(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_label_files_in_utf_16_are_read(tmp_path, suffix):  # Praat writes TextGrids with accents so
     media = labelled(tmp_path, suffix, "")
-    media.with_suffix(suffix).write_text(re.sub("blue", "größe", FORMATS[suffix], flags=re.IGNORECASE), encoding="utf-16")
+    media.with_suffix(suffix).write_text(
+        re.sub("blue", "größe", FORMATS[suffix], flags=re.IGNORECASE), encoding="utf-16"
+    )
     assert [w.text for w in read_labels(media).words] == ["bin", "größe", "don't"]
 
 
