@@ -265,6 +265,14 @@ def test_the_same_seed_gives_the_same_set_though_it_was_killed(made, source, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("content", ["half a li", "[1]"])
+def test_a_folder_with_a_strange_forge_json_is_refused(source, tmp_path, content):
+    (tmp_path / "forge.json").write_text(content)
+    with pytest.raises(DataError, match="expected the settings of a set"):
+        forge_set(source, tmp_path, ForgeConfig(), count=3, seed=1, n_workers=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["forge.json"]
+
+
 def test_another_set_s_folder_is_not_touched(made, source, tmp_path):
     out, _ = made
     with pytest.raises(DataError, match="a set with another seed"):
