@@ -71,7 +71,7 @@ no-cuda: setup  ## fail when a CUDA package got installed
 bench: setup  ## run all benchmarks
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
-# Everything in RUN, ZOO, SPEECH and VOICES is kept and resumed from; about five hours of two cores from nothing.
+# Everything in RUN, ZOO, SPEECH and VOICES is kept and resumed from; about seven hours of two cores from nothing (estimated).
 RUN ?= runs/small
 FOLDS = 0 1 2
 PICTURES = $(BIN)/python examples/pairs/train_picture.py $(RUN)/picture-pool
