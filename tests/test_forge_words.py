@@ -139,6 +139,7 @@ def test_a_huge_label_file_is_not_read(tmp_path):
 def test_without_labels_there_are_none(tmp_path):
     assert read_labels(labelled(tmp_path, ".md", "no labels")) is None
     assert read_labels(labelled(tmp_path, ".json", '{"format": "of another program"}')) is None
+    assert read_labels(labelled(tmp_path, ".json", '{"format": "fakespan.scan/1", "segments": []}')) is None
 
 
 def test_sentences_with_times_are_passages(tmp_path):

@@ -119,10 +119,12 @@ def _read_textgrid(text: str, path: Path, media: Path) -> Labels:
 def _read_whisperx(text: str, path: Path, media: Path) -> Labels | None:
     """whisperX: `word_segments`, or `words` inside `segments`; words without times are skipped.
 
-    Any other JSON is not a label file.
+    Any other JSON is not a label file, nor is a result of `fakespan scan`.
     """
     record: Any = json.loads(text)
     if not isinstance(record, dict) or not {"word_segments", "segments"} & record.keys():
+        return None
+    if str(record.get("format", "")).startswith("fakespan."):
         return None
     rows = record.get("word_segments") or [w for s in record.get("segments", ()) for w in s.get("words", ())]
     timed = [w for w in rows if "start" in w and "end" in w]

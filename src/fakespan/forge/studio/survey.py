@@ -193,7 +193,7 @@ def run_jobs(
                 yield futures[future], future.result()
         except BrokenProcessPool as error:
             got, remedy = "a process that was killed", "repeat the command, with fewer --workers if memory ran out"
-            raise DataError("forge", expected="running worker processes", got=got, remedy=remedy) from error
+            raise DataError("fakespan forge", expected="running worker processes", got=got, remedy=remedy) from error
 
 
 def _one_thread() -> None:
