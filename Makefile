@@ -71,7 +71,7 @@ no-cuda: setup  ## fail when a CUDA package got installed
 bench: setup  ## run all benchmarks
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
 
-# Everything in RUN, ZOO, SPEECH and VOICES is kept and resumed from; about five hours of two cores from nothing.
+# Everything in RUN, ZOO, SPEECH and VOICES is kept and resumed from; about seven hours of two cores from nothing (estimated).
 RUN ?= runs/small
 FOLDS = 0 1 2
 PICTURES = $(BIN)/python examples/pairs/train_picture.py $(RUN)/picture-pool
@@ -79,7 +79,7 @@ HELD_0 = Wav2Lip Wav2Lip-HQ "Wav2Lip-GAN (partial)" "Wav2Lip (partial, name inse
 HELD_1 = Diff2Lip
 HELD_2 = PC-AVS
 small: export OMP_NUM_THREADS = 1
-small: setup speech zoo voices  ## rebuild the shipped model from the clips in CLIPS: banks, two trainings, calibration
+small: setup speech zoo voices  ## rebuild the shipped model from the clips in CLIPS: banks, five trainings, calibration
 	$(BIN)/python examples/pairs/sounds.py --out $(RUN)/sound-bank --clips $(CLIPS) --speech $(SPEECH) --zoo $(ZOO)/twins --voices $(VOICES)
 	for part in neural_lips talking talking_more grid_s1; do \
 	  $(BIN)/python examples/pairs/pictures.py $(CLIPS)/$$part $(RUN)/picture-bank || exit 1; done

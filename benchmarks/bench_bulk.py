@@ -1,4 +1,4 @@
-"""Many copies of the bundled sample: one process, worker processes, and the keeper's memory over many tiny files.
+"""Many copies of the bundled sample: one process, worker processes, and the memory of the parent over many tiny files.
 
     python benchmarks/bench_bulk.py [--files 12] [--ray] [--tiny 10000]
 

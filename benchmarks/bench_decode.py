@@ -3,9 +3,8 @@
     python benchmarks/bench_decode.py [FILE] [--runs 3]
 
 Without FILE, a 10 s 1080p clip is made. "scan's reads" are `read_pictures` with a 480-pixel thumbnail of every 12th
-picture and a 448-pixel crop, brought to 96x96, of each; "all RGB" converts every picture whole, which is what they
-spare.
-Single conversions are timed on one decoded picture.
+picture and a 448-pixel crop, brought to 96x96, of each; "all RGB" converts every picture whole, which they
+avoid. Single conversions are timed on one decoded picture.
 """
 
 from __future__ import annotations

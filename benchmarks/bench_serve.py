@@ -3,7 +3,7 @@
     python benchmarks/bench_serve.py --files 40
 
 Prints: jobs an hour of both, the time that a job takes beside its scan (pictures for list and report included), and how
-fast a question is answered meanwhile.
+fast a status request is answered meanwhile.
 """
 
 from __future__ import annotations

@@ -5,12 +5,12 @@
 writes OUT/dfdc_train_part_{0,1}/ (clips and a metadata.json) and OUT/test/ (clips and a labels.csv), which
 `fakespan ... --data dfdc:OUT` reads. As in DFDC a fake is forged from its first frame to its last (see `sample_swap`),
 30 % of them in the sound too, and its part says which clip it was made from; in DFDC there are five fakes for each real
-clip (`--fakes-per-real 5`). A recording and all that was made of it stand in one split: half of the recordings are for
+clip (`--fakes-per-real 5`). A recording and all that was made of it are in one split: half of the recordings are for
 training, a quarter for validation (as in DFDC they have no folder: their names are such that the loader holds them
 out), a quarter for the test. Real and fake clips are as long and as loud as each other and take the same road through
 H.264 and AAC.
 
-Equal options give equal metadata. Killed, it goes on where it was. Needs espeak-ng and flite (`apt install espeak-ng
+Equal options give equal metadata. If killed, it resumes where it was. Needs espeak-ng and flite (`apt install espeak-ng
 flite`). A real clip of 10 s at 112 pixels and its fake cost 3 s of one core.
 """
 

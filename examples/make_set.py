@@ -8,8 +8,9 @@ and forged clips of a take are the same recording (see `set_plan`), equal outsid
 road through H.264 and AAC, so that length, loudness, voice or codec tell nothing. `--seconds` keeps a window of that
 length around the forged span, anywhere in it: small clips for quick experiments.
 
-Equal options give equal metadata. Killed, it goes on where it was: what OUT/.takes lists is kept. Needs espeak-ng and
-flite (`apt install espeak-ng flite`). A take (about four clips) costs 5 s of one core: 60 clips 80 s, half with two.
+Equal options give equal metadata. If killed, it resumes where it was: what OUT/.takes lists is kept. Needs espeak-ng
+and flite (`apt install espeak-ng flite`). A take (about four clips) costs 5 s of one core: 60 clips 80 s, half with
+two.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Another face with the same motions is drawn by a generator of low resolution and laid over the recorded one in every
 frame, its colour a little off and flickering, opaque in some clips and faint in others; in some the voice went through
-a vocoder from begin to end. Nothing outside the face is touched, and the loudness stays. The lens is soft in some
+a vocoder from beginning to end. Nothing outside the face is touched, and the loudness stays. The lens is soft in some
 recordings, for the real clip and its fakes alike, so that a blurred face alone says nothing.
 """
 

@@ -25,7 +25,7 @@ from fakespan.errors import ConfigError, DataError
 from fakespan.forge.labels import Word
 from fakespan.forge.studio import ForgeConfig, forge_set
 from fakespan.forge.studio.plan import plan
-from fakespan.forge.studio.survey import Take, look_at, survey
+from fakespan.forge.studio.survey import Take, look_at, run_jobs, survey
 from fakespan.forge.studio.tools import redraw_with
 from fakespan.media.decode import read_sound
 from fakespan.media.encode import write_video
@@ -265,6 +265,14 @@ def test_the_same_seed_gives_the_same_set_though_it_was_killed(made, source, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("content", ["half a li", "[1]"])
+def test_a_folder_with_a_strange_forge_json_is_refused(source, tmp_path, content):
+    (tmp_path / "forge.json").write_text(content)
+    with pytest.raises(DataError, match="expected the settings of a set"):
+        forge_set(source, tmp_path, ForgeConfig(), count=3, seed=1, n_workers=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["forge.json"]
+
+
 def test_another_set_s_folder_is_not_touched(made, source, tmp_path):
     out, _ = made
     with pytest.raises(DataError, match="a set with another seed"):
@@ -292,6 +300,11 @@ def test_what_a_kill_left_in_the_folder_is_no_other_file(source, tmp_path):
     result = forge_set(source, tmp_path, QUICK, count=1, seed=6, n_workers=0)
     assert sum(result.n_clips.values()) == 1
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_killed_worker_is_told_with_what_to_do():
+    with pytest.raises(DataError, match="a process that was killed; repeat the command"):
+        list(run_jobs(os._exit, {"clip": (9,)}, 1))
 
 
 def test_half_a_line_of_the_survey_is_surveyed_again(source, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import wave
@@ -115,6 +116,15 @@ def test_every_format_says_the_same_words(tmp_path, suffix):
     )
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_label_files_in_utf_16_are_read(tmp_path, suffix):  # Praat writes TextGrids with accents so
+    media = labelled(tmp_path, suffix, "")
+    media.with_suffix(suffix).write_text(
+        re.sub("blue", "größe", FORMATS[suffix], flags=re.IGNORECASE), encoding="utf-16"
+    )
+    assert [w.text for w in read_labels(media).words] == ["bin", "größe", "don't"]
+
+
 @pytest.mark.parametrize("suffix", BROKEN)
 def test_a_damaged_label_file_is_named(tmp_path, suffix):
     with pytest.raises(DataError, match=f"clip{suffix}"):
@@ -129,6 +139,7 @@ def test_a_huge_label_file_is_not_read(tmp_path):
 def test_without_labels_there_are_none(tmp_path):
     assert read_labels(labelled(tmp_path, ".md", "no labels")) is None
     assert read_labels(labelled(tmp_path, ".json", '{"format": "of another program"}')) is None
+    assert read_labels(labelled(tmp_path, ".json", '{"format": "fakespan.scan/1", "segments": []}')) is None
 
 
 def test_sentences_with_times_are_passages(tmp_path):

@@ -4,8 +4,8 @@
 
 The packages (`speech_packages`) are downloaded with apt and unpacked, never installed. What silero-vad hears as speech
 becomes mono FLAC at 16 kHz, in stretches of 1 to 12 s (`speech_utterances`); copies are dropped; FOLDER/index.jsonl
-says of each its source, speaker, language, bandwidth, level and licence (`speech_corpus`). Killed, it goes on with the
-package at which it was.
+says of each its source, speaker, language, bandwidth, level and licence (`speech_corpus`). If killed, it resumes with
+the package at which it was.
 """
 
 from __future__ import annotations

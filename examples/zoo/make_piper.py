@@ -4,7 +4,7 @@
 
 `examples/voices/piper_decoder.py` takes the decoder out of the voice first (`make voices`). Three systems come of it,
 in OUT/twins: `piper` (the decoder as it is), `piper-early` (its encoder before the discriminators) and `piper-ft` (the
-decoder fine-tuned against them, for half the minutes). Killed, it goes on where it was.
+decoder fine-tuned against them, for half the minutes). If killed, it resumes where it was.
 """
 
 from __future__ import annotations

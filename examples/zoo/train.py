@@ -4,9 +4,9 @@
     python examples/zoo/train.py KIND ... --device cuda --batch 16 --judges 4
 
 First against spectral distances alone, then against discriminators too, whose traces are what the zoo is for. Writes
-OUT/config.json, OUT/log.jsonl, OUT/early.safetensors (before the discriminators) and OUT/model.safetensors; killed, it
-goes on from OUT/state.pt, which is written every half minute. Minutes are those of the processor, on a GPU those of the
-clock: the faster it is, the better the copies, so that equal seeds do not give equal weights.
+OUT/config.json, OUT/log.jsonl, OUT/early.safetensors (before the discriminators) and OUT/model.safetensors; if killed,
+it resumes from OUT/state.pt, which is written every half minute. Minutes are those of the processor, on a GPU those of
+the clock: the faster it is, the better the copies, so that equal seeds do not give equal weights.
 """
 
 from __future__ import annotations

@@ -58,10 +58,16 @@ BackendChoice = Annotated[
 
 
 VideoTrack = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Number of the video track; default: the one with most faces.")
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Number of the video track; default: the usual one, unless another has more faces."
+    ),
 ]
 AudioTrack = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Number of the audio track; default: the one with most speech.")
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Number of the audio track; default: the usual one, unless another has more speech."
+    ),
 ]
 
 
@@ -76,7 +82,8 @@ Prior = Annotated[
     float | None,
     typer.Option(
         metavar="SHARE",
-        help="Share of forged files among such files, for the probability of a whole file; default: 0.5.",
+        help="Share of forged files among such files, for the probability of a whole file; default: 0.5, or that "
+        "of the videos which a verdict head was calibrated on.",
     ),
 ]
 

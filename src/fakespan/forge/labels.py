@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fakespan.errors import DataError, MissingExtraError
+from fakespan.files import decoded
 
 __all__ = ["Labels", "Passage", "Word", "read_labels"]
 
@@ -78,7 +79,7 @@ def _read(path: Path, read: Callable[[str, Path, Path], Labels | None], media: P
     if path.stat().st_size > MAX_BYTES:
         raise _error(path, f"a label file of at most {MAX_BYTES // 2**20} MB", f"{path.stat().st_size} bytes")
     try:
-        labels = read(path.read_text(encoding="utf-8-sig"), path, media)
+        labels = read(decoded(path.read_bytes()), path, media)
     except (DataError, MissingExtraError):
         raise
     except Exception as error:  # a malicious file may raise anything in its parser
@@ -118,10 +119,12 @@ def _read_textgrid(text: str, path: Path, media: Path) -> Labels:
 def _read_whisperx(text: str, path: Path, media: Path) -> Labels | None:
     """whisperX: `word_segments`, or `words` inside `segments`; words without times are skipped.
 
-    Any other JSON is not a label file.
+    Any other JSON is not a label file, nor is a result of `fakespan scan`.
     """
     record: Any = json.loads(text)
     if not isinstance(record, dict) or not {"word_segments", "segments"} & record.keys():
+        return None
+    if str(record.get("format", "")).startswith("fakespan."):
         return None
     rows = record.get("word_segments") or [w for s in record.get("segments", ()) for w in s.get("words", ())]
     timed = [w for w in rows if "start" in w and "end" in w]

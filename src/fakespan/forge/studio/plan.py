@@ -101,7 +101,7 @@ def _splits(
     counts = _shared_out(count, shares)
     for split, n in zip(SPLITS, counts, strict=True):
         if n and not of[split]:
-            got = f"{len(takes)} usable files, none for it"
+            got = f"none for it, of {len(takes)} usable"
             raise DataError(
                 f"split {split}", expected="source files", got=got, remedy="change splits or give more clips"
             )

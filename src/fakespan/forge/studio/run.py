@@ -128,7 +128,7 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
     note = out / "forge.json"
     sweep(out, deep=True)
     if note.is_file():
-        known = json.loads(note.read_text(encoding="utf-8"))
+        known = _settings(note)
         # a set of an earlier version does not name its source
         for name, _, _ in differences({key: known.get(key, value) for key, value in settings.items()}, settings):
             got = f"a set with another {name}"
@@ -138,6 +138,17 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
         raise DataError(out, expected="a new or empty folder", got="other files", remedy="choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     _write_json(note, settings)
+
+
+def _settings(note: Path) -> dict[str, Any]:
+    """What a set says of itself. Raises DataError if it is damaged, or the file of another program."""
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        known = None
+    if not isinstance(known, dict):
+        raise DataError(note, expected="the settings of a set", got="something else", remedy="choose another folder")
+    return known
 
 
 def _make_all(  # noqa: PLR0917

@@ -13,6 +13,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypeVar
@@ -176,6 +177,9 @@ def run_jobs(
         jobs: key -> arguments.
         n_workers: spawned processes of one core each (forking could deadlock on locks held by threads of torch and
             OpenCV); 0 runs the jobs in this process, in their order.
+
+    Raises:
+        DataError: a process was killed.
     """
     if not n_workers:
         for key, arguments in jobs.items():
@@ -184,8 +188,12 @@ def run_jobs(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_one_thread) as pool:
         futures = {pool.submit(work, *arguments): key for key, arguments in jobs.items()}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            got, remedy = "a process that was killed", "repeat the command, with fewer --workers if memory ran out"
+            raise DataError("fakespan forge", expected="running worker processes", got=got, remedy=remedy) from error
 
 
 def _one_thread() -> None:
