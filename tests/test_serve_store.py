@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import threading
 import time
 from pathlib import Path
@@ -100,6 +101,21 @@ def test_room_is_what_quota_and_size_leave(store):
     store.used_bytes(max_age_s=0)
     with pytest.raises(Problem, match="quota"):
         store.check_room(1_000)
+
+
+def test_a_file_that_does_not_fit_onto_the_disk_is_refused_and_removed(store):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    incoming = store.receive()
+    incoming.write(b"x" * 900)  # into the buffer
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        with pytest.raises(Problem) as refused:
+            incoming.finish()
+        incoming.discard()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert refused.value.reason == "storage_full"
+    assert not list(store.incoming_folder.iterdir())
 
 
 def test_the_key_of_a_result_depends_on_all_that_it_depends_on():
