@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import hashlib
 import os
 import resource
@@ -22,6 +24,7 @@ from fakespan.serve.schema import describe
 from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings, load_settings
 from fakespan.serve.store import Store, result_key
+from fakespan.serve.watch import Hub
 from fakespan.serve.worker import _Scanner
 from services import files_below, variant
 
@@ -116,6 +119,21 @@ def test_a_file_that_does_not_fit_onto_the_disk_is_refused_and_removed(store):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert refused.value.reason == "storage_full"
     assert not list(store.incoming_folder.iterdir())
+
+
+def test_changes_are_told_after_the_clock_was_set_back(jobs, monkeypatch):
+    first, second = (Job(name, Options("small")) for name in "ab")
+    real = time.time
+
+    async def told() -> list[str]:
+        async with asyncio.timeout(10), Hub(jobs).subscribed() as changes:
+            jobs.add(first)
+            names = [(await changes.get()).name]
+            monkeypatch.setattr(time, "time", lambda: real() - 3_600)
+            jobs.add(dataclasses.replace(second, changed=time.time()))
+            return [*names, (await changes.get()).name]
+
+    assert asyncio.run(told()) == ["a", "b"]
 
 
 def test_the_key_of_a_result_depends_on_all_that_it_depends_on():
