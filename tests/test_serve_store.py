@@ -284,6 +284,16 @@ def test_a_database_is_postgresql_or_the_file_beside_the_uploads(tmp_path):
         _ = Settings(database="mysql://me@/jobs").database_url
 
 
+def test_a_database_that_cannot_be_used_is_named(call, tmp_path):
+    (tmp_path / "jobs.sqlite").write_text("something else, and longer than the head of a database" * 10)
+    for command in ((), ("token", "list")):
+        code, _, message = call("serve", "--data", tmp_path, "--port", 0, *command)
+        assert code == 2
+        assert "database: expected one that can be used, got file is not a database" in message
+    with pytest.raises(UsageError, match="database: expected one that can be used"):
+        connect("postgresql+psycopg://nobody@127.0.0.1:1/none")
+
+
 def test_a_service_that_cannot_start_says_why(call, tmp_path):
     code, _, message = call("serve", "--data", tmp_path, "--port", 0, "--host", "203.0.113.7")
     assert code == 2
