@@ -266,6 +266,7 @@ def test_settings_come_from_file_environment_and_options_in_this_order(tmp_path)
         ({}, {"port": 70_000}, "65535"),
         ({}, {"memory_mb": 0}, "above 0"),
         ({}, {"niceness": -1}, "at least 0"),
+        ({"FAKESPAN_SERVE_KEEP_RESULTS_DAYS": "inf"}, {}, "at most 36500"),
         ({}, {"models": ()}, "at least one model"),
         ({}, {"models": ("a/small.safetensors", "small")}, "different names"),
     ],
