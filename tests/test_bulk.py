@@ -122,15 +122,21 @@ def test_what_cannot_be_listed_is_said(
         names(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "simplecache::s3://b/x.mp4", "ssh://host/x.mp4", "memory://x.mp4"]
-)
-def test_other_protocols_are_refused(url: str, tmp_path: Path, run: Any) -> None:
+OTHER_PROTOCOLS = ("file:///etc/passwd", "simplecache::s3://b/x.mp4", "ssh://host/x.mp4", "memory://x.mp4")
+
+
+@pytest.mark.parametrize("url", OTHER_PROTOCOLS)
+def test_other_protocols_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="expected a path or a URL"):
         names(url)
-    (tmp_path / "list.txt").write_text(url + "\n")
-    with pytest.raises(UsageError, match="expected a path or a URL"):
-        run(tmp_path / "list.txt")
+
+
+def test_names_of_other_protocols_in_a_list_fail_alone(run: Any, clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\n".join((*OTHER_PROTOCOLS, str(clips / "a.mp4"))))
+    state, counts = run(tmp_path / "list.txt")
+    assert (state.done, counts) == (5, Counts(scanned=1, suspected=1, failed=4))
+    errors = [row["error"] for row in rows(tmp_path, "files") if row["state"] == "failed"]
+    assert all("expected a path or a URL" in error for error in errors)
 
 
 # -- worker processes

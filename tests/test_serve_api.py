@@ -248,6 +248,16 @@ def test_a_resumable_upload_becomes_a_job(served):
     assert not [name for name in files_below(served.service.settings.folder) if upload in name]
 
 
+@pytest.mark.parametrize("metadata", [{}, {"upload-metadata": "filename YS5tcDQ="}, {"upload-metadata": "filetype"}])
+def test_an_upload_resumes_whatever_was_said_of_its_file(served, metadata):
+    tus = {"tus-resumable": "1.0.0"}
+    made = served.http.post("/v1/uploads", headers={**tus, "upload-length": "4", **metadata})
+    kind = {"content-type": "application/offset+octet-stream", "upload-offset": "0"}
+    served.http.patch(made.headers["location"], content=b"ab", headers={**tus, **kind})
+    asked = served.http.head(made.headers["location"], headers=tus)
+    assert (asked.status_code, asked.headers.get("upload-offset")) == (200, "2")
+
+
 def test_a_file_that_kills_its_worker_twice_is_failed_and_the_next_one_is_scanned(served):
     pool, jobs = served.service.pool, served.service.jobs
     stopped = pool.pids()[0]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import hashlib
 import os
+import resource
 import threading
 import time
 from pathlib import Path
@@ -21,6 +24,7 @@ from fakespan.serve.schema import describe
 from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings, load_settings
 from fakespan.serve.store import Store, result_key
+from fakespan.serve.watch import Hub
 from fakespan.serve.worker import _Scanner
 from services import files_below, variant
 
@@ -100,6 +104,36 @@ def test_room_is_what_quota_and_size_leave(store):
     store.used_bytes(max_age_s=0)
     with pytest.raises(Problem, match="quota"):
         store.check_room(1_000)
+
+
+def test_a_file_that_does_not_fit_onto_the_disk_is_refused_and_removed(store):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    incoming = store.receive()
+    incoming.write(b"x" * 900)  # into the buffer
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        with pytest.raises(Problem) as refused:
+            incoming.finish()
+        incoming.discard()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert refused.value.reason == "storage_full"
+    assert not list(store.incoming_folder.iterdir())
+
+
+def test_changes_are_told_after_the_clock_was_set_back(jobs, monkeypatch):
+    first, second = (Job(name, Options("small")) for name in "ab")
+    real = time.time
+
+    async def told() -> list[str]:
+        async with asyncio.timeout(10), Hub(jobs).subscribed() as changes:
+            jobs.add(first)
+            names = [(await changes.get()).name]
+            monkeypatch.setattr(time, "time", lambda: real() - 3_600)
+            jobs.add(dataclasses.replace(second, changed=time.time()))
+            return [*names, (await changes.get()).name]
+
+    assert asyncio.run(told()) == ["a", "b"]
 
 
 def test_the_key_of_a_result_depends_on_all_that_it_depends_on():
@@ -232,6 +266,7 @@ def test_settings_come_from_file_environment_and_options_in_this_order(tmp_path)
         ({}, {"port": 70_000}, "65535"),
         ({}, {"memory_mb": 0}, "above 0"),
         ({}, {"niceness": -1}, "at least 0"),
+        ({"FAKESPAN_SERVE_KEEP_RESULTS_DAYS": "inf"}, {}, "at most 36500"),
         ({}, {"models": ()}, "at least one model"),
         ({}, {"models": ("a/small.safetensors", "small")}, "different names"),
     ],
@@ -248,6 +283,16 @@ def test_a_database_is_postgresql_or_the_file_beside_the_uploads(tmp_path):
     assert (many.database_url, many.executor) == ("postgresql+psycopg://me@/jobs?host=/run/pg", "one")
     with pytest.raises(ConfigError, match="postgresql://"):
         _ = Settings(database="mysql://me@/jobs").database_url
+
+
+def test_a_database_that_cannot_be_used_is_named(call, tmp_path):
+    (tmp_path / "jobs.sqlite").write_text("something else, and longer than the head of a database" * 10)
+    for command in ((), ("token", "list")):
+        code, _, message = call("serve", "--data", tmp_path, "--port", 0, *command)
+        assert code == 2
+        assert "database: expected one that can be used, got file is not a database" in message
+    with pytest.raises(UsageError, match="database: expected one that can be used"):
+        connect("postgresql+psycopg://nobody@127.0.0.1:1/none")
 
 
 def test_a_service_that_cannot_start_says_why(call, tmp_path):

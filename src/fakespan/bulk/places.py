@@ -97,8 +97,10 @@ def fetched(name: str) -> Iterator[Fetched]:
         try:
             with filesystem(name).open(name, "rb", cache_type="none") as source, path.open("wb") as target:
                 sha256 = _copy(source, target)
-        except (UsageError, MissingExtraError):
+        except MissingExtraError:
             raise
+        except UsageError as error:  # one name of a list, as a file that is not there
+            raise MediaError(name, expected=error.expected, got=error.got, remedy=error.remedy) from error
         except Exception as error:  # of any store
             raise _unreadable(name, error) from error
         yield path, sha256

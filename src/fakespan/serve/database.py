@@ -6,6 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from fakespan.errors import UsageError
+
 __all__ = ["JOBS", "LINKS", "MACHINES", "TOKENS", "connect"]
 
 _META = sa.MetaData()
@@ -73,17 +75,29 @@ MACHINES = sa.Table(
 
 
 def connect(url: str) -> sa.Engine:
-    """An engine with the tables in place. SQLite keeps a write-ahead log, so that readers never wait for a writer."""
+    """An engine with the tables in place. SQLite keeps a write-ahead log, so that readers never wait for a writer.
+
+    Raises UsageError if the database cannot be reached or is none.
+    """
     if url.startswith("sqlite"):
         engine = sa.create_engine(url, connect_args={"timeout": 30}, pool_size=20, max_overflow=40)
         sa.event.listen(engine, "connect", _prepare_sqlite)
     else:
         engine = sa.create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    try:
+        _make_tables(engine)
+    except sa.exc.DBAPIError as error:
+        engine.dispose()
+        got, remedy = " ".join(str(error.orig).split())[:200], "check that it runs, its permissions and the disk"
+        raise UsageError("database", expected="one that can be used", got=got, remedy=remedy) from error
+    return engine
+
+
+def _make_tables(engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        if not url.startswith("sqlite"):
+        if engine.dialect.name != "sqlite":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7142023)"))  # two processes start at once
         _META.create_all(connection)
-    return engine
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

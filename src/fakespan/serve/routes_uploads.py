@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from tuspyserver import create_tus_router
 
@@ -21,6 +22,7 @@ from fakespan.serve.tokens import Token
 __all__ = ["router"]
 
 DAYS_KEPT = 1
+_DEFAULTS = {"filename": "dW5uYW1lZA==", "filetype": "YXBwbGljYXRpb24vb2N0ZXQtc3RyZWFt"}  # in Base64
 
 
 def router(service: Service) -> APIRouter:
@@ -35,6 +37,7 @@ def router(service: Service) -> APIRouter:
             if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
                 raise Problem("bad_request", "expected a creation without data; send it by PATCH")
             _check_length(headers.get("upload-length", ""), service)
+            _complete(MutableHeaders(raw=request.scope["headers"]))  # the list that the router reads, too
         if request.method != "PATCH":
             yield
             return
@@ -60,6 +63,14 @@ def router(service: Service) -> APIRouter:
         include_in_schema=False,
     )
     return routes
+
+
+def _complete(headers: MutableHeaders) -> None:
+    """Add what that router needs to resume an upload and tus leaves to the client: name and type of the file."""
+    stated = [part.split() for part in headers.get("upload-metadata", "").split(",") if part.strip()]
+    known = {part[0] for part in stated if len(part) > 1}
+    missing = [[name, text] for name, text in _DEFAULTS.items() if name not in known]
+    headers["upload-metadata"] = ",".join(" ".join(part) for part in stated + missing)
 
 
 def _check_length(stated: str, service: Service) -> None:

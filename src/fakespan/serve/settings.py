@@ -16,6 +16,7 @@ __all__ = ["PREFIX", "Settings", "load_settings"]
 
 PREFIX = "FAKESPAN_SERVE_"
 """Start of the names of environment variables: FAKESPAN_SERVE_PORT sets `port`."""
+MOST_DAYS = 36_500  # that files are kept: each job states a date, which must exist
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class Settings:
         for key in ("min_free_gb", "keep_uploads_days", "niceness", "orphan_s"):
             if not getattr(self, key) >= 0:
                 raise _bad(key, "a number of at least 0", getattr(self, key))
+        for key in ("keep_uploads_days", "keep_results_days"):
+            if getattr(self, key) > MOST_DAYS:
+                raise _bad(key, f"at most {MOST_DAYS}", getattr(self, key))
         if not 0 <= self.port <= 65_535:
             raise _bad("port", "a port from 0 to 65535", self.port)
         if not self.models:

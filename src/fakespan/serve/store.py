@@ -58,23 +58,23 @@ class Incoming:
             if is_archive(self._head):
                 raise Problem("not_media", "expected a video or sound file, got an archive; unpack it first")
         self._digest.update(block)
-        try:
+        with _on_disk():
             self._file.write(block)
-        except OSError as error:
-            raise Problem("storage_full", "the file could not be written", retry_after_s=600) from error
 
     def finish(self) -> str:
-        """Synchronise and close; the SHA-256 in hex. Raises Problem for an empty file."""
+        """Synchronise and close; the SHA-256 in hex. Raises Problem for an empty file, or if the disk is full."""
         if not self.size:
             raise Problem("unreadable_media", "expected a media file, got an empty file")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with _on_disk():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
         return self._digest.hexdigest()
 
     def discard(self) -> None:
         """Close and remove it; it may have been moved already."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what is left in the buffer of a file that does not fit
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
 
@@ -192,6 +192,14 @@ def is_archive(head: bytes) -> bool:
 def _place(folder: Path, digest: str) -> Path:
     assert _HEX.fullmatch(digest), digest
     return folder / digest[:2] / digest
+
+
+@contextlib.contextmanager
+def _on_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Problem("storage_full", "the file could not be written", retry_after_s=600) from error
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, int, float]]:

@@ -53,7 +53,8 @@ class Hub:
     async def _look(self) -> None:
         newest = 0.0
         while self._waiting:
-            since = newest - OVERLAP_S if newest else time.time() - OVERLAP_S
+            now = time.time()
+            since = (min(newest, now) if newest else now) - OVERLAP_S  # the clock may have been set back
             for job in await asyncio.to_thread(self._jobs.changed_since, since):
                 newest = max(newest, job.changed)
                 if self._told.get(job.id) != job.changed:
