@@ -25,6 +25,7 @@ from fakespan.media.probe import probe
 from fakespan.report.closeups import CloseUp, CloseUps, Difference, Image, Reference, closeups_from_json, closeups_json
 from fakespan.report.html import render_html, write_html
 from fakespan.types import FaceTrack, Scan, Segment, Source
+from remux import remuxed
 from scans import forged
 
 SAMPLES = Path(fakespan.__file__).parent / "samples"
@@ -172,6 +173,17 @@ def test_there_is_no_still_of_a_take_before_it_begins(tmp_path):
     before, after = close_ups(path, scan_of(path, Segment(1.2, 1.6, 0.5, "audio"), WORD), take).each
     assert len(before.mouths) == len(after.mouths) == len(after.take_mouths) == 14
     assert (before.take_mouths, before.take_spectrogram) == ((), None)
+
+
+def test_a_take_whose_clock_starts_later_is_shown_at_the_times_of_the_scanned_file(tmp_path):
+    path, take = SAMPLES / "sample.mp4", remuxed(tmp_path / "take.mkv", [30.0])
+    made = close_ups(path, scan_of(path, WORD), take)
+    assert made.reference.offset_s == pytest.approx(30.0, abs=0.05)
+    (closeup,) = made.each
+    assert [still.start_s for still in closeup.take_mouths] == pytest.approx([m.start_s for m in closeup.mouths])
+    pairs = zip(closeup.mouths, closeup.take_mouths, strict=True)
+    assert np.median([np.abs(pixels(a) - pixels(b)).mean() for a, b in pairs]) < 1  # of the same pictures
+    assert closeup.take_spectrogram.start_s == pytest.approx(closeup.spectrogram.start_s, abs=0.05)
 
 
 def test_a_replaced_word_is_found_in_a_take_that_was_cut_and_is_louder(tmp_path):

@@ -128,6 +128,12 @@ def test_a_threshold_lets_through_no_more_than_it_may() -> None:
     assert threshold_for(0.0, seen, heard) == pytest.approx(0.951)
 
 
+def test_a_threshold_is_not_below_what_was_counted() -> None:
+    seen, heard = alarms(10, 0.9, 0.4), alarms(20, 0.95, 0.0302)
+    assert threshold_for(100.0, heard) == pytest.approx(0.031)
+    assert threshold_for(100.0, seen, heard) == pytest.approx(0.4)
+
+
 def test_counts_of_several_models_add_up() -> None:
     both = Alarms.merged([alarms(10, 0.9, 0.2), alarms(30, 0.5)])
     assert (both.minutes, both.scores) == (40, (0.9, 0.5, 0.2))

@@ -218,8 +218,16 @@ def test_a_face_of_too_few_pixels_is_told_and_not_scanned(side: int, is_judged: 
     assert (track.is_scanned, track.is_small) == (is_judged, not is_judged)
 
 
-def test_the_number_of_faces_is_bounded() -> None:
-    assert len(run(video(30, lambda _: with_heads((20, 60), (350, 80))), config=FaceConfig(max_faces=1))[1]) == 1
+@pytest.mark.parametrize("is_left", [True, False])
+def test_the_number_of_faces_is_bounded_and_the_largest_is_followed(is_left: bool) -> None:
+    def draw(_: int) -> np.ndarray:
+        picture = with_heads((20, 60))
+        picture[100:228, 450:578] = cv2.resize(HEAD, (128, 128), interpolation=cv2.INTER_AREA)
+        return picture if is_left else np.ascontiguousarray(picture[:, ::-1])
+
+    _, (track,) = run(video(60, draw), config=FaceConfig(max_faces=1))
+    x, _, width, _ = track.box
+    assert (x + width / 2 < 0.5) is is_left
 
 
 def test_few_pictures_are_held_at_a_time() -> None:

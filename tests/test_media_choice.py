@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fakespan
-from clips import read_number, tone, write_frames_at
+from clips import read_number, tone, write_clip, write_frames_at
 from fakespan.errors import NotInFileError, UsageError
 from fakespan.localizer.options import ScanOptions
 from fakespan.media.choice import choose_tracks, speech_share
@@ -181,3 +181,10 @@ def test_speech_changes_at_the_rate_of_syllables():
     others = [tone(4.0, 16_000)[0], noise, np.zeros(64_000, np.float32), np.zeros(0, np.float32)]
     assert all(speech_share(sound) < 0.2 for sound in others)
     assert speech_share(sample_sound()[0]) > 0.4
+
+
+@pytest.mark.parametrize(("number", "asked"), [(1, "1 video track, got none"), (2, "2 video tracks, got none")])
+def test_a_track_that_is_not_there_is_counted_in_good_english(tmp_path, number, asked):
+    path = write_clip(tmp_path / "voice.wav", sound=tone(1.0), sound_rate=16_000, audio_codec="pcm_s16le")
+    with pytest.raises(NotInFileError, match=asked):
+        choose_tracks(path, video=number)

@@ -55,6 +55,23 @@ def test_speech_is_judged_and_what_is_none_is_not(voice):
     assert labels(tone(3.0, second)[0]) == {"tone"}
 
 
+def test_short_pauses_are_speech_and_long_ones_clicks_and_edges_are_not(monkeypatch):
+    """What the detector finds is given: two words with half a second between, one after 2.5 s, a click."""
+    noise = 0.1 * np.random.default_rng(0).standard_normal(168_000).astype(np.float32)
+    noise[round(4.9 * 16_000) : round(5.1 * 16_000)] = 0.0  # most of that pause is no silence
+    noise[round(8.5 * 16_000) : round(9.9 * 16_000)] = 0.0  # most of what follows the last word is
+    probabilities = np.zeros(len(noise) // 512, np.float32)
+    for start_s, end_s in ((1.0, 3.0), (3.5, 4.5), (7.0, 8.0), (10.0, 10.03)):
+        probabilities[round(start_s / 0.032) : round(end_s / 0.032)] = 1.0
+    monkeypatch.setattr(hearing, "find_weights", Path)
+    monkeypatch.setattr(hearing, "SpeechDetector", lambda weights: lambda sound: probabilities)
+    found = [LABELS[label] for label in hear(noise).labels]
+    said = {time_s: found[round(time_s * 25)] for time_s in (0.5, 2.0, 3.25, 4.0, 5.0, 5.75, 7.5, 9.0, 10.0)}
+    other = "music_or_noise"
+    expected = {0.5: other, 2.0: None, 3.25: None, 4.0: None, 5.0: other, 5.75: other, 7.5: None}
+    assert said == expected | {9.0: "silence", 10.0: "silence"}
+
+
 def test_a_bleep_over_the_voice_is_found_at_its_place(voice):
     bleeped = voice.copy()
     bleeped[48_000:57_600] += tone(0.6, 16_000, 1000.0)[0]

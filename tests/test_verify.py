@@ -68,6 +68,12 @@ def test_a_private_key_is_its_owners_and_never_replaced(tmp_path: Path) -> None:
     assert not public.exists()
 
 
+@pytest.mark.parametrize("folder", [".", "/", ""])
+def test_a_folder_is_no_name_for_a_key(folder: str) -> None:
+    with pytest.raises(UsageError, match="a new file for a key, got a folder"):
+        create_keys(Path(folder))
+
+
 def test_other_files_are_no_keys(keys: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     other.write_text("no key")

@@ -28,13 +28,15 @@ def create_keys(path: Path) -> tuple[Path, str]:
         The path of the public key, and its digest.
 
     Raises:
-        UsageError: one of the files exists or cannot be written.
+        UsageError: one of the files exists or cannot be written, or the path is that of a folder.
         MissingExtraError: cryptography is not installed.
     """
     _check_library()
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
 
+    if not path.name:
+        raise UsageError(path, expected="a new file for a key", got="a folder", remedy="add a name such as KEY.pem")
     key = Ed25519PrivateKey.generate()
     public = path.with_name(f"{path.stem}.pub.pem")
     secret = key.private_bytes(

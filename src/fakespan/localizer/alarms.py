@@ -2,8 +2,7 @@
 
 A raw score has no meaning of its own; relevant is how rare it is in genuine video. `count_alarms` scans genuine files;
 `Alarms.rate` is the number of segments per minute that reach a threshold. With the counts of each expert alone
-`fit_scales` maps the scores of both to a common scale on which they are equally rare; `threshold_for` returns the score
-with a given rate per minute.
+`fit_scales` maps both to a common scale on which they are equally rare; `threshold_for` gives the score of a rate.
 """
 
 from __future__ import annotations
@@ -225,13 +224,14 @@ def set_scales(localizer: Localizer, scales: tuple[Scale, Scale]) -> None:
 
 
 def threshold_for(per_minute: float, *counts: Alarms) -> float:
-    """The lowest threshold, in steps of 0.001, at which all counts together stay below a rate.
+    """The lowest threshold, in steps of 0.001, at which all counts together do not exceed a rate.
 
     Args:
         per_minute: segments per minute of genuine video.
-        counts: the counts of each expert on the common scale; their rates are added.
+        counts: those of each expert on the common scale; rates are added, and nothing below their scores is known.
     """
-    for step in range(1, 1000):
+    lowest = max((count.scores[-1] for count in counts if count.scores), default=0.001)
+    for step in range(math.ceil(1000 * lowest), 1000):
         if sum(count.per_minute(step / 1000) for count in counts) <= per_minute:
             return step / 1000
     return 1.0

@@ -58,7 +58,7 @@ class Extent:
         begin_s = max(0.0, (zero_s if start_s is None else start_s) - zero_s)
         if 0 < length_s <= begin_s:
             got = f"a file from {zero_s:.2f} to {zero_s + length_s:.2f} s"
-            expected = f"a file that is longer than {begin_s:.2f} s"
+            expected = f"a file that ends after {zero_s + begin_s:.2f} s"
             raise NotInFileError(path, expected=expected, got=got, remedy="start earlier")
         if end_s is not None and end_s <= zero_s:
             expected = f"a file that begins before {end_s:.2f} s"

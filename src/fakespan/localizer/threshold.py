@@ -42,4 +42,4 @@ def pick_threshold(top_scores: Sequence[float], share: float = 0.95) -> float:
     if not top_scores:
         remedy = "give a set with real validation clips"
         raise DataError("threshold", expected="real clips for fitting", got="none", remedy=remedy)
-    return min(1.0, (math.floor(float(np.quantile(top_scores, share)) * 1000) + 1) / 1000)
+    return min(1.0, (math.floor(float(np.quantile(top_scores, share, method="inverted_cdf")) * 1000) + 1) / 1000)

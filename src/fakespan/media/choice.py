@@ -164,8 +164,8 @@ def _place(path: str | Path, kind: Kind, number: int, n_tracks: int) -> int:
     if 1 <= number <= n_tracks:
         return number - 1
     remedy = f"leave out --{kind}-track, or see: fakespan info FILE"
-    got = str(n_tracks or "none")
-    raise NotInFileError(path, expected=f"a file with {number} {kind} tracks", got=got, remedy=remedy)
+    expected, got = f"a file with {number} {kind} track{'s' if number > 1 else ''}", str(n_tracks or "none")
+    raise NotInFileError(path, expected=expected, got=got, remedy=remedy)
 
 
 def _clearly_best(amounts: Sequence[float], usual: int) -> int:
