@@ -13,6 +13,7 @@ import pytest
 from clips import HEIGHT, WIDTH, numbered_picture, tone, write_clip, write_frames_at
 from fakespan.errors import MediaError
 from fakespan.media import container
+from fakespan.media.choice import choose_tracks
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.probe import probe
 
@@ -80,6 +81,12 @@ def test_sound_alone_and_picture_alone(tmp_path):
     assert sound.duration_s == pytest.approx(1.0, abs=0.01)
     picture = probe(write_frames_at(tmp_path / "clip.mp4", 25, 0.2)[0])
     assert (picture.has_video, picture.has_audio) == (True, False)
+
+
+def test_the_codec_is_named_not_the_library_that_decodes_it(tmp_path):
+    sound = write_clip(tmp_path / "tone.mp3", sound=tone(1.0), audio_codec="libmp3lame")
+    assert probe(sound).audio_codec == "mp3"  # by mp3float
+    assert [track.codec for track in choose_tracks(sound).every] == ["mp3"]
 
 
 def test_a_length_that_no_header_states_is_found(tmp_path):
@@ -241,6 +248,13 @@ def test_a_still_picture_is_named(tmp_path, ending, codec):
         output.mux([*stream.encode(picture), *stream.encode()])
     with pytest.raises(MediaError, match="got a still picture"):
         probe(tmp_path / f"x{ending}")
+
+
+def test_an_animated_webp_is_not_called_a_still_picture(tmp_path):
+    head = "52494646 22000000 57454250 56503858 0a000000 12000000 3f01003f 0100414e 494d0600 0000ffff ffff0000"
+    (tmp_path / "x.webp").write_bytes(bytes.fromhex(head))
+    with pytest.raises(MediaError, match="got an animated WebP picture; convert it to a video first"):
+        probe(tmp_path / "x.webp")
 
 
 def test_an_encrypted_file_is_named(tmp_path):
