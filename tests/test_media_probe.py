@@ -75,6 +75,18 @@ def test_size_is_given_after_rotation(tmp_path, turn_deg):
     assert (info.width, info.height) == ((WIDTH, HEIGHT) if turn_deg == 180 else (HEIGHT, WIDTH))
 
 
+@pytest.mark.parametrize(("flags", "is_interlaced"), [("+ildct+ilme", True), ("", False)])
+def test_interlaced_pictures_are_known(tmp_path, flags, is_interlaced):
+    path = tmp_path / "clip.ts"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg2video", rate=25, options={"flags": flags} if flags else {})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for number in range(5):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_picture(number, 64, 64), format="rgb24")))
+        output.mux(stream.encode())
+    assert probe(path).is_interlaced == is_interlaced
+
+
 def test_sound_alone_and_picture_alone(tmp_path):
     sound = probe(write_clip(tmp_path / "tone.wav", sound=tone(1.0), audio_codec="pcm_s16le"))
     assert (sound.has_video, sound.has_audio, sound.width) == (False, True, 0)

@@ -71,6 +71,7 @@ def probe(path: str | Path, tracks: Tracks = BEST) -> MediaInfo:
             height=height,
             fps=float(_rate(video)),
             rotation_deg=rotation_deg,
+            is_interlaced=first is not None and first.interlaced_frame,
             hdr=hdr_kind(first) if first is not None else "",
             video_codec=codec_name(video),
             audio_codec=codec_name(audio),
