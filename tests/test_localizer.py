@@ -433,6 +433,15 @@ def test_a_model_that_is_not_there_is_told(tmp_path):
         load_model(tmp_path / "none.safetensors")
 
 
+def test_the_missing_end_of_a_file_counts_as_not_judged(tmp_path, tiny_path):
+    path, sample = tmp_path / "cut.mp4", Path(fakespan.__file__).parent / "samples" / "sample.mp4"
+    path.write_bytes(sample.read_bytes()[:60_000])  # 1.9 s of the 8.28 s that its index states
+    result = load_model(tiny_path).scan(path, threshold=1.0)
+    assert result.duration_s == pytest.approx(8.28, abs=0.05)
+    assert result.judged_share.picture < 0.25
+    assert result.outcome == "inconclusive"
+
+
 @pytest.mark.parametrize("flags", ["+ildct+ilme", ""])
 def test_an_interlaced_picture_is_told(tmp_path, tiny_path, flags):
     with av.open(str(tmp_path / "clip.ts"), "w") as output:
