@@ -9,6 +9,7 @@ import dataclasses
 import weakref
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -430,6 +431,27 @@ def test_a_model_that_is_not_there_is_told(tmp_path):
         load_model("enormous")
     with pytest.raises(CheckpointError, match="check the path"):
         load_model(tmp_path / "none.safetensors")
+
+
+def test_the_missing_end_of_a_file_counts_as_not_judged(tmp_path, tiny_path):
+    path, sample = tmp_path / "cut.mp4", Path(fakespan.__file__).parent / "samples" / "sample.mp4"
+    path.write_bytes(sample.read_bytes()[:60_000])  # 1.9 s of the 8.28 s that its index states
+    result = load_model(tiny_path).scan(path, threshold=1.0)
+    assert result.duration_s == pytest.approx(8.28, abs=0.05)
+    assert result.judged_share.picture < 0.25
+    assert result.outcome == "inconclusive"
+
+
+@pytest.mark.parametrize("flags", ["+ildct+ilme", ""])
+def test_an_interlaced_picture_is_told(tmp_path, tiny_path, flags):
+    with av.open(str(tmp_path / "clip.ts"), "w") as output:
+        stream = output.add_stream("mpeg2video", rate=25, options={"flags": flags} if flags else {})
+        stream.width, stream.height, stream.pix_fmt = 96, 96, "yuv420p"
+        for _ in range(25):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((96, 96, 3), 90, np.uint8), format="rgb24")))
+        output.mux(stream.encode())
+    result = load_model(tiny_path).scan(tmp_path / "clip.ts")
+    assert any("without deinterlacing" in note for note in result.notes) == bool(flags)
 
 
 def test_a_slideshow_is_judged_by_its_sound_alone(tmp_path, tiny_path):

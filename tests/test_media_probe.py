@@ -13,6 +13,7 @@ import pytest
 from clips import HEIGHT, WIDTH, numbered_picture, tone, write_clip, write_frames_at
 from fakespan.errors import MediaError
 from fakespan.media import container
+from fakespan.media.choice import choose_tracks
 from fakespan.media.decode import read_pictures, read_sound
 from fakespan.media.probe import probe
 
@@ -74,12 +75,30 @@ def test_size_is_given_after_rotation(tmp_path, turn_deg):
     assert (info.width, info.height) == ((WIDTH, HEIGHT) if turn_deg == 180 else (HEIGHT, WIDTH))
 
 
+@pytest.mark.parametrize(("flags", "is_interlaced"), [("+ildct+ilme", True), ("", False)])
+def test_interlaced_pictures_are_known(tmp_path, flags, is_interlaced):
+    path = tmp_path / "clip.ts"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg2video", rate=25, options={"flags": flags} if flags else {})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for number in range(5):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_picture(number, 64, 64), format="rgb24")))
+        output.mux(stream.encode())
+    assert probe(path).is_interlaced == is_interlaced
+
+
 def test_sound_alone_and_picture_alone(tmp_path):
     sound = probe(write_clip(tmp_path / "tone.wav", sound=tone(1.0), audio_codec="pcm_s16le"))
     assert (sound.has_video, sound.has_audio, sound.width) == (False, True, 0)
     assert sound.duration_s == pytest.approx(1.0, abs=0.01)
     picture = probe(write_frames_at(tmp_path / "clip.mp4", 25, 0.2)[0])
     assert (picture.has_video, picture.has_audio) == (True, False)
+
+
+def test_the_codec_is_named_not_the_library_that_decodes_it(tmp_path):
+    sound = write_clip(tmp_path / "tone.mp3", sound=tone(1.0), audio_codec="libmp3lame")
+    assert probe(sound).audio_codec == "mp3"  # by mp3float
+    assert [track.codec for track in choose_tracks(sound).every] == ["mp3"]
 
 
 def test_a_length_that_no_header_states_is_found(tmp_path):
@@ -241,6 +260,13 @@ def test_a_still_picture_is_named(tmp_path, ending, codec):
         output.mux([*stream.encode(picture), *stream.encode()])
     with pytest.raises(MediaError, match="got a still picture"):
         probe(tmp_path / f"x{ending}")
+
+
+def test_an_animated_webp_is_not_called_a_still_picture(tmp_path):
+    head = "52494646 22000000 57454250 56503858 0a000000 12000000 3f01003f 0100414e 494d0600 0000ffff ffff0000"
+    (tmp_path / "x.webp").write_bytes(bytes.fromhex(head))
+    with pytest.raises(MediaError, match="got an animated WebP picture; convert it to a video first"):
+        probe(tmp_path / "x.webp")
 
 
 def test_an_encrypted_file_is_named(tmp_path):

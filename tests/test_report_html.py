@@ -266,6 +266,14 @@ def test_the_timeline_of_a_part_is_that_part() -> None:
     assert "Not judged: 0:05.00 to 0:08.60 (not asked for)" in html.render_html(part())
 
 
+@pytest.mark.parametrize("duration_s", [8.02, 8.32, 8.5])
+def test_the_last_time_of_the_axis_fits_a_narrow_page(duration_s: float) -> None:
+    root = ET.fromstring(timeline.plot(clean(duration_s=duration_s, curves=(), tracks=(), segments=(), not_judged=())))
+    last = next(text for text in root.iter("text") if text.text == "0:08")
+    room_px, half_label_px = (100 - float(last.get("x", "").rstrip("%"))) / 100 * 275, 15
+    assert last.get("text-anchor") == "end" or room_px >= half_label_px
+
+
 def test_a_file_of_no_length_has_a_timeline() -> None:
     root = ET.fromstring(timeline.plot(clean(duration_s=0.0, curves=(), tracks=())))
     assert [text.text for text in root.iter("text")] == ["0:00.0", "0:00.1"]  # the axis has a length all the same

@@ -36,6 +36,7 @@ class MediaInfo:
     audio_codec: str = ""
     sample_rate: int = 0
     n_channels: int = 0
+    is_interlaced: bool = False  # by its first picture
     hdr: str = ""  # "PQ" or "HLG"; empty for SDR
     frame_rate: str = ""  # the average as an exact ratio, "30000/1001" or "25"; empty if unknown
     start_timecode: str = ""  # of the first frame, as HH:MM:SS:FF; with a semicolon before FF: drop-frame

@@ -63,7 +63,8 @@ class Reading:
             shown = [self.extent.shown(curve) for curve in find_curves(maps, track)]
             curves += [self.clock.moved(c, round(c.start_s * FPS)) for c in shown if c.values]
             score = max(score, stretch_score(maps))
-        edges_s = self.extent.edges_s(self.clock.info, self.clock.jumps.file_s(self.n_frames))
+        length_s = self.clock.jumps.file_s(self.n_frames) + self.clock.missing_s(self.n_frames)
+        edges_s = self.extent.edges_s(self.clock.info, length_s)
         coverage, asked = self._coverage(), None if self.extent.is_whole else TimeRange(*edges_s[1:3])
         not_judged = self._not_judged(coverage, edges_s)
         duration_s, judged_s = edges_s[3] - edges_s[0], edges_s[2] - edges_s[1]

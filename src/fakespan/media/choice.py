@@ -25,7 +25,7 @@ from av.stream import Stream
 from fakespan.arrays import Float32Array
 from fakespan.config import SAMPLE_RATE
 from fakespan.errors import MediaError, NotInFileError
-from fakespan.media.container import BEST, Tracks, open_media, picture_streams, sound_streams
+from fakespan.media.container import BEST, Tracks, codec_name, open_media, picture_streams, sound_streams
 from fakespan.media.decode import iter_sound, read_pictures
 from fakespan.media.detect import FaceDetector
 from fakespan.media.packets import packets_of
@@ -155,8 +155,7 @@ def _spans(container: InputContainer, streams: Sequence[Stream]) -> dict[int, tu
 
 def _facts(stream: Stream) -> tuple[str, str, str]:
     """Codec, language and title."""
-    name = stream.codec_context.name if stream.codec_context is not None else ""
-    return name, stream.metadata.get("language", ""), stream.metadata.get("title", "")
+    return codec_name(stream), stream.metadata.get("language", ""), stream.metadata.get("title", "")
 
 
 def _place(path: str | Path, kind: Kind, number: int, n_tracks: int) -> int:

@@ -21,7 +21,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from fakespan.errors import MediaError
-from fakespan.media.kinds import is_encrypted_mp4, named_kind
+from fakespan.media.kinds import is_animated_webp, is_encrypted_mp4, named_kind
 from fakespan.media.local_file import opened, regular_file
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_SIDE",
     "Tracks",
+    "codec_name",
     "duration_s",
     "open_media",
     "picture_stream",
@@ -129,6 +130,11 @@ def sound_streams(container: InputContainer) -> list[AudioStream]:
 def picture_stream(container: InputContainer) -> VideoStream | None:
     """The first of `picture_streams`."""
     return next(iter(picture_streams(container)), None)
+
+
+def codec_name(stream: Stream | None) -> str:
+    """The name of the codec, not of the library that decodes it (av1, not libdav1d); "" if it is unknown."""
+    return stream.codec_context.codec.canonical_name if stream is not None and stream.codec_context is not None else ""
 
 
 def pixel_aspect(stream: VideoStream) -> float:
@@ -247,9 +253,11 @@ def _unreadable(path: str | Path, local: Path, error: Exception) -> MediaError:
 
 
 def _check_kind(path: str | Path, local: Path, container: InputContainer) -> None:
-    """Refuse what FFmpeg opens although nothing in it can be judged: still pictures, encrypted streams."""
+    """Refuse what FFmpeg opens although nothing in it can be judged: pictures, encrypted streams."""
     name, kind = container.format.name, None
-    if name.endswith("_pipe"):  # FFmpeg's readers of single pictures
+    if name == "webp_pipe" and is_animated_webp(local):
+        kind = "an animated WebP picture", "convert it to a video first"
+    elif name.endswith("_pipe"):  # FFmpeg's readers of single pictures
         kind = f"a still picture ({name.removesuffix('_pipe')})", "give a video or sound file"
     elif "mp4" in name and is_encrypted_mp4(local):
         kind = "an encrypted MP4 file", "decrypt it first; fakespan has no keys"

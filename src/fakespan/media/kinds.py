@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fakespan.media.boxes import movie_index
 
-__all__ = ["is_encrypted_mp4", "named_kind"]
+__all__ = ["is_animated_webp", "is_encrypted_mp4", "named_kind"]
 
 _PACKED, _PICTURE, _PDF = "unpack it first", "give a video or sound file", "give the video itself"
 _BY_START = {
@@ -30,6 +30,13 @@ def named_kind(head: bytes) -> tuple[str, str] | None:
     ('a gzip archive', 'unpack it first')
     """
     return next((kind for start, kind in _BY_START.items() if head.startswith(start)), None)
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Whether the extended header of a WebP file announces an animation (RFC 9649, 2.7)."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    return head[12:16] == b"VP8X" and bool(head[20] & 0x02)
 
 
 def is_encrypted_mp4(path: Path) -> bool:

@@ -29,7 +29,7 @@ _STANDALONE_STYLE = """
 text{font:12px system-ui,sans-serif;fill:#44505c}.title{font-weight:600;font-size:14px;fill:#1b2229}
 .paper{fill:#fff}.lane,.chart{fill:#eef1f4}.absent{font-size:11px}.tick line{stroke:#c3cad1}
 .segment.audio{fill:#0b67b2;stroke:#0b67b2}.segment.visual{fill:#c2540a;stroke:#c2540a}
-.segment.both{fill:#7d3c98;stroke:#7d3c98}.face{fill:#8895a1}.curve{fill:none;stroke-width:1.25}
+.segment.both{fill:#7d3c98;stroke:#7d3c98}.face{fill:#788591}.curve{fill:none;stroke-width:1.25}
 .curve.audio{stroke:#0b67b2}.curve.visual{stroke:#c2540a}.curve.fused{stroke:#7d3c98;stroke-opacity:.7;fill:#7d3c98;fill-opacity:.18}
 .threshold{stroke:#44505c;stroke-dasharray:5 4}.hatch{stroke:#44505c}
 @media (prefers-color-scheme:dark){text{fill:#b4bec8}.title{fill:#eef1f4}.paper{fill:#14191e}.lane,.chart{fill:#222a31}
@@ -229,7 +229,7 @@ def _tick_set(scan: Scan, zoom: int, bottom: int) -> str:
     marks, axis = [], axis_of(scan)
     for k, (time_s, label) in enumerate(axis.ticks(8 * zoom)):
         share = axis.share(time_s)
-        anchor = "start" if share < 0.01 else "end" if share > 0.97 else "middle"
+        anchor = "start" if share < 0.01 else "end" if share > 0.94 else "middle"
         marks.append(
             f'<g class="tick {"odd" if k % 2 else "even"}"><line x1="{share:.4%}" x2="{share:.4%}" y1="{bottom}" '
             f'y2="{bottom + 6}"/><text x="{share:.4%}" y="{bottom + 20}" text-anchor="{anchor}">{label}</text></g>'
