@@ -63,8 +63,7 @@ class Reading:
             shown = [self.extent.shown(curve) for curve in find_curves(maps, track)]
             curves += [self.clock.moved(c, round(c.start_s * FPS)) for c in shown if c.values]
             score = max(score, stretch_score(maps))
-        length_s = self.clock.jumps.file_s(self.n_frames) + self.clock.missing_s(self.n_frames)
-        edges_s = self.extent.edges_s(self.clock.info, length_s)
+        edges_s = self.extent.edges_s(self.clock.info, self._length_s)
         coverage, asked = self._coverage(), None if self.extent.is_whole else TimeRange(*edges_s[1:3])
         not_judged = self._not_judged(coverage, edges_s)
         duration_s, judged_s = edges_s[3] - edges_s[0], edges_s[2] - edges_s[1]
@@ -99,6 +98,11 @@ class Reading:
     def n_frames(self) -> int:
         """Length of the file: as far as it decodes, or as stated if nothing of it was to be decoded."""
         return max(self.n_pictures, self.n_heard) or round(self.clock.info.duration_s * FPS)
+
+    @property
+    def _length_s(self) -> float:
+        """Length of the file by its own clock, with the end that it states and does not have."""
+        return self.clock.jumps.file_s(self.n_frames) + self.clock.missing_s(self.n_frames)
 
     def _coverage(self) -> Coverage:
         picture = seen_labels(self.n_pictures, self.tracks, self.soft, self.early) if self.n_pictures else None
