@@ -248,3 +248,14 @@ def test_a_packet_that_does_not_fit_into_memory_is_told():
 def test_damage_that_takes_no_time_is_not_listed():
     """A transport stream that was cut within its last packet is damaged at its very end."""
     assert Damage(spans=[(1.0, 2.0), (3.0, 3.0)], open_s=5.0).merged(5.0) == [(1.0, 2.0)]
+
+
+@pytest.mark.parametrize("type_", ["avi", "wav"])
+def test_a_list_of_texts_longer_than_its_file_is_refused_before_it_takes_memory(tmp_path, type_):
+    path = write_clip(tmp_path / f"a.{type_}", sound=tone(1.0, 16_000), sound_rate=16_000, audio_codec="pcm_s16le")
+    texts = b"LIST" + (2_667_270_661).to_bytes(4, "little") + b"INFO"
+    path.write_bytes(path.read_bytes() + texts)
+    with pytest.raises(MediaError, match="a list of them that is longer than all of it"):
+        probe(path)
+    path.write_bytes(path.read_bytes()[: -len(texts)] + b"LIST" + (900).to_bytes(4, "little") + b"INFO")  # cut short
+    assert probe(path).has_audio

@@ -21,7 +21,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from fakespan.errors import MediaError
-from fakespan.media.kinds import is_animated_webp, is_encrypted_mp4, named_kind
+from fakespan.media.kinds import has_endless_texts, is_animated_webp, is_encrypted_mp4, named_kind
 from fakespan.media.local_file import opened, regular_file
 
 __all__ = [
@@ -86,6 +86,7 @@ def open_media(path: str | Path, tracks: Tracks | None = BEST) -> Iterator[Input
     """
     local = regular_file(Path(path))
     with opened(path, local) as file:
+        _check_texts(path, local)
         try:
             container = av.open(
                 file,
@@ -250,6 +251,12 @@ def _unreadable(path: str | Path, local: Path, error: Exception) -> MediaError:
     else:
         got, remedy = "a file of a format that FFmpeg does not read", _REMEDY
     return MediaError(path, expected="a media file", got=got, remedy=remedy)
+
+
+def _check_texts(path: str | Path, local: Path) -> None:
+    if has_endless_texts(local):
+        expected, got = "texts that lie within the file", "a list of them that is longer than all of it"
+        raise MediaError(path, expected=expected, got=got, remedy="copy or download it again")
 
 
 def _check_kind(path: str | Path, local: Path, container: InputContainer) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from fakespan.media.boxes import movie_index
 
-__all__ = ["is_animated_webp", "is_encrypted_mp4", "named_kind"]
+__all__ = ["has_endless_texts", "is_animated_webp", "is_encrypted_mp4", "named_kind"]
 
+_SEARCHED_BYTES = 1 << 16  # at both ends of a file: such lists lie there
+_LARGE_BYTES = 1 << 26
 _PACKED, _PICTURE, _PDF = "unpack it first", "give a video or sound file", "give the video itself"
 _BY_START = {
     b"\x1f\x8b": ("a gzip archive", _PACKED),
@@ -37,6 +40,21 @@ def is_animated_webp(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(21)
     return head[12:16] == b"VP8X" and bool(head[20] & 0x02)
+
+
+def has_endless_texts(path: Path) -> bool:
+    """Whether an AVI or WAV file states a large list of texts (LIST, INFO) that is longer than the whole file.
+
+    FFmpeg takes the memory for a text before it reads it.
+    """
+    n_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_SEARCHED_BYTES)
+        if not head.startswith((b"RIFF", b"RF64")):
+            return False
+        file.seek(max(0, n_bytes - _SEARCHED_BYTES))
+        lists = re.findall(rb"LIST(.{4})INFO", head + file.read(), re.DOTALL)
+    return any(int.from_bytes(size, "little") > max(n_bytes, _LARGE_BYTES) for size in lists)
 
 
 def is_encrypted_mp4(path: Path) -> bool:
