@@ -44,3 +44,7 @@ def test_a_file_that_ends_early_is_cut_short() -> None:
 def test_a_part_and_a_clock_that_starts_again_say_nothing_of_the_end(clock: FileClock) -> None:
     assert clock.lost(75) == []
     assert not any("stated length" in note for note in clock.notes(75))
+
+
+def test_a_hole_behind_which_there_is_nothing_is_not_told() -> None:
+    assert FileClock(LATE, jumps=Jumps([Hole(50, 1e8)])).lost(50) == []

@@ -219,6 +219,15 @@ def test_a_duration_that_cannot_be_is_not_believed(tmp_path):
         assert probe(path).duration_s == pytest.approx(1.0, abs=0.05)
 
 
+def test_a_rate_that_cannot_be_gives_no_duration(tmp_path):
+    path, _ = write_frames_at(tmp_path / "clip.avi", 25, 1.0)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"vids") + 20  # scale and rate: a picture lasts that many seconds
+    data[at : at + 8] = struct.pack("<II", 85_899_345, 1)
+    path.write_bytes(data)
+    assert probe(path).duration_s == 0.0
+
+
 def test_sizes_beyond_any_file_print_nothing_but_the_error(tmp_path, capfd):
     whole = write_clip(tmp_path / "whole.wmv", sound=tone(0.5), audio_codec="libmp3lame").read_bytes()
     path, n_opened = tmp_path / "clip.wmv", 0

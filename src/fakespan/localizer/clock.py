@@ -55,7 +55,7 @@ class FileClock:
     def lost(self, n_frames: int) -> list[Unjudged]:
         """Holes, damage, and what is missing at the end, by the clock of a player."""
         zero_s, found = self.info.starts_at_s, []
-        for hole in self.jumps.holes:
+        for hole in (hole for hole in self.jumps.holes if hole.frame < n_frames):  # nothing is behind the others
             end_s = zero_s + self.jumps.file_s(hole.frame)
             found.append(Unjudged(round(end_s - hole.length_s, 3), round(end_s, 3), "gap"))
         for begin, end in self.jumps.parts(n_frames):

@@ -101,7 +101,7 @@ def _shown_size(stream: VideoStream) -> tuple[int, int]:
 
 
 def _read_duration_s(path: str | Path, tracks: Tracks) -> float:
-    """Duration from all packets: the end of the last one, or their number if none has a timestamp."""
+    """Duration from all packets: the end of the last one, else their number; 0 if neither can be."""
     with open_media(path, tracks) as container:
         video = picture_stream(container)
         streams = [s for s in (video, sound_stream(container)) if s is not None]
@@ -112,8 +112,8 @@ def _read_duration_s(path: str | Path, tracks: Tracks) -> float:
             if packet.pts is not None and packet.time_base is not None:
                 end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         rate = _rate(video)
-    by_stamps_s, by_count_s = end_s - start_s, n_pictures / float(rate) if rate else 0.0
-    return by_stamps_s if 0 < by_stamps_s <= MAX_DURATION_S else min(by_count_s, MAX_DURATION_S)
+    lengths_s = end_s - start_s, n_pictures / float(rate) if rate else 0.0
+    return next((length_s for length_s in lengths_s if 0 < length_s <= MAX_DURATION_S), 0.0)
 
 
 def _rate(stream: VideoStream | None) -> Fraction:
