@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
+from starlette.responses import Response
 from tuspyserver import create_tus_router
 
 from fakespan.serve.access import need
@@ -51,7 +52,19 @@ def router(service: Service) -> APIRouter:
         finally:
             busy.discard(path)
 
+    def capabilities() -> Response:
+        """What of tus is understood: the other router states what is refused above, and only for `/v1/uploads/`."""
+        headers = {
+            "tus-resumable": "1.0.0",
+            "tus-version": "1.0.0",
+            "tus-extension": "creation,expiration,termination",
+            "tus-max-size": str(service.settings.max_upload_bytes),
+        }
+        return Response(status_code=204, headers=headers)
+
     routes = APIRouter(dependencies=[Depends(guarded, scope="request")])
+    for path in ("/v1/uploads", "/v1/uploads/"):
+        routes.add_api_route(path, capabilities, methods=["OPTIONS"], include_in_schema=False)
     routes.include_router(
         create_tus_router(
             prefix="/v1/uploads",
