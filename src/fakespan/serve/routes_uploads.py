@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from tuspyserver import create_tus_router
 
-from fakespan.serve.access import need
+from fakespan.serve.access import need, scheme_of
 from fakespan.serve.problems import Problem
 from fakespan.serve.service import Service
 from fakespan.serve.tokens import Token
@@ -38,7 +38,10 @@ def router(service: Service) -> APIRouter:
             if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
                 raise Problem("bad_request", "expected a creation without data; send it by PATCH")
             _check_length(headers.get("upload-length", ""), service)
-            _complete(MutableHeaders(raw=request.scope["headers"]))  # the list that the router reads, too
+            own = MutableHeaders(raw=request.scope["headers"])  # the list that the router reads, too
+            _complete(own)
+            if "origin" in headers:  # a page over https does not follow a Location over http
+                own["x-forwarded-proto"] = scheme_of(request)
         if request.method != "PATCH":
             yield
             return
