@@ -22,6 +22,8 @@ from fakespan.forge.lexicon import opposites, same_kind
 from fakespan.forge.listening import Listener
 from fakespan.forge.words import SwapConfig, choose_swap
 from fakespan.media.decode import read_sound
+from fakespan.report.export import SUFFIXES, WRITERS
+from scans import forged
 
 SAID = (Word("bin", 0.5, 0.75), Word("blue", 0.75, 1.0), Word("don't", 1.2, 1.5))
 TEXTGRID = """File type = "ooTextFile"
@@ -140,6 +142,16 @@ def test_without_labels_there_are_none(tmp_path):
     assert read_labels(labelled(tmp_path, ".md", "no labels")) is None
     assert read_labels(labelled(tmp_path, ".json", '{"format": "of another program"}')) is None
     assert read_labels(labelled(tmp_path, ".json", '{"format": "fakespan.scan/1", "segments": []}')) is None
+
+
+@pytest.mark.parametrize("name", ["json", "vtt", "textgrid", "audacity", "labelstudio"])
+@pytest.mark.parametrize("scan", [forged(), forged(segments=[], score=0.1)], ids=["suspected", "clear"])
+def test_a_result_beside_a_clip_does_not_say_what_is_said(tmp_path, name, scan):
+    media = tmp_path / "clip.mp4"
+    WRITERS[name](scan, tmp_path / f"clip.{SUFFIXES[name]}")
+    assert read_labels(media) is None
+    (tmp_path / "clip.txt").write_text("it is said")
+    assert read_labels(media) == Labels(passages=(Passage("it is said"),))
 
 
 def test_sentences_with_times_are_passages(tmp_path):

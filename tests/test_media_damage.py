@@ -268,3 +268,24 @@ def test_a_list_of_texts_longer_than_its_file_is_refused_before_it_takes_memory(
         probe(path)
     path.write_bytes(path.read_bytes()[: -len(texts)] + b"LIST" + (900).to_bytes(4, "little") + b"INFO")  # cut short
     assert probe(path).has_audio
+
+
+@pytest.mark.parametrize(("kind", "has_picture"), [("matroska", False), ("matroska", True), ("asf", False)])
+def test_a_live_recording_without_a_length_is_not_cut_short(tmp_path, kind, has_picture):
+    path = tmp_path / "live"
+    options = {"live": "1"} if kind == "matroska" else {}
+    with path.open("wb") as file, av.open(SimpleNamespace(write=file.write), "w", kind, options=options) as container:
+        sound = container.add_stream("mp3", rate=44_100, layout="mono")  # FFmpeg guesses the length by its bit rate
+        picture = container.add_stream("mpeg4", rate=5, width=96, height=64) if has_picture else None
+        for second, wave in enumerate(np.split((tone(20.0) * 32_000).astype(np.int16), 20, axis=1)):
+            block = av.AudioFrame.from_ndarray(wave, "s16", "mono")
+            block.sample_rate = 44_100
+            container.mux(sound.encode(block))
+            for number in range(second * 5, second * 5 + 5) if picture else ():
+                container.mux(picture.encode(av.VideoFrame.from_ndarray(numbered_picture(number), "rgb24")))
+        for stream in (sound, *([picture] if picture else ())):
+            container.mux(stream.encode(None))
+    assert probe(path).duration_s == pytest.approx(20.0, abs=0.1)
+    scan = fakespan.scan(path)
+    assert not any("cut short" in note for note in scan.notes)
+    assert not any(part.reason == "damaged" for part in scan.not_judged)

@@ -191,6 +191,20 @@ def test_a_failure_tells_nothing_of_the_machine(served, monkeypatch):
     }
 
 
+def test_through_a_proxy_with_tls_the_page_is_served_as_over_https(served, tokens):
+    secret = tokens.create("proxied", ["read", "write"])
+    with variant(served, host="0.0.0.0", public_hosts=("scan.example",)) as found:
+        for scheme, is_secure in (("https", True), ("http", False)):
+            page = {"host": "scan.example", "origin": f"{scheme}://scan.example"}
+            answer = found.http.post("/v1/session", json={"token": secret}, headers=page)
+            assert answer.status_code == 204
+            assert ("; Secure" in answer.headers["set-cookie"]) is is_secure
+            made = found.http.post("/v1/uploads", headers={**TUS, **page, **bearer(secret), "upload-length": "5"})
+            assert made.headers["location"].startswith(f"{scheme}://scan.example/v1/uploads/")
+            path = httpx.URL(made.headers["location"]).path
+            assert found.http.delete(path, headers={**TUS, **page, **bearer(secret)}).status_code == 204
+
+
 # ---- files
 
 

@@ -77,6 +77,28 @@ def test_the_file_is_played_by_ranges(served, job):
     assert part.content == SAMPLE.read_bytes()[1000:2000]
 
 
+def test_head_is_answered_as_get_without_its_body(served, job):
+    links = [job["links"][name] for name in ("self", "result", "report", "media", "thumbnail")]
+    for path in ["/", "/healthz", "/readyz", "/page/app.js", "/v1/openapi.json", *links]:
+        got, head = served.http.get(path), served.http.head(path)
+        assert (path, head.status_code, head.content) == (path, 200, b"")
+        for name in ("content-type", "content-length"):
+            assert head.headers[name] == got.headers[name]
+    part = served.http.head(job["links"]["media"], headers={"range": "bytes=1000-1999"})
+    assert (part.status_code, part.headers["content-length"]) == (206, "1000")
+    assert served.http.head(job["links"]["events"]).status_code == 405  # it has no end
+    assert served.http.head("/v1/jobs/" + "0" * 32).status_code == 404
+
+
+def test_a_client_can_ask_what_of_tus_is_understood(served):
+    for path in ("/v1/uploads", "/v1/uploads/"):
+        answer = served.http.options(path)
+        assert answer.status_code == 204
+        assert answer.headers["tus-version"] == "1.0.0"
+        assert answer.headers["tus-extension"] == "creation,expiration,termination"  # and not what is refused
+        assert answer.headers["tus-max-size"] == str(served.service.settings.max_upload_bytes)
+
+
 def test_the_same_file_is_not_scanned_again(served, job):
     again = served.submit(name="other name.mov").json()
     assert (again["state"], again["reused"], again["summary"]) == ("done", True, job["summary"])

@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from fakespan.checkpoint import load_checkpoint, save_checkpoint
 from fakespan.config import PostConfig
 from fakespan.errors import ConfigError, UsageError
+from fakespan.serve import database
 from fakespan.serve.database import connect
 from fakespan.serve.jobs import Ending, Job, Jobs, Options
 from fakespan.serve.problems import Problem
@@ -293,6 +295,27 @@ def test_a_database_that_cannot_be_used_is_named(call, tmp_path):
         assert "database: expected one that can be used, got file is not a database" in message
     with pytest.raises(UsageError, match="database: expected one that can be used"):
         connect("postgresql+psycopg://nobody@127.0.0.1:1/none")
+
+
+def test_a_database_of_a_newer_fakespan_is_refused_and_left_alone(jobs, tmp_path, call):
+    with jobs._engine.begin() as connection:
+        connection.execute(sa.text("UPDATE fakespan_version SET version = 2"))
+        connection.execute(sa.text("DROP TABLE fakespan_machines"))
+    for command in ((), ("token", "list")):
+        code, _, message = call("serve", "--data", tmp_path, "--port", 0, *command)
+        assert code == 2
+        assert "database: expected tables of version 1, got version 2, of a newer fakespan" in message
+    assert not sa.inspect(jobs._engine).has_table("fakespan_machines")
+
+
+def test_a_database_that_states_no_version_is_of_the_first(jobs, tmp_path, monkeypatch):
+    url = Settings(data=str(tmp_path)).database_url
+    with jobs._engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE fakespan_version"))
+    connect(url).dispose()
+    monkeypatch.setattr(database, "VERSION", 2)
+    with pytest.raises(UsageError, match="expected tables of version 2, got version 1, of an older fakespan"):
+        connect(url)
 
 
 def test_a_service_that_cannot_start_says_why(call, tmp_path):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +37,12 @@ _PART_FILES, _PART_FILES_WITH_CURVES = 500, 100  # curves are long
 
 @dataclass
 class Counts:
-    """Files of a table by what came of them."""
+    """Files of a table by what came of them: each counts once, by its last row."""
 
-    scanned: int = 0
+    scanned: int = 0  # also those that were read again since then, with the same content
     suspected: int = 0  # of those: the score of the file reaches the threshold
     same: int = 0
-    failed: int = 0  # files whose last row says so
+    failed: int = 0
 
     @property
     def total(self) -> int:
@@ -79,11 +80,19 @@ class Table:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.folder, self.settings = folder, settings
-        self.counts, self.n_parts = Counts(), 0
+        self.n_parts = 0
         self.contents: set[bytes] = set()  # `content_key` of each
         self._versions: set[int] = set()  # hashes of (name, version), and of names; 64 bytes instead of the text
-        self._failed: set[int] = set()  # hashes of the names whose last row is a failure
+        self._last: dict[int, tuple[str, bytes]] = {}  # state and `content_key` of a file, by the hash of its name
+        self._suspected: set[bytes] = set()  # those of `contents`
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES if name != "curves" or self._curves}
+
+    @property
+    def counts(self) -> Counts:
+        """Of the files."""
+        states = Counter(state for state, _ in self._last.values())
+        n_suspected = sum(state == "scanned" and key in self._suspected for state, key in self._last.values())
+        return Counts(states["scanned"], n_suspected, states["same"], states["failed"])
 
     def has(self, item: Item) -> bool:
         """Whether a file of this name and version is in the table."""
@@ -101,10 +110,9 @@ class Table:
             if table in self._rows:
                 self._rows[table].append({name: row.get(name) for name in TABLES[table]})
         self._know(outcome.item, outcome.sha256)
-        self._count_failed(outcome.item, outcome.state)
-        self.counts.scanned += outcome.state == "scanned"
-        self.counts.same += outcome.state == "same"
-        self.counts.suspected += outcome.scan is not None and outcome.scan.is_fake
+        self._count(outcome.item, outcome.state, outcome.sha256)
+        if outcome.scan is not None and outcome.scan.is_fake:
+            self._suspected.add(content_key(outcome.sha256))
         if len(self._rows["files"]) >= (_PART_FILES_WITH_CURVES if self._curves else _PART_FILES):
             self.flush()
 
@@ -132,7 +140,7 @@ class Table:
             got = "; ".join(f"{name} {before!r}, now {now!r}" for name, before, now in changed)
             remedy = "use the same settings, or another --out"
             raise UsageError(self.folder, expected="a table of scans with the same settings", got=got, remedy=remedy)
-        self.n_parts, self.counts = manifest["n_parts"], Counts(**manifest["counts"])
+        self.n_parts = manifest["n_parts"]
         for number in range(self.n_parts):
             self._load_part(number, retry_failed)
 
@@ -148,11 +156,11 @@ class Table:
         if sha256:
             self.contents.add(content_key(sha256))
 
-    def _count_failed(self, item: Item, state: str) -> None:
-        """Count the files that failed: a file that was scanned since then has not."""
-        change = self._failed.add if state == "failed" else self._failed.discard
-        change(hash(printable(item.name)))
-        self.counts.failed = len(self._failed)
+    def _count(self, item: Item, state: str, sha256: str) -> None:
+        """Count a file by its new row; one that was only touched stays what it was."""
+        name, key = hash(printable(item.name)), content_key(sha256)
+        if state != "same" or self._last.get(name) != ("scanned", key):
+            self._last[name] = (state, key)
 
     def _load_part(self, number: int, retry_failed: bool) -> None:
         from pyarrow import parquet  # noqa: PLC0415 - of an extra; `opened` has looked for it
@@ -161,9 +169,13 @@ class Table:
         try:
             for row in parquet.ParquetFile(path).read(columns).to_pylist():
                 item = Item(row["file"], row["version"])
-                self._count_failed(item, row["state"])
+                self._count(item, row["state"], row["sha256"] or "")
                 if not (retry_failed and row["state"] == "failed"):
                     self._know(item, row["sha256"] or "")
+            path = self._part("scans", number)
+            for row in parquet.ParquetFile(path).read(["sha256", "is_fake"]).to_pylist():
+                if row["is_fake"]:
+                    self._suspected.add(content_key(row["sha256"]))
         except (OSError, ValueError, KeyError) as error:
             raise _damaged(path, str(error)) from error
 
@@ -178,8 +190,7 @@ class Table:
             record = json.loads(path.read_text(encoding="utf-8"))
             if record["format"] != FORMAT:
                 raise ValueError(f"format {record['format']!r}")
-            Counts(**record["counts"])
-            return {"settings": dict(record["settings"]), "n_parts": int(record["n_parts"]), "counts": record["counts"]}
+            return {"settings": dict(record["settings"]), "n_parts": int(record["n_parts"])}
         except FileNotFoundError:
             others = [entry.name for entry in self.folder.iterdir() if entry.name != _LOCK]
             if others:

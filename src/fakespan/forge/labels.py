@@ -3,6 +3,7 @@
 A label file has the media file's name with another suffix: `clip.align`, `clip.TextGrid`, `clip.json`, `clip.ctm`,
 `clip.vtt` (or `clip.en.vtt`), `clip.txt`. Times are in seconds. Some formats have words with times, others only
 sentences with times, or the text alone: `Labels.passages` then has what is spoken when, as input of forced alignment.
+Results of `fakespan scan` in these formats say what is suspected, not what is said: they are no label files.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ __all__ = ["Labels", "Passage", "Word", "read_labels"]
 GRID_RATE = 25_000  # units a second of GRID's .align files
 SILENCES = frozenset({"", "sil", "sp", "spn", "<eps>", "<s>", "</s>", "<sil>", "[noise]"})
 MAX_BYTES = 16 * 2**20  # no label file of one clip is larger
+RESULT_TIERS = {"sound", "picture", "sound and picture", "outcome"}  # of a result as TextGrid
+RESULT_TEXT = re.compile(r"WEBVTT\s+NOTE\s+fakespan |[\d.]+\t[\d.]+\tsuspected: ")  # of one as WebVTT, for Audacity
 STAMP = re.compile(r"<(?:(\d+):)?(\d{1,2}):(\d{2}\.\d{3})>")
 
 
@@ -79,7 +82,9 @@ def _read(path: Path, read: Callable[[str, Path, Path], Labels | None], media: P
     if path.stat().st_size > MAX_BYTES:
         raise _error(path, f"a label file of at most {MAX_BYTES // 2**20} MB", f"{path.stat().st_size} bytes")
     try:
-        labels = read(decoded(path.read_bytes()), path, media)
+        text = decoded(path.read_bytes())
+        is_result = RESULT_TEXT.match(text) or (path.name.endswith(".labels.txt") and not text)  # nothing found
+        labels = None if is_result else read(text, path, media)
     except (DataError, MissingExtraError):
         raise
     except Exception as error:  # a malicious file may raise anything in its parser
@@ -102,13 +107,15 @@ def _read_align(text: str, path: Path, media: Path) -> Labels:
     return _words((word, int(start) / GRID_RATE, int(end) / GRID_RATE) for start, end, word in rows)
 
 
-def _read_textgrid(text: str, path: Path, media: Path) -> Labels:
-    """Praat: the interval tier named words, or the first one."""
+def _read_textgrid(text: str, path: Path, media: Path) -> Labels | None:
+    """Praat: the interval tier named words, or the first one; None if it is a result of `fakespan scan`."""
     try:
         from praatio import textgrid  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("praatio", "forge") from error
     grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, reportingMode="silence")
+    if set(grid.tierNames) >= RESULT_TIERS:
+        return None
     intervals = [name for name in grid.tierNames if isinstance(grid.getTier(name), textgrid.IntervalTier)]
     if not intervals:
         raise _error(path, "an interval tier", "none")

@@ -21,7 +21,19 @@ from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings
 from fakespan.serve.tokens import LOCAL, Token
 
-__all__ = ["COOKIE", "Admin", "Found", "Guard", "RateLimit", "Reader", "Served", "Writer", "address_of", "need"]
+__all__ = [
+    "COOKIE",
+    "Admin",
+    "Found",
+    "Guard",
+    "RateLimit",
+    "Reader",
+    "Served",
+    "Writer",
+    "address_of",
+    "need",
+    "scheme_of",
+]
 
 COOKIE = "fakespan_token"
 """Cookie of the page; programs send `Authorization: Bearer TOKEN`."""
@@ -156,6 +168,11 @@ def need(scope: str) -> Callable[[Request], Token]:
 def address_of(request: Request) -> str:
     """The address that asks: that of the proxy, if there is one."""
     return request.client.host if request.client else ""
+
+
+def scheme_of(request: Request) -> str:
+    """`https` or `http`, as a browser sees it: through a proxy with TLS, only the origin that it names tells."""
+    return _parts(request.headers.get("origin", "")).scheme or request.url.scheme
 
 
 def _secret(request: Request) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from fastapi.sse import EventSourceResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -37,13 +40,25 @@ def create_app(service: Service) -> FastAPI:
     app.state.rate_limit = RateLimit(service.settings.requests_per_minute)
     app.state.n_uploads = 0
     for routes in (routes_jobs, routes_results, routes_links, routes_about, routes_page):
-        app.include_router(routes.router())
+        app.include_router(_with_head(routes.router()))
     app.include_router(routes_uploads.router(service))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_middleware(Guard, settings=service.settings, refuse=problem_response)
     return app
+
+
+def _with_head(routes: APIRouter) -> APIRouter:
+    """Answer HEAD as GET, which FastAPI does not do; not for streams, which have no end, and not in the document."""
+    for route in list(routes.routes):
+        if not isinstance(route, APIRoute) or route.response_class is EventSourceResponse:
+            continue
+        if "GET" in (route.methods or ()):
+            head = copy.copy(route)
+            head.methods, head.include_in_schema = {"HEAD"}, False
+            routes.routes.append(head)
+    return routes
 
 
 def problem_response(problem: Problem) -> Response:

@@ -10,6 +10,8 @@ from fakespan.errors import UsageError
 
 __all__ = ["JOBS", "LINKS", "MACHINES", "TOKENS", "connect"]
 
+VERSION = 1
+"""Of the tables: to be raised with every change of them that another version of fakespan cannot work with."""
 _META = sa.MetaData()
 
 JOBS = sa.Table(
@@ -74,10 +76,13 @@ MACHINES = sa.Table(
 )
 
 
+_VERSIONS = sa.Table("fakespan_version", sa.MetaData(), sa.Column("version", sa.Integer, nullable=False))
+
+
 def connect(url: str) -> sa.Engine:
     """An engine with the tables in place. SQLite keeps a write-ahead log, so that readers never wait for a writer.
 
-    Raises UsageError if the database cannot be reached or is none.
+    Raises UsageError if the database cannot be reached, is none, or has tables of another version.
     """
     if url.startswith("sqlite"):
         engine = sa.create_engine(url, connect_args={"timeout": 30}, pool_size=20, max_overflow=40)
@@ -90,6 +95,9 @@ def connect(url: str) -> sa.Engine:
         engine.dispose()
         got, remedy = " ".join(str(error.orig).split())[:200], "check that it runs, its permissions and the disk"
         raise UsageError("database", expected="one that can be used", got=got, remedy=remedy) from error
+    except UsageError:
+        engine.dispose()
+        raise
     return engine
 
 
@@ -97,7 +105,21 @@ def _make_tables(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         if engine.dialect.name != "sqlite":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7142023)"))  # two processes start at once
+        _check_version(connection)
         _META.create_all(connection)
+
+
+def _check_version(connection: sa.Connection) -> None:
+    """Refuse tables of another version, before anything of them is touched."""
+    stated = VERSION if not sa.inspect(connection).has_table(JOBS.name) else 1  # the first ones state none
+    _VERSIONS.create(connection, checkfirst=True)
+    if_none = sa.select(sa.literal(stated)).where(~sa.exists(sa.select(_VERSIONS)))
+    connection.execute(sa.insert(_VERSIONS).from_select(["version"], if_none))
+    found = connection.execute(sa.select(_VERSIONS.c.version)).scalar_one()
+    if found != VERSION:
+        got = f"version {found}, of {'a newer' if found > VERSION else 'an older'} fakespan"
+        remedy = "use that fakespan, or another --data or --database"
+        raise UsageError("database", expected=f"tables of version {VERSION}", got=got, remedy=remedy)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

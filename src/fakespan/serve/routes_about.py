@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fakespan.serve.access import COOKIE, Admin, Reader, Served, address_of, need
+from fakespan.serve.access import COOKIE, Admin, Reader, Served, address_of, need, scheme_of
 from fakespan.serve.problems import REASONS, Problem
 from fakespan.serve.schema import ModelOut, refusals
 
@@ -78,7 +78,7 @@ def log_in(request: Request, service: Served, token: Annotated[str, Body(embed=T
         raise Problem("wrong_token")
     response = Response(status_code=204)
     if service.needs_token:
-        is_secure = request.url.scheme == "https"
+        is_secure = scheme_of(request) == "https"
         response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_secure, max_age=COOKIE_S)
     return response
 

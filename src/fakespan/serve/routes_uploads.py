@@ -12,9 +12,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
+from starlette.responses import Response
 from tuspyserver import create_tus_router
 
-from fakespan.serve.access import need
+from fakespan.serve.access import need, scheme_of
 from fakespan.serve.problems import Problem
 from fakespan.serve.service import Service
 from fakespan.serve.tokens import Token
@@ -37,7 +38,10 @@ def router(service: Service) -> APIRouter:
             if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
                 raise Problem("bad_request", "expected a creation without data; send it by PATCH")
             _check_length(headers.get("upload-length", ""), service)
-            _complete(MutableHeaders(raw=request.scope["headers"]))  # the list that the router reads, too
+            own = MutableHeaders(raw=request.scope["headers"])  # the list that the router reads, too
+            _complete(own)
+            if "origin" in headers:  # a page over https does not follow a Location over http
+                own["x-forwarded-proto"] = scheme_of(request)
         if request.method != "PATCH":
             yield
             return
@@ -51,7 +55,19 @@ def router(service: Service) -> APIRouter:
         finally:
             busy.discard(path)
 
+    def capabilities() -> Response:
+        """What of tus is understood: the other router states what is refused above, and only for `/v1/uploads/`."""
+        headers = {
+            "tus-resumable": "1.0.0",
+            "tus-version": "1.0.0",
+            "tus-extension": "creation,expiration,termination",
+            "tus-max-size": str(service.settings.max_upload_bytes),
+        }
+        return Response(status_code=204, headers=headers)
+
     routes = APIRouter(dependencies=[Depends(guarded, scope="request")])
+    for path in ("/v1/uploads", "/v1/uploads/"):
+        routes.add_api_route(path, capabilities, methods=["OPTIONS"], include_in_schema=False)
     routes.include_router(
         create_tus_router(
             prefix="/v1/uploads",
