@@ -35,6 +35,12 @@ def test_a_score_just_below_the_threshold_does_not_look_like_it() -> None:
     assert "score 0.75 reaches the threshold 0.75" in shown(forged(score=0.7491, threshold=0.749))
 
 
+def test_the_length_of_a_file_is_the_scanned_one_where_the_container_states_less() -> None:
+    joined = clean(duration_s=16.8)  # its clock starts again: the container states 8.6 s
+    assert "0:16.80 mp4" in shown(joined)
+    assert "0:08.60" not in shown(joined)
+
+
 def test_a_clean_file_is_not_called_genuine() -> None:
     text = shown(clean())
     assert "no forgery found" in text

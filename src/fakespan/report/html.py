@@ -61,7 +61,7 @@ def render_html(
         found=words.found(scan),
         about=about(scan, words.whole(scan)),
         has_whole=scan.verdict is not None,
-        facts=words.media_facts(scan.media),
+        facts=words.media_facts(scan),
         rows=rows,
         closeups=view(closeups, rows),
         closeups_note=closeups.note,

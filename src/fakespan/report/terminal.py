@@ -60,7 +60,7 @@ def _verdict(scan: Scan) -> Text:
 
 def _facts(scan: Scan) -> _Foreign:
     faces = [track for track in scan.tracks if not track.is_whole]
-    facts = words.media_facts(scan.media)
+    facts = words.media_facts(scan)
     if faces:
         facts.append(f"{len(faces)} face track{'s' * (len(faces) != 1)}")
     facts.append(f"model {scan.model}")

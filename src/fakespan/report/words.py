@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fakespan.rates import MOST_GENUINE
 from fakespan.report.grades import TIERS, of_genuine
-from fakespan.types import FaceTrack, MediaInfo, Outcome, Reason, Scan, Segment, Unjudged, Verdict
+from fakespan.types import FaceTrack, Outcome, Reason, Scan, Segment, Unjudged, Verdict
 
 __all__ = [
     "LIMITS",
@@ -154,7 +154,7 @@ def whole(scan: Scan) -> str:
 
     Empty for scans of older versions, and where nothing was judged.
 
-    >>> from fakespan.types import Verdict
+    >>> from fakespan.types import MediaInfo, Verdict
     >>> verdict = Verdict("mlp", score=0.6, threshold=0.41, probability=0.93)  # unknown fake_share
     >>> whole(Scan("x", 1.0, 0.8, 0.7, (), "m", MediaInfo(1.0, True, True), verdict=verdict))
     'whole video: forged with probability 0.93 (3-layer MLP over the map; counts as forged from 0.41 on)'
@@ -222,10 +222,11 @@ def found(scan: Scan) -> str:
     return f"{n} suspected segment{'s' * (n != 1)}, {covered:.2f} s of {whole}"
 
 
-def media_facts(media: MediaInfo) -> list[str]:
-    """Duration, video and audio properties of the file, one phrase each."""
+def media_facts(scan: Scan) -> list[str]:
+    """Duration as scanned, video and audio properties of the file, one phrase each."""
+    media = scan.media
     names = media.container.split(",")  # FFmpeg names a family: "mov,mp4,m4a,..."
-    facts = [f"{timecode(media.duration_s)} {'mp4' if 'mp4' in names else printable(names[0])}".rstrip()]
+    facts = [f"{timecode(scan.duration_s)} {'mp4' if 'mp4' in names else printable(names[0])}".rstrip()]
     if media.has_video:
         rate = f", {media.fps:.5g} fps" if media.fps else ""
         turned = f", turned by {media.rotation_deg} degrees" if media.rotation_deg else ""
