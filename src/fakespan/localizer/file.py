@@ -208,7 +208,7 @@ class FileScan:
             unseen_s = sum(maps.score.shape[1] for maps, track in self.stretches if track is None) / FPS
             self.notes.append(f"{unseen_s:.1f} s without a face: scored by the sound alone")
         if self.info.is_interlaced and self.n_pictures:
-            self.notes.append("the picture is marked as interlaced: frames of two times were deinterlaced, which costs detail")
+            self.notes.append("the picture is marked as interlaced: torn frames were deinterlaced, which costs detail")
         if self.info.hdr:
             self.notes.append(f"the picture is HDR ({self.info.hdr}): converted to SDR before it was judged")
         if self.has_sound and not np.any(self.sound):

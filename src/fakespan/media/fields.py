@@ -1,7 +1,7 @@
 """Interlaced frames made whole: their two fields show different times, which tears whatever moves, lips first of all.
 
 FFmpeg's filters do it: `bwdif` gives one picture for each frame, at its time, and leaves what does not move as it is;
-`idet` finds frames that are marked as interlaced but show one instant, as film on television does: they stay as they are.
+`idet` finds frames that are marked as interlaced but show one instant, as film on television does: they stay so.
 """
 
 from __future__ import annotations
