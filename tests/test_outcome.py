@@ -14,7 +14,7 @@ import fakespan
 from clips import tone, write_clip
 from fakespan.localizer import hearing
 from fakespan.localizer.hearing import LABELS, hear
-from fakespan.localizer.judged import heard_part
+from fakespan.localizer.judged import Coverage, heard_part, without
 from fakespan.localizer.maps import ClipMaps
 from fakespan.media.decode import read_sound
 from fakespan.media.tones import steady_tones
@@ -141,6 +141,23 @@ def test_where_nothing_was_judged_nothing_is_said_of_the_whole_file():
     assert scan.outcome == "inconclusive"
     assert whole(scan) == ""
     assert whole(clean(verdict=Verdict("maximum", 0.0, 0.7), judged_share=JudgedShare(either=0.9, sound=0.9)))
+
+
+@pytest.mark.parametrize(("n_sound", "n_picture", "shares"), [(41, 40, (1.0, 1.0)), (40, 42, (1.0, 1.0))])
+def test_streams_that_do_not_end_with_the_same_frame_are_judged_whole(n_sound, n_picture, shares):
+    assert coverage_of(n_sound, n_picture) == shares
+
+
+def test_a_stream_that_ends_well_before_the_other_is_not_judged_to_the_end():
+    assert coverage_of(40, 30) == (1.0, 0.75)
+
+
+def coverage_of(n_sound: int, n_picture: int) -> tuple[float | None, float | None]:
+    """The judged shares of sound and picture where all that there is was judged."""
+    outside = np.zeros(max(n_sound, n_picture), bool)
+    labels = (np.zeros(n, np.int64) for n in (n_sound, n_picture))
+    share = Coverage(*(without(part, outside) for part in labels)).share(len(outside) / 25)
+    return share.sound, share.picture
 
 
 def test_findings_are_suspected_however_little_was_judged():

@@ -149,11 +149,13 @@ class Coverage:
 def without(labels: Int64Array | None, frames: BoolArray) -> Int64Array | None:
     """The labels of all frames of a file, with these (damaged, not asked for) as not judged, but not to be listed.
 
-    Where the stream has ended before the other one, nothing was recorded.
+    Where the stream has ended before the other one, nothing was recorded; a difference
+    too short to be listed is none, since streams seldom end with the same frame.
     """
     if labels is None:
         return None
-    ended = np.full(len(frames) - len(labels), _GAP)
+    n_ended = len(frames) - len(labels)
+    ended = np.full(n_ended, _GAP if n_ended >= _SHORTEST else labels[-1])
     return np.where(frames, _ELSEWHERE, np.concatenate([labels, ended]))
 
 
