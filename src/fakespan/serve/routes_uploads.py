@@ -35,13 +35,8 @@ def router(service: Service) -> APIRouter:
         if any(name in headers for name in ("upload-concat", "upload-defer-length", "x-http-method-override")):
             raise Problem("bad_request", "expected an upload of known length, in one piece")
         if request.method == "POST":
-            if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-                raise Problem("bad_request", "expected a creation without data; send it by PATCH")
-            _check_length(headers.get("upload-length", ""), service)
-            own = MutableHeaders(raw=request.scope["headers"])  # the list that the router reads, too
-            _complete(own)
-            if "origin" in headers:  # a page over https does not follow a Location over http
-                own["x-forwarded-proto"] = scheme_of(request)
+            _check_creation(request, service)
+            _complete(request)
         if request.method != "PATCH":
             yield
             return
@@ -56,14 +51,7 @@ def router(service: Service) -> APIRouter:
             busy.discard(path)
 
     def capabilities() -> Response:
-        """What of tus is understood: the other router states what is refused above, and only for `/v1/uploads/`."""
-        headers = {
-            "tus-resumable": "1.0.0",
-            "tus-version": "1.0.0",
-            "tus-extension": "creation,expiration,termination",
-            "tus-max-size": str(service.settings.max_upload_bytes),
-        }
-        return Response(status_code=204, headers=headers)
+        return _capabilities(service.settings.max_upload_bytes)
 
     routes = APIRouter(dependencies=[Depends(guarded, scope="request")])
     for path in ("/v1/uploads", "/v1/uploads/"):
@@ -81,15 +69,33 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def _complete(headers: MutableHeaders) -> None:
+def _capabilities(max_upload_bytes: int) -> Response:
+    """What of tus is understood: the other router states what is refused here, and only for `/v1/uploads/`."""
+    headers = {
+        "tus-resumable": "1.0.0",
+        "tus-version": "1.0.0",
+        "tus-extension": "creation,expiration,termination",
+        "tus-max-size": str(max_upload_bytes),
+    }
+    return Response(status_code=204, headers=headers)
+
+
+def _check_creation(request: Request, service: Service) -> None:
+    headers = request.headers
+    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+        raise Problem("bad_request", "expected a creation without data; send it by PATCH")
+    stated = headers.get("upload-length", "")
+    if not stated.isdecimal() or int(stated) == 0:
+        raise Problem("bad_request", "expected the header Upload-Length, in bytes")
+    service.store.check_room(int(stated))
+
+
+def _complete(request: Request) -> None:
     """Add what that router needs to resume an upload and tus leaves to the client: name and type of the file."""
+    headers = MutableHeaders(raw=request.scope["headers"])  # the list that the router reads, too
     stated = [part.split() for part in headers.get("upload-metadata", "").split(",") if part.strip()]
     known = {part[0] for part in stated if len(part) > 1}
     missing = [[name, text] for name, text in _DEFAULTS.items() if name not in known]
     headers["upload-metadata"] = ",".join(" ".join(part) for part in stated + missing)
-
-
-def _check_length(stated: str, service: Service) -> None:
-    if not stated.isdecimal() or int(stated) == 0:
-        raise Problem("bad_request", "expected the header Upload-Length, in bytes")
-    service.store.check_room(int(stated))
+    if "origin" in headers:  # a page over https does not follow a Location over http
+        headers["x-forwarded-proto"] = scheme_of(request)
