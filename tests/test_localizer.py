@@ -442,6 +442,15 @@ def test_the_missing_end_of_a_file_counts_as_not_judged(tmp_path, tiny_path):
     assert result.outcome == "inconclusive"
 
 
+def test_a_file_of_which_another_track_goes_on_is_not_cut_short(tmp_path, tiny_path):
+    pictures = [np.full((96, 96, 3), 128, np.uint8)] * 75
+    path = write_clip(tmp_path / "clip.mp4", pictures, np.arange(75) / 25, sound=tone(1.0))
+    result = load_model(tiny_path).scan(path, faces="none")
+    assert result.media.duration_s == pytest.approx(3.0, abs=0.05)
+    assert "damaged" not in result.reasons
+    assert not any("cut short" in note for note in result.notes)
+
+
 @pytest.mark.parametrize("flags", ["+ildct+ilme", ""])
 def test_an_interlaced_picture_is_told(tmp_path, tiny_path, flags):
     with av.open(str(tmp_path / "clip.ts"), "w") as output:

@@ -29,6 +29,7 @@ class FileClock:
     is_read_to_end: bool = True
     jumps: Jumps = field(default_factory=Jumps)  # found in the pass over the sound, or the pictures if there is none
     damage: Damage = field(default_factory=Damage)
+    others_end_s: float = 0.0  # of tracks that are not judged: a file that has these to the end is not cut short
 
     def late_s(self, frame: int) -> float:
         """How much later than the clock of the arrays a player shows a frame."""
@@ -74,7 +75,9 @@ class FileClock:
         """How long before its stated length the file ends; 0 if it ends in time, states none, or is not read so far."""
         if not self.is_read_to_end or self.jumps.n_restarts:
             return 0.0
-        return cut_off_s(self.info.container, self.jumps.file_s(n_frames), self.info.duration_s)
+        ends_s = self.jumps.file_s(n_frames), self.others_end_s
+        missing_s, also_of_others_s = (cut_off_s(self.info.container, end_s, self.info.duration_s) for end_s in ends_s)
+        return missing_s if also_of_others_s else 0.0
 
     def notes(self, n_frames: int) -> list[str]:
         """Remarks on restarts, damage and a missing end."""

@@ -25,7 +25,7 @@ from fakespan.media.choice import ONLY, Choice
 from fakespan.media.damage import Damage
 from fakespan.media.decode import Picture, read_pictures, read_sound
 from fakespan.media.faces import FaceConfig, TrackEnd, follow_faces
-from fakespan.media.probe import probe
+from fakespan.media.probe import packets_end_s, probe
 from fakespan.types import FaceTrack, MediaInfo, Progress, no_progress
 
 __all__ = ["FileScan"]
@@ -221,6 +221,9 @@ class FileScan:
             self.notes.append(f"picture and sound differ in length by {apart_s:.1f} s")
 
     def _reading(self, n_heard: int) -> Reading:
+        n_read = max(self.n_pictures, n_heard)
+        if n_read and self.clock.missing_s(n_read):
+            self.clock = dataclasses.replace(self.clock, others_end_s=packets_end_s(self.path))
         return Reading(
             path=self.path,
             streams=self.source,

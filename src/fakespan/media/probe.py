@@ -7,11 +7,14 @@ tags). Whether the rest of the file can be decoded is not checked.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -33,7 +36,7 @@ from fakespan.media.container import (
 from fakespan.media.packets import decoded, packets_of
 from fakespan.types import MediaInfo
 
-__all__ = ["clockwise_deg", "probe"]
+__all__ = ["clockwise_deg", "packets_end_s", "probe"]
 
 
 def probe(path: str | Path, tracks: Tracks = BEST) -> MediaInfo:
@@ -83,6 +86,17 @@ def probe(path: str | Path, tracks: Tracks = BEST) -> MediaInfo:
         )
 
 
+def packets_end_s(path: str | Path) -> float:
+    """When the last packet of any picture, sound or subtitles ends, in seconds from the common origin.
+
+    Raises:
+        MediaError: not a media file.
+    """
+    with open_media(path, tracks=None) as container:
+        streams = [stream for stream in container.streams if stream.type in {"video", "audio", "subtitle"}]
+        return max(_ends_s(packets_of(container, streams)), default=0.0) - zero_s(container)
+
+
 def clockwise_deg(frame: VideoFrame) -> int:
     """Clockwise rotation in degrees that shows the frame upright: 0, 90, 180 or 270."""
     return round(-frame.rotation / 90) * 90 % 360
@@ -109,11 +123,16 @@ def _read_duration_s(path: str | Path, tracks: Tracks) -> float:
         n_pictures = 0
         for packet in packets_of(container, streams):
             n_pictures += packet.stream is video and packet.size > 0
-            if packet.pts is not None and packet.time_base is not None:
-                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            end_s = max([end_s, *_ends_s([packet])])
         rate = _rate(video)
     lengths_s = end_s - start_s, n_pictures / float(rate) if rate else 0.0
     return next((length_s for length_s in lengths_s if 0 < length_s <= MAX_DURATION_S), 0.0)
+
+
+def _ends_s(packets: Iterable[Packet[Stream]]) -> Iterator[float]:
+    for packet in packets:
+        if packet.pts is not None and packet.time_base is not None:
+            yield float((packet.pts + (packet.duration or 0)) * packet.time_base)
 
 
 def _rate(stream: VideoStream | None) -> Fraction:
