@@ -56,9 +56,20 @@ def test_stills_show_the_mouth_within_the_segment_and_around_it(made):
     assert len(times) == 14
     inside = np.array([WORD.start_s <= time_s <= WORD.end_s for time_s in times])
     assert inside.sum() == 6
+    step_s = (WORD.end_s - WORD.start_s) / 6
+    evenly = np.r_[-0.48:-0.06:0.12, step_s / 2 + step_s * np.arange(6), WORD.length_s + np.r_[0.12:0.54:0.12]]
+    assert np.array(times) - WORD.start_s == pytest.approx(evenly, abs=0.03)
     pairs = zip(made.each[1].mouths, real.mouths, strict=True)
     differences = np.array([np.abs(pixels(a) - pixels(b)).mean() for a, b in pairs])
     assert np.median(differences[inside]) > 1.4 * np.median(differences[~inside])  # beyond the codec's own
+
+
+def test_there_are_stills_only_while_the_face_is_seen():
+    path = SAMPLES / "sample.mp4"
+    face = dataclasses.replace(FACE, start_s=5.8, end_s=6.4)
+    (closeup,) = close_ups(path, dataclasses.replace(scan_of(path, WORD), tracks=(face,))).each
+    assert len(closeup.mouths) == 5  # those of the word from 5.90 to 6.395 s; the nearest before is at 5.72 s
+    assert all(5.8 <= still.start_s < 6.4 for still in closeup.mouths)
 
 
 def test_a_segment_of_the_sound_shows_the_face_that_is_seen_meanwhile(made):
