@@ -59,7 +59,7 @@ $(VOICES)/decoders: $(VOICES)/venv/done
 	@touch $@
 
 # The sound expert -------------------------------------------------------------------------------------------------------
-SOUNDS = $(BIN)/python examples/pairs/sounds.py --clips $(CLIPS) --speech $(SPEECH) --zoo $(ZOO)/twins --voices $(VOICES)
+SOUNDS = $(BIN)/python examples/pairs/sounds.py --clips "$(CLIPS)" --speech $(SPEECH) --zoo $(ZOO)/twins --voices $(VOICES)
 TRAIN_SOUND = $(BIN)/fakespan train configs/experts.toml --resume
 $(RUN)/sound-bank/index.jsonl: $(TWINS) $(VOICES)/piper/done $(VOICES)/hibari/done
 	$(TIMED) sound-bank $(SOUNDS) --out $(@D)
@@ -71,7 +71,7 @@ $(RUN)/sound/done: $(RUN)/sound-bank/index.jsonl
 PICTURES = $(BIN)/python examples/pairs/train_picture.py $(RUN)/picture-pool --steps 8000
 $(RUN)/picture-bank/done: | $(READY)
 	for part in neural_lips talking talking_more grid_s1; do \
-	  $(TIMED) picture-bank-$$part $(BIN)/python examples/pairs/pictures.py $(CLIPS)/$$part $(@D) || exit 1; done
+	  $(TIMED) picture-bank-$$part $(BIN)/python examples/pairs/pictures.py "$(CLIPS)/$$part" $(@D) || exit 1; done
 	@touch $@
 $(RUN)/picture-pool/done: $(RUN)/picture-bank/done
 	$(TIMED) picture-pool $(BIN)/python examples/pairs/picture_pool.py $(<D) $(@D) --seed 1 --shards 690
@@ -90,17 +90,17 @@ AUDIO = $(RUN)/audio.json $(RUN)/audio_video.json $(RUN)/audio_cuts.json
 $(RUN)/joined.safetensors: $(RUN)/sound/done $(RUN)/picture/done
 	$(BIN)/fakespan experts join $(RUN)/picture/picture.safetensors $(RUN)/sound/experts.safetensors --out $@ --overwrite
 $(VISUAL): $(RUN)/visual%.json: $(RUN)/fold%/done
-	$(BIN)/python examples/pairs/fold_files.py $(RUN)/picture-bank $(CLIPS) --fold $* --out $(RUN)/genuine$*
+	$(BIN)/python examples/pairs/fold_files.py $(RUN)/picture-bank "$(CLIPS)" --fold $* --out $(RUN)/genuine$*
 	$(TIMED) alarms-visual$* $(ALARMS) $(<D)/picture.safetensors --only visual --genuine $(RUN)/genuine$* --out $@
 $(RUN)/audio.json: $(RUN)/joined.safetensors
 	$(TIMED) alarms-audio $(ALARMS) $< --only audio --genuine $(SPEECH)/tuxpaint-stamps-default --out $@
 $(RUN)/audio_video.json: $(RUN)/joined.safetensors
-	$(TIMED) alarms-audio-video $(ALARMS) $< --only audio --genuine $(CLIPS)/talking --genuine $(CLIPS)/talking_more --out $@
+	$(TIMED) alarms-audio-video $(ALARMS) $< --only audio --genuine "$(CLIPS)/talking" --genuine "$(CLIPS)/talking_more" --out $@
 $(RUN)/audio_cuts.json: $(RUN)/joined.safetensors
 	$(BIN)/python examples/pairs/cut_files.py $(SPEECH)/tuxpaint-stamps-default --out $(RUN)/cuts
 	$(TIMED) alarms-audio-cuts $(ALARMS) $< --only audio --genuine $(RUN)/cuts --out $@
 $(RUN)/small.safetensors: $(RUN)/joined.safetensors $(VISUAL) $(AUDIO)
-	$(BIN)/python examples/pairs/forged_files.py $(CLIPS) --out $(RUN)/forged
+	$(BIN)/python examples/pairs/forged_files.py "$(CLIPS)" --out $(RUN)/forged
 	$(TIMED) calibrate $(BIN)/fakespan experts calibrate $< $(VISUAL:%=--visual %) $(AUDIO:%=--audio %) --forged $(RUN)/forged --out $@ --overwrite
 $(RUN)/small.onnx: $(RUN)/small.safetensors
 	$(BIN)/fakespan export $< --to onnx --out $@ --overwrite
@@ -113,7 +113,7 @@ $(FOLDS:%=$(RUN)/sound%/done): $(RUN)/sound%/done: $(RUN)/sound-bank/index.jsonl
 	$(TIMED) sound-fold$* $(TRAIN_SOUND) --data sound-bank:$(RUN)/sound-bank$* --out $(@D) --set train.n_steps=2500
 	@touch $@
 $(FOLDS:%=$(RUN)/rates%.txt): $(RUN)/rates%.txt: $(RUN)/sound%/done $(RUN)/fold%/done $(RUN)/small.safetensors
-	$(BIN)/python examples/pairs/sounds.py --out $(RUN)/left-out$* --fold $* --left-out --clips $(CLIPS)
+	$(BIN)/python examples/pairs/sounds.py --out $(RUN)/left-out$* --fold $* --left-out --clips "$(CLIPS)"
 	$(TIMED) rate-sounds$* $(BIN)/python examples/pairs/rate_sounds.py $(<D)/experts.safetensors $(RUN)/left-out$* --fold $* > $@
 	$(TIMED) rate-pictures$* $(BIN)/python examples/pairs/rate_pictures.py $(RUN)/fold$*/picture.safetensors $(RUN)/picture-bank --fold $* \
 	  --scale $(RUN)/small.safetensors >> $@

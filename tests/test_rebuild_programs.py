@@ -69,6 +69,8 @@ def test_minutes_of_a_step_add_up_over_its_runs(tmp_path: Path) -> None:
         run(PYTHON, timed, tmp_path, "step", PYTHON, "-c", f"{wait}; raise SystemExit({status})", status=status)
     assert float((tmp_path / "step").read_text()) >= 0.02
     run(PYTHON, timed, tmp_path, "other", PYTHON, "-c", "pass")
+    run(PYTHON, timed, tmp_path, "other", PYTHON, "-c", "import os; os.kill(os.getpid(), 9)", status=137)
+    run(PYTHON, timed, tmp_path, "none", tmp_path / "no-such-command", status=127)
     lines = run(PYTHON, timed, tmp_path).splitlines()
     assert [line.split()[2] for line in lines] == ["step", "other", "all"]
     assert float(lines[-1].split()[0]) == pytest.approx(sum(float(line.split()[0]) for line in lines[:-1]), abs=0.11)

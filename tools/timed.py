@@ -33,12 +33,18 @@ def run(file: Path, command: list[str]) -> int:
     """Run the command; its minutes are added to those in the file, and written every 20 seconds."""
     file.parent.mkdir(parents=True, exist_ok=True)
     before, began = _minutes(file), time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the command is ended, too
-    process = subprocess.Popen(command)
+    for number in (signal.SIGTERM, signal.SIGINT):  # so that the command is ended, too
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        process = subprocess.Popen(command)
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        return 127
     try:
         while True:
             try:
-                return process.wait(timeout=KEPT_EVERY_S)
+                status = process.wait(timeout=KEPT_EVERY_S)
+                return status if status >= 0 else 128 - status  # as a shell tells of a signal
             except subprocess.TimeoutExpired:
                 pass
             finally:
