@@ -123,6 +123,11 @@ def test_a_clean_file_has_no_segments_and_is_not_called_genuine() -> None:
     assert not seen.all("table")
 
 
+def test_a_score_just_below_the_threshold_is_told_from_it() -> None:
+    seen = page(clean(score=0.7487, threshold=0.749))
+    assert "Score 0.7487 is below the threshold of 0.7490" in " ".join(seen.words.split())
+
+
 def test_sound_alone_has_a_sound_player() -> None:
     seen = page(audio_only())
     assert (len(seen.all("audio")), len(seen.all("video"))) == (1, 0)

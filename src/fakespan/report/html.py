@@ -58,6 +58,7 @@ def render_html(
         name=words.printable(Path(scan.file).name),
         file=words.printable(scan.file),
         verdict=words.verdict(scan),
+        comparison=words.comparison(scan),
         found=words.found(scan),
         about=about(scan, words.whole(scan)),
         has_whole=scan.verdict is not None,

@@ -21,6 +21,7 @@ __all__ = [
     "WHOLE_LIMIT",
     "absent",
     "compared",
+    "comparison",
     "content",
     "file_url",
     "found",
@@ -198,10 +199,16 @@ def _counts(verdict: Verdict) -> str:
 
 
 def compared(scan: Scan) -> str:
-    """Score and threshold of a scan as a clause, with as many digits as tell a score below it from it."""
+    """Score and threshold of a scan as a clause."""
+    score, how, threshold = comparison(scan)
+    return f"score {score} {how} the threshold {threshold}"
+
+
+def comparison(scan: Scan) -> tuple[str, str, str]:
+    """Score, "reaches" or "is below", and threshold; with as many digits as tell a score below it from it."""
     is_unclear = not scan.is_fake and f"{scan.score:.2f}" == f"{scan.threshold:.2f}"
-    digits, how = (4 if is_unclear else 2), ("reaches" if scan.is_fake else "is below")
-    return f"score {scan.score:.{digits}f} {how} the threshold {scan.threshold:.{digits}f}"
+    digits = 4 if is_unclear else 2
+    return f"{scan.score:.{digits}f}", "reaches" if scan.is_fake else "is below", f"{scan.threshold:.{digits}f}"
 
 
 def found(scan: Scan) -> str:
