@@ -11,7 +11,7 @@ from av.container import InputContainer
 
 from fakespan.errors import MediaError
 from fakespan.media.container import duration_s, open_media, picture_stream, sound_stream, zero_s
-from fakespan.media.packets import packets_of
+from fakespan.media.packets import packet_end_s, packets_of
 
 __all__ = ["FileCheck", "check_file"]
 
@@ -66,10 +66,7 @@ def _check_streams(container: InputContainer) -> FileCheck:
 def _end_s(container: InputContainer, length_s: float) -> float:
     """End of the last packet, from the common origin of the streams; reads only packets of the last second."""
     streams = [s for s in (picture_stream(container), sound_stream(container)) if s is not None]
-    begin_s, end_s = zero_s(container), 0.0
+    begin_s = zero_s(container)
     with contextlib.suppress(av.FFmpegError):  # otherwise all packets are read
         container.seek(int((begin_s + max(0.0, length_s - 1.0)) * av.time_base))
-    for packet in packets_of(container, streams):
-        if packet.pts is not None and packet.time_base is not None:
-            end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base) - begin_s)
-    return end_s
+    return max(0.0, max(map(packet_end_s, packets_of(container, streams)), default=0.0) - begin_s)

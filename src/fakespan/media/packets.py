@@ -7,6 +7,7 @@ FFmpeg does. Damaged containers may report streams that do not exist (IndexError
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-__all__ = ["OnDamage", "decoded", "in_turn", "packets_of", "unheard"]
+__all__ = ["OnDamage", "decoded", "in_turn", "packet_end_s", "packets_of", "unheard"]
 
 _TRIES = 100  # errors in a row after which the rest of a file counts as unreadable
 
@@ -23,6 +24,13 @@ OnDamage = Callable[[], None]
 
 def unheard() -> None:
     """Damage that nobody wants to know of."""
+
+
+def packet_end_s(packet: Packet[Stream]) -> float:
+    """When a packet ends, in seconds by the clock of the file; -inf if it states no time."""
+    if packet.pts is None or packet.time_base is None:
+        return -math.inf
+    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
 
 
 def packets_of(

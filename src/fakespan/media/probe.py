@@ -7,14 +7,11 @@ tags). Whether the rest of the file can be decoded is not checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
 from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -33,7 +30,7 @@ from fakespan.media.container import (
     starts_at_s,
     zero_s,
 )
-from fakespan.media.packets import decoded, packets_of
+from fakespan.media.packets import decoded, packet_end_s, packets_of
 from fakespan.types import MediaInfo
 
 __all__ = ["clockwise_deg", "packets_end_s", "probe"]
@@ -94,7 +91,8 @@ def packets_end_s(path: str | Path) -> float:
     """
     with open_media(path, tracks=None) as container:
         streams = [stream for stream in container.streams if stream.type in {"video", "audio", "subtitle"}]
-        return max(_ends_s(packets_of(container, streams)), default=0.0) - zero_s(container)
+        ends_s = map(packet_end_s, packets_of(container, streams))
+        return max(ends_s, default=0.0) - zero_s(container)
 
 
 def clockwise_deg(frame: VideoFrame) -> int:
@@ -123,16 +121,10 @@ def _read_duration_s(path: str | Path, tracks: Tracks) -> float:
         n_pictures = 0
         for packet in packets_of(container, streams):
             n_pictures += packet.stream is video and packet.size > 0
-            end_s = max([end_s, *_ends_s([packet])])
+            end_s = max(end_s, packet_end_s(packet))
         rate = _rate(video)
     lengths_s = end_s - start_s, n_pictures / float(rate) if rate else 0.0
     return next((length_s for length_s in lengths_s if 0 < length_s <= MAX_DURATION_S), 0.0)
-
-
-def _ends_s(packets: Iterable[Packet[Stream]]) -> Iterator[float]:
-    for packet in packets:
-        if packet.pts is not None and packet.time_base is not None:
-            yield float((packet.pts + (packet.duration or 0)) * packet.time_base)
 
 
 def _rate(stream: VideoStream | None) -> Fraction:
