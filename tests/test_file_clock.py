@@ -47,4 +47,7 @@ def test_a_part_and_a_clock_that_starts_again_say_nothing_of_the_end(clock: File
 
 
 def test_a_hole_behind_which_there_is_nothing_is_not_told() -> None:
-    assert FileClock(LATE, jumps=Jumps([Hole(50, 1e8)])).lost(50) == []
+    clock = FileClock(LATE, jumps=Jumps([Hole(50, 1e8)]), others_end_s=1e8)  # a last packet that does not decode
+    assert clock.lost(50) == []
+    assert clock.end_s(50) == pytest.approx(2.0)
+    assert clock.end_s(51) == pytest.approx(2.04 + 1e8)

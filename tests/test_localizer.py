@@ -446,7 +446,8 @@ def test_a_file_of_which_another_track_goes_on_is_not_cut_short(tmp_path, tiny_p
     pictures = [np.full((96, 96, 3), 128, np.uint8)] * 75
     path = write_clip(tmp_path / "clip.mp4", pictures, np.arange(75) / 25, sound=tone(1.0))
     result = load_model(tiny_path).scan(path, faces="none")
-    assert result.media.duration_s == pytest.approx(3.0, abs=0.05)
+    assert result.duration_s == result.media.duration_s == pytest.approx(3.0, abs=0.05)
+    assert result.not_judged[-1].end_s == pytest.approx(3.0, abs=0.05)
     assert "damaged" not in result.reasons
     assert not any("cut short" in note for note in result.notes)
 
@@ -461,6 +462,14 @@ def test_an_interlaced_picture_is_told(tmp_path, tiny_path, flags):
         output.mux(stream.encode())
     result = load_model(tiny_path).scan(tmp_path / "clip.ts")
     assert any("interlaced" in note for note in result.notes) == bool(flags)
+
+
+@pytest.mark.parametrize(("fps", "is_told"), [(12, True), (19, True), (20, False), (25, False)])
+def test_few_pictures_a_second_are_told(tmp_path, tiny_path, fps, is_told):
+    pictures = [np.full((96, 96, 3), 60 + k, np.uint8) for k in range(2 * fps)]
+    path = write_clip(tmp_path / "slow.mp4", pictures, np.arange(2 * fps) / fps)
+    notes = load_model(tiny_path).scan(path).notes
+    assert any(note.startswith(f"{fps} pictures a second: ") for note in notes) == is_told
 
 
 def test_a_slideshow_is_judged_by_its_sound_alone(tmp_path, tiny_path):

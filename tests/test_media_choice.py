@@ -11,10 +11,12 @@ import pytest
 
 import fakespan
 from clips import read_number, tone, write_clip, write_frames_at
+from fakespan.data.file_check import check_file
 from fakespan.errors import NotInFileError, UsageError
 from fakespan.localizer.options import ScanOptions
 from fakespan.media.choice import choose_tracks, speech_share
-from fakespan.media.decode import read_pictures, read_sound
+from fakespan.media.damage import Damage
+from fakespan.media.decode import read_both, read_pictures, read_sound
 from fakespan.media.probe import probe
 from remade import sample_pictures, sample_sound
 
@@ -38,9 +40,11 @@ def _write_tracks(path: Path, videos=(), sounds=(), languages=()) -> Path:
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         for audio, sound in heard:
-            block = av.AudioFrame.from_ndarray(np.round(sound * 32767).astype(np.int16), "s16", "mono")
-            block.sample_rate, block.pts, block.time_base = 16_000, 0, Fraction(1, 16_000)
-            container.mux(audio.encode(block))
+            samples = np.round(sound * 32767).astype(np.int16)
+            for first in range(0, samples.shape[1], 1600):
+                block = av.AudioFrame.from_ndarray(samples[:, first : first + 1600].copy(), "s16", "mono")
+                block.sample_rate, block.pts, block.time_base = 16_000, first, Fraction(1, 16_000)
+                container.mux(audio.encode(block))
             container.mux(audio.encode(None))
     return path
 
@@ -78,7 +82,7 @@ def test_the_track_with_speech_is_heard(two_sounds):
     assert judged == {("video", 1): True, ("audio", 1): False, ("audio", 2): True}
     assert [t.language for t in choice.every if t.kind == "audio"][1] == "eng"
     np.testing.assert_allclose(read_sound(two_sounds, tracks=choice.tracks), sample_sound()[0], atol=1e-3)
-    assert any("2 audio tracks" in note and "track 2" in note for note in choice.notes)
+    assert choice.notes[0].startswith("the file has 2 audio tracks: track 2 was judged (the one with most speech; ")
 
 
 def test_another_track_may_be_asked_for(two_sounds):
@@ -114,9 +118,22 @@ def test_the_video_with_a_face_is_seen(tmp_path):
     assert next(read_pictures(path, tracks=choose_tracks(path, video=1).tracks)).width == 640
 
 
+@pytest.mark.parametrize("cut_bytes", [0, 32_000])
+def test_a_clip_of_a_set_is_cut_short_only_if_all_its_tracks_are(tmp_path, cut_bytes):
+    path = _write_tracks(tmp_path / "two.mkv", [sample_pictures()[:50]], [tone(2.0, 16_000), tone(3.0, 16_000)])
+    path.write_bytes(path.read_bytes()[: -cut_bytes or None])
+    damage = Damage()
+    read_both(path, list, damage=damage)
+    missing_s = [end_s - start_s for start_s, end_s in damage.spans]
+    assert missing_s == ([] if not cut_bytes else [pytest.approx(1.0, abs=0.1)])
+    assert (check_file(path).missing_s > 0) == bool(missing_s)
+
+
 def test_dubs_of_equal_speech_leave_the_default(tmp_path):
     path = _write_tracks(tmp_path / "dubs.mkv", [], [sample_sound(), 0.5 * sample_sound()])
-    assert [t.is_judged for t in choose_tracks(path).every] == [True, False]
+    choice = choose_tracks(path)
+    assert [t.is_judged for t in choice.every] == [True, False]
+    assert "track 1 was judged (FFmpeg's default; choose another with --audio-track)" in choice.notes[0]
 
 
 def test_streams_whose_numbers_change_midway_are_one_track(tmp_path):

@@ -269,6 +269,13 @@ def test_an_animated_webp_is_not_called_a_still_picture(tmp_path):
         probe(tmp_path / "x.webp")
 
 
+@pytest.mark.parametrize("n_bytes", [12, 16, 20])
+def test_a_webp_that_ends_within_its_header_is_refused(tmp_path, n_bytes):
+    (tmp_path / "x.webp").write_bytes(b"RIFF\x22\0\0\0WEBPVP8X\x0a\0\0\0"[:n_bytes])
+    with pytest.raises(MediaError):
+        probe(tmp_path / "x.webp")
+
+
 def test_an_encrypted_file_is_named(tmp_path):
     """Not as one without a face: no option would help."""
     options = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "76" * 16, "encryption_kid": "a7" * 16}

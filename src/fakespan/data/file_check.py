@@ -11,7 +11,7 @@ from av.container import InputContainer
 
 from fakespan.errors import MediaError
 from fakespan.media.container import duration_s, open_media, picture_stream, sound_stream, zero_s
-from fakespan.media.packets import packet_end_s, packets_of
+from fakespan.media.packets import last_end_s
 
 __all__ = ["FileCheck", "check_file"]
 
@@ -36,7 +36,7 @@ def check_file(path: Path) -> FileCheck:
     try:
         if not path.exists():
             return FileCheck("missing", "there is no such file")
-        with open_media(path) as container:
+        with open_media(path, tracks=None) as container:  # a file of which any track goes on is not cut short
             return _check_streams(container)
     except MediaError as error:
         return FileCheck("unreadable", f"{error.got}; expected {error.expected}")
@@ -65,8 +65,7 @@ def _check_streams(container: InputContainer) -> FileCheck:
 
 def _end_s(container: InputContainer, length_s: float) -> float:
     """End of the last packet, from the common origin of the streams; reads only packets of the last second."""
-    streams = [s for s in (picture_stream(container), sound_stream(container)) if s is not None]
     begin_s = zero_s(container)
     with contextlib.suppress(av.FFmpegError):  # otherwise all packets are read
         container.seek(int((begin_s + max(0.0, length_s - 1.0)) * av.time_base))
-    return max(0.0, max(map(packet_end_s, packets_of(container, streams)), default=0.0) - begin_s)
+    return max(0.0, last_end_s(container) - begin_s)

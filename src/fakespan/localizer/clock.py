@@ -35,6 +35,10 @@ class FileClock:
         """How much later than the clock of the arrays a player shows a frame."""
         return self.info.starts_at_s + self.jumps.file_s(frame) - frame / FPS
 
+    def end_s(self, n_frames: int) -> float:
+        """Seconds from the file's first picture or sound to the end of so many frames; no hole is behind the last."""
+        return self.jumps.file_s(n_frames - 1) + 1 / FPS if n_frames else 0.0
+
     def moved(self, part: Timed, frame: int) -> Timed:
         """The same at the times of a player; frame is where it begins, or what it belongs to begins."""
         late_s = self.late_s(frame)
@@ -67,7 +71,7 @@ class FileClock:
                     found.append(Unjudged(round(start_s + late_s, 3), round(end_s + late_s, 3), "damaged"))
         missing_s = self.missing_s(n_frames)
         if missing_s:
-            end_s = round(zero_s + self.jumps.file_s(n_frames), 3)
+            end_s = round(zero_s + self.end_s(n_frames), 3)
             found.append(Unjudged(end_s, round(end_s + missing_s, 3), "damaged"))
         return found
 
@@ -75,7 +79,7 @@ class FileClock:
         """How long before its stated length the file ends; 0 if it ends in time, states none, or is not read so far."""
         if not self.is_read_to_end or self.jumps.n_restarts:
             return 0.0
-        ends_s = self.jumps.file_s(n_frames), self.others_end_s
+        ends_s = self.end_s(n_frames), self.others_end_s
         missing_s, also_of_others_s = (cut_off_s(self.info.container, end_s, self.info.duration_s) for end_s in ends_s)
         return missing_s if also_of_others_s else 0.0
 

@@ -31,6 +31,7 @@ from fakespan.types import FaceTrack, MediaInfo, Progress, no_progress
 __all__ = ["FileScan"]
 
 SLOWEST_FPS = 5.0  # slower pictures are stills: a syllable takes a fifth of a second
+FEW_FPS = 20.0  # of slower pictures the bundled sample's forgery was found at two of six rates (docs/scan.md)
 LEAST_SIDE = 48  # pixels of a crop; of smaller faces a quarter of the genuine ones looked forged (docs/scan.md)
 MIN_STRETCH_FRAMES = 10  # shorter gaps between faces are not scored by their audio alone
 
@@ -130,7 +131,7 @@ class FileScan:
 
     def _pictures(self) -> Iterator[Picture]:
         """The pictures of the file; none if nothing can be decoded but there is audio."""
-        jumps, was_damaged = None if self.info.has_audio else self.jumps, False
+        jumps, begins_anew = None if self.info.has_audio else self.jumps, False
         heard = list(self.damage.spans)  # of the sound, which was read before
         pictures = read_pictures(
             self.path, threads=self.decoder_threads, jumps=jumps, tracks=self.source, damage=self.damage
@@ -140,11 +141,12 @@ class FileScan:
                 self.n_pictures = picture.index + 1
                 if picture.index % 25 == 0:
                     self.progress(picture.index / FPS, self._read_s)
+                begins_anew |= picture.is_after_hole or picture.is_damaged
                 if picture.is_early:
                     self.early.append(picture.index)
                 elif not picture.is_damaged:
-                    yield dataclasses.replace(picture, is_after_hole=True) if was_damaged else picture
-                was_damaged = picture.is_damaged
+                    yield dataclasses.replace(picture, is_after_hole=begins_anew)
+                    begins_anew = False
         except MediaError:
             if self.n_pictures or not self.has_sound:
                 raise
@@ -207,6 +209,8 @@ class FileScan:
         elif any(track is None for _, track in self.stretches):
             unseen_s = sum(maps.score.shape[1] for maps, track in self.stretches if track is None) / FPS
             self.notes.append(f"{unseen_s:.1f} s without a face: scored by the sound alone")
+        if self.n_pictures and 0 < self.info.fps < FEW_FPS:
+            self.notes.append(f"{self.info.fps:.3g} pictures a second: below {FEW_FPS:g}, forged lips are often missed")
         if self.info.is_interlaced and self.n_pictures:
             self.notes.append("the picture is marked as interlaced: torn frames were deinterlaced, which costs detail")
         if self.info.hdr:
@@ -221,8 +225,8 @@ class FileScan:
             self.notes.append(f"picture and sound differ in length by {apart_s:.1f} s")
 
     def _reading(self, n_heard: int) -> Reading:
-        n_read = max(self.n_pictures, n_heard)
-        if n_read and self.clock.missing_s(n_read):
+        n_read, is_unseen = max(self.n_pictures, n_heard), self.info.has_video and not self.n_pictures
+        if n_read and (is_unseen or self.clock.missing_s(n_read)):
             self.clock = dataclasses.replace(self.clock, others_end_s=packets_end_s(self.path))
         return Reading(
             path=self.path,

@@ -96,18 +96,23 @@ class Reading:
 
     @property
     def n_frames(self) -> int:
-        """Length of the file: as far as it decodes, or as stated if nothing of it was to be decoded."""
-        return max(self.n_pictures, self.n_heard) or round(self.clock.info.duration_s * FPS)
+        """Length of the file: as far as it decodes, or as stated if nothing of it was to be decoded.
+
+        Pictures that were not looked at count as far as their packets go.
+        """
+        n_read = max(self.n_pictures, self.n_heard)
+        if n_read and self.clock.info.has_video and not self.n_pictures and self.extent.last is None:
+            return max(n_read, self.clock.jumps.frames_before(self.clock.others_end_s))
+        return n_read or round(self.clock.info.duration_s * FPS)
 
     @property
     def _length_s(self) -> float:
         """Length of the file by its own clock, with the end that it states and does not have."""
-        return self.clock.jumps.file_s(self.n_frames) + self.clock.missing_s(self.n_frames)
+        return self.clock.end_s(self.n_frames) + self.clock.missing_s(self.n_frames)
 
     def _coverage(self) -> Coverage:
         picture = seen_labels(self.n_pictures, self.tracks, self.soft, self.early) if self.n_pictures else None
-        n_frames = max(self.n_pictures, self.n_heard)
-        left_out = self.clock.is_damaged(n_frames) | self.extent.without(n_frames)
+        left_out = self.clock.is_damaged(self.n_frames) | self.extent.without(self.n_frames)
         return Coverage(without(self.heard, left_out), without(picture, left_out))
 
     def _not_judged(self, coverage: Coverage, edges_s: Sequence[float]) -> tuple[Unjudged, ...]:

@@ -38,6 +38,8 @@ Kind = Literal["video", "audio"]
 _HEARD_S = 120.0
 _N_LOOKS, _LOOK_FPS, _VIEW_SIDE = 20, 0.5, 480
 _CLEARLY = 2.0  # another track is chosen if it has so many times as much of it
+_DEFAULT = "FFmpeg's default"
+_MOST: dict[Kind, str] = {"video": "the one with most faces", "audio": "the one with most speech"}
 _WITHOUT_HEADER = {"mpegts", "mpeg"}
 _ENVELOPE_HZ = 100
 _SYLLABLES_HZ = (2.0, 8.0)
@@ -102,18 +104,20 @@ def choose_tracks(path: str | Path, *, video: int | None = None, audio: int | No
 
 def _chosen(path: str | Path, kind: Kind, found: Sequence[_Found], number: int | None) -> _Chosen:
     """The track of a kind to judge."""
+    reason = "as asked"
     if number is not None:
         at = _place(path, kind, number, len(found))
     elif not found:
         return _Chosen(None)
     else:
-        at = next(k for k, track in enumerate(found) if track.is_best)
+        at = usual = next(k for k, track in enumerate(found) if track.is_best)
         if len(found) > 1:
             measure = _faces if kind == "video" else _speech
-            at = _clearly_best([measure(path, track.streams) for track in found], at)
+            at = _clearly_best([measure(path, track.streams) for track in found], usual)
+            reason = f"{_DEFAULT if at == usual else _MOST[kind]}; choose another with --{kind}-track"
     every = tuple(MediaTrack(kind, k + 1, *track.facts, is_judged=k == at) for k, track in enumerate(found))
-    notes = (_note(kind, at + 1, len(found), is_asked=number is not None),) if len(found) > 1 else ()
-    return _Chosen(found[at].streams, every, notes)
+    note = f"the file has {len(found)} {kind} tracks: track {at + 1} was judged ({reason})"
+    return _Chosen(found[at].streams, every, (note,) if len(found) > 1 else ())
 
 
 def speech_share(sound: Float32Array) -> float:
@@ -191,8 +195,3 @@ def _faces(path: str | Path, streams: tuple[int, ...]) -> float:
         return sum(len(detector.detect(picture.thumbnail(_VIEW_SIDE), min_face=24.0)) > 0 for picture in pictures)
     except MediaError:  # nothing in it decodes
         return 0.0
-
-
-def _note(kind: Kind, number: int, n_tracks: int, *, is_asked: bool) -> str:
-    reason = "as asked" if is_asked else f"choose another with --{kind}-track"
-    return f"the file has {n_tracks} {kind} tracks: track {number} was judged ({reason})"

@@ -48,11 +48,6 @@ class Damage:
         is_open = self.open_s is not None and time_s >= self.open_s
         return is_open or any(start_s <= time_s < end_s for start_s, end_s in self.spans)
 
-    def miss_end(self, container: str, stated_s: float) -> None:
-        """Add what is missing at the end of a file that was read; see `cut_off_s`."""
-        if missing_s := cut_off_s(container, self.read_s, stated_s):
-            self.spans.append((self.read_s, self.read_s + missing_s))
-
     def merged(self, end_s: float) -> list[tuple[float, float]]:
         """The stretches in order, without overlap, none beyond `end_s`.
 

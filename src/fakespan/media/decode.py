@@ -34,10 +34,11 @@ from fakespan.media.container import (
     sound_stream,
     sound_streams,
 )
-from fakespan.media.damage import Damage
+from fakespan.media.damage import Damage, cut_off_s
 from fakespan.media.frames import decoded_frames, packets_on_one_clock, placed_pictures, with_damage, with_early
 from fakespan.media.jumps import Jumps, at_clock
 from fakespan.media.picture import Picture
+from fakespan.media.probe import packets_end_s
 from fakespan.media.sound import SoundClock
 
 __all__ = ["Picture", "iter_sound", "read_both", "read_jumps", "read_pictures", "read_sound"]
@@ -200,8 +201,9 @@ def read_both(
             result = consume(Picture(index, index / FPS, source) for index, source in shown)
         for _ in rest:  # audio beyond the pictures that were consumed
             pass
-        if damage is not None:
-            damage.miss_end(container.format.name, 0.0 if jumps.n_restarts else duration_s(container))
+        kind, stated_s = container.format.name, 0.0 if jumps.n_restarts else duration_s(container)
+    if damage is not None and cut_off_s(kind, damage.read_s, stated_s) and cut_off_s(kind, packets_end_s(path), stated_s):
+        damage.spans.append((damage.read_s, stated_s))
     return result, heard.samples()
 
 

@@ -39,7 +39,7 @@ def is_animated_webp(path: Path) -> bool:
     """Whether the extended header of a WebP file announces an animation (RFC 9649, 2.7)."""
     with path.open("rb") as file:
         head = file.read(21)
-    return head[12:16] == b"VP8X" and bool(head[20] & 0x02)
+    return head[12:16] == b"VP8X" and len(head) == 21 and bool(head[20] & 0x02)
 
 
 def has_endless_texts(path: Path) -> bool:

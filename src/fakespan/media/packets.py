@@ -15,8 +15,9 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-__all__ = ["OnDamage", "decoded", "in_turn", "packet_end_s", "packets_of", "unheard"]
+__all__ = ["OnDamage", "decoded", "in_turn", "last_end_s", "packet_end_s", "packets_of", "unheard"]
 
+_SHOWN = {"video", "audio", "subtitle"}  # kinds of streams that a player shows
 _TRIES = 100  # errors in a row after which the rest of a file counts as unreadable
 
 OnDamage = Callable[[], None]
@@ -31,6 +32,15 @@ def packet_end_s(packet: Packet[Stream]) -> float:
     if packet.pts is None or packet.time_base is None:
         return -math.inf
     return float((packet.pts + (packet.duration or 0)) * packet.time_base)
+
+
+def last_end_s(container: InputContainer) -> float:
+    """When the last packet of any picture, sound or subtitles ends, by the clock of the file; -inf if none states a time.
+
+    Reads from where the container stands; tracks that it was opened without do not count.
+    """
+    streams = [stream for stream in container.streams if stream.type in _SHOWN]
+    return max(map(packet_end_s, packets_of(container, streams)), default=-math.inf)
 
 
 def packets_of(

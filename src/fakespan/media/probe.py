@@ -30,7 +30,7 @@ from fakespan.media.container import (
     starts_at_s,
     zero_s,
 )
-from fakespan.media.packets import decoded, packet_end_s, packets_of
+from fakespan.media.packets import decoded, last_end_s, packet_end_s, packets_of
 from fakespan.types import MediaInfo
 
 __all__ = ["clockwise_deg", "packets_end_s", "probe"]
@@ -90,9 +90,7 @@ def packets_end_s(path: str | Path) -> float:
         MediaError: not a media file.
     """
     with open_media(path, tracks=None) as container:
-        streams = [stream for stream in container.streams if stream.type in {"video", "audio", "subtitle"}]
-        ends_s = map(packet_end_s, packets_of(container, streams))
-        return max(ends_s, default=0.0) - zero_s(container)
+        return max(0.0, last_end_s(container) - zero_s(container))
 
 
 def clockwise_deg(frame: VideoFrame) -> int:
