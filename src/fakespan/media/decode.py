@@ -202,7 +202,8 @@ def read_both(
         for _ in rest:  # audio beyond the pictures that were consumed
             pass
         kind, stated_s = container.format.name, 0.0 if jumps.n_restarts else duration_s(container)
-    if damage is not None and cut_off_s(kind, damage.read_s, stated_s) and cut_off_s(kind, packets_end_s(path), stated_s):
+    is_short = damage is not None and cut_off_s(kind, damage.read_s, stated_s)
+    if damage is not None and is_short and cut_off_s(kind, packets_end_s(path), stated_s):
         damage.spans.append((damage.read_s, stated_s))
     return result, heard.samples()
 

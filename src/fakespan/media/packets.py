@@ -35,9 +35,9 @@ def packet_end_s(packet: Packet[Stream]) -> float:
 
 
 def last_end_s(container: InputContainer) -> float:
-    """When the last packet of any picture, sound or subtitles ends, by the clock of the file; -inf if none states a time.
+    """When the last packet of any picture, sound or subtitles ends, by the clock of the file.
 
-    Reads from where the container stands; tracks that it was opened without do not count.
+    Reads from where the container stands; tracks that it was opened without do not count. -inf if none states a time.
     """
     streams = [stream for stream in container.streams if stream.type in _SHOWN]
     return max(map(packet_end_s, packets_of(container, streams)), default=-math.inf)
