@@ -177,6 +177,19 @@ def test_the_redrawn_word_is_where_the_takes_differ():
     assert [still.start_s for still in closeup.take_mouths] == pytest.approx([m.start_s for m in closeup.mouths])
 
 
+def test_the_redrawn_word_is_found_beside_a_smaller_take_that_begins_later(tmp_path):
+    path, untouched, take = SAMPLES / "sample.mp4", SAMPLES / "sample_real.mp4", tmp_path / "take.mp4"
+    pictures = [
+        picture.rgb_of_size(picture.width // 4 * 2, picture.height // 4 * 2) for picture in read_pictures(untouched)
+    ]
+    write_video(take, pictures[37:], sound=read_sound(untouched)[37 * 640 :])
+    about = close_ups(path, scan_of(path, WORD), take).reference
+    assert about.offset_s == pytest.approx(-37 / 25, abs=0.001)
+    (difference,) = about.differences
+    assert difference.modality == "visual"
+    assert (difference.start_s, difference.end_s) == pytest.approx((WORD.start_s, WORD.end_s), abs=0.2)
+
+
 def test_there_is_no_still_of_a_take_before_it_begins(tmp_path):
     path, take = SAMPLES / "sample.mp4", tmp_path / "take.mp4"
     pictures = [picture.rgb() for picture in read_pictures(path)][75:]

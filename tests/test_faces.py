@@ -310,6 +310,12 @@ def test_cuts_are_found_at_their_frame() -> None:
     assert cuts_of([backdrop(0)] * 5 + [backdrop(1)]) == [5]
 
 
+def test_a_moving_shot_does_not_hide_the_cut_after_the_next_one() -> None:
+    moving = [np.roll(backdrop(0), 8 * k, axis=1) for k in range(12)]
+    alike = cv2.addWeighted(backdrop(1), 0.45, backdrop(2), 0.55, 0)
+    assert cuts_of([*moving, *[backdrop(1)] * 2, *[alike] * 3]) == [12, 14]
+
+
 def test_a_flash_a_fade_and_a_pan_are_no_cuts() -> None:
     flash = [backdrop(0)] * 6 + [np.full_like(backdrop(0), 255)] + [backdrop(0)] * 6
     fade = [(backdrop(0) * (k / 24)).astype(np.uint8) for k in range(25)]

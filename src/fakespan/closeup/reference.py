@@ -86,13 +86,12 @@ def _views(path: Path, tracks: Tracks) -> Generator[tuple[float, AnyArray], None
 
 
 def _view(picture: Picture) -> AnyArray:
-    """A grey view of blocks, the same for every size of a picture."""
-    grey = cv2.cvtColor(picture.thumbnail(_VIEW_SIDE), cv2.COLOR_RGB2GRAY)
-    size = (max(1, grey.shape[1] // _BLOCK), max(1, grey.shape[0] // _BLOCK))
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)
+    """Grey, of at most 192 pixels a side."""
+    return np.asarray(cv2.cvtColor(picture.thumbnail(_VIEW_SIDE), cv2.COLOR_RGB2GRAY), np.float32)
 
 
 def _distance(one: AnyArray, two: AnyArray) -> float:
-    if one.shape != two.shape:
-        two = np.asarray(cv2.resize(two, one.shape[::-1], interpolation=cv2.INTER_AREA))
-    return float(np.sort(np.abs(one - two), axis=None)[-_STRONGEST:].mean())
+    """In blocks of the smaller one: an enlarged picture would differ everywhere."""
+    height, width = (max(1, min(sides) // _BLOCK) for sides in zip(one.shape, two.shape, strict=True))
+    mine, theirs = (cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA) for view in (one, two))
+    return float(np.sort(np.abs(mine - theirs), axis=None)[-_STRONGEST:].mean())
