@@ -46,6 +46,21 @@ def test_energies_are_those_of_cosine_patterns() -> None:
         assert float(picture_energies(faces)[0, 1, 16 + 4 * fy + fx, 2, 5]) == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.parametrize("n_times", [2, 3, 6])
+def test_a_video_of_fewer_pictures_a_second_changes_like_one_of_25(n_times: int) -> None:
+    faces = some_faces(8)
+    plain, slow = picture_energies(faces), picture_energies(faces.repeat_interleave(n_times, dim=1))
+    torch.testing.assert_close(slow, plain.repeat_interleave(n_times, dim=1))
+
+
+def test_a_frozen_picture_does_not_change() -> None:
+    faces = some_faces(3)
+    frozen = torch.cat([faces, faces[:, -1:].expand(-1, 12, -1, -1, -1)], dim=1)
+    changes = picture_energies(frozen)[0, :, 16:32].mean((1, 2, 3))
+    torch.testing.assert_close(changes[2:8], changes[2].expand(6))
+    torch.testing.assert_close(changes[8:], torch.full((7,), np.log(0.03)), rtol=0, atol=1e-3)
+
+
 def test_light_and_contrast_of_the_whole_crop_say_nothing() -> None:
     faces = some_faces()
     plain, lit = picture_energies(faces), picture_energies(0.8 * faces + 0.1)

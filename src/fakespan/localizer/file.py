@@ -31,7 +31,7 @@ from fakespan.types import FaceTrack, MediaInfo, Progress, no_progress
 __all__ = ["FileScan"]
 
 SLOWEST_FPS = 5.0  # slower pictures are stills: a syllable takes a fifth of a second
-FEW_FPS = 20.0  # of slower pictures the bundled sample's forgery was found at two of six rates (docs/scan.md)
+FEW_FPS = 10.0  # of slower pictures each is shown three times and more
 LEAST_SIDE = 48  # pixels of a crop; of smaller faces a quarter of the genuine ones looked forged (docs/scan.md)
 MIN_STRETCH_FRAMES = 10  # shorter gaps between faces are not scored by their audio alone
 
@@ -210,7 +210,9 @@ class FileScan:
             unseen_s = sum(maps.score.shape[1] for maps, track in self.stretches if track is None) / FPS
             self.notes.append(f"{unseen_s:.1f} s without a face: scored by the sound alone")
         if self.n_pictures and 0 < self.info.fps < FEW_FPS:
-            self.notes.append(f"{self.info.fps:.3g} pictures a second: below {FEW_FPS:g}, forged lips are often missed")
+            self.notes.append(
+                f"{self.info.fps:.3g} pictures a second: few to see a mouth move, so forged lips may be missed"
+            )
         if self.info.is_interlaced and self.n_pictures:
             self.notes.append("the picture is marked as interlaced: torn frames were deinterlaced, which costs detail")
         if self.info.hdr:

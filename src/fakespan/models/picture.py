@@ -32,6 +32,7 @@ GRID = 8  # cells per side
 N_ENERGIES = 2 * N_PATTERNS + 3
 WIDTH, NARROW = 48, 16  # channels of the encoder
 DETAIL_FLOOR, CHANGE_FLOOR = 0.05, 0.03  # lower limits of the energies
+REPEAT, MOST_REPEATS = 0.01, 5  # largest change of a pixel (of 1) in a repeated picture; longer runs are a freeze
 SOFT_RANGE = 0.03  # of log sharpness around `SOFT`, where the score of a span is halved
 
 
@@ -112,6 +113,8 @@ def log_sharpness(video: Tensor) -> Tensor:
 def picture_energies(faces: Tensor) -> Tensor:
     """Log energies of cosine patterns in detail and frame differences, then brightness and two colours.
 
+    Videos of 10 to 24 pictures a second have repeated ones at 25: these keep the frame differences of what they repeat.
+
     Args:
         faces: (B, T, 3, 96, 96) in 0..1.
 
@@ -129,7 +132,7 @@ def picture_energies(faces: Tensor) -> Tensor:
     coarse = torch.cat([light[:, :, None], colour], dim=2).flatten(0, 1)
     parts = [
         _log_energies(detail / usual / 2, DETAIL_FLOOR),
-        _log_energies(2 * _change(light), CHANGE_FLOOR),
+        _held(_log_energies(2 * _change(light), CHANGE_FLOOR), luma),
         F.avg_pool2d(coarse, coarse.shape[-1] // GRID).unflatten(0, luma.shape[:2]),
     ]
     return torch.cat(parts, dim=2)
@@ -142,6 +145,15 @@ def _log_energies(images: Tensor, floor: float) -> Tensor:
     places = F.avg_pool2d(strength, strength.shape[-1] // GRID)
     energies: Tensor = torch.log(places + floor).unflatten(0, images.shape[:2])
     return energies
+
+
+def _held(changes: Tensor, luma: Tensor) -> Tensor:
+    """Energies of changes (B, T, ...), of which those of up to five repeated pictures are those of the one before."""
+    is_repeat = F.pad((luma[:, 1:] - luma[:, :-1]).abs().amax((2, 3)) < REPEAT, (1, 0))
+    for _ in range(MOST_REPEATS):
+        before = torch.cat([changes[:, :1], changes[:, :-1]], dim=1)
+        changes = torch.where(is_repeat[:, :, None, None, None], before, changes)
+    return changes
 
 
 def _cosines() -> Tensor:

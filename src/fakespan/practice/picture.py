@@ -202,8 +202,8 @@ def _draw_span(n: int, config: PicturePractice, rng: np.random.Generator) -> Spa
 
 
 def _at_fewer_fps(n: int, rng: np.random.Generator) -> Int64Array:
-    """The frame index at each of n time steps for a video with 12 to 24 fps."""
-    step = FPS / rng.choice((12, 15, 15, 20, 24))
+    """The frame index at each of n time steps for a video with 10 to 24 fps."""
+    step = FPS / rng.choice((10, 12, 15, 15, 18, 20, 24))
     return np.asarray(np.floor(np.floor(np.arange(n) / step + 1e-6) * step + 1e-6), np.int64)
 
 
