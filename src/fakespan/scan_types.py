@@ -29,6 +29,7 @@ Reason = Literal[
     "no_face",
     "face_too_small",  # too few pixels of it
     "face_too_soft",  # blurred, beside the rest of its track
+    "face_still",  # a photo or a frozen picture: no mouth moves
     "too_short",  # a face that is seen too briefly, or a file with less than a second to judge
     "sound_only",  # the file has no picture, or it was not to be looked at
     "picture_only",  # the file has no sound

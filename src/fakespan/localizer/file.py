@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fakespan.arrays import BoolArray, Float32Array
+from fakespan.arrays import Float32Array, Int64Array
 from fakespan.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, ModelConfig
 from fakespan.errors import MediaError
 from fakespan.localizer.clock import FileClock
@@ -66,7 +66,7 @@ class FileScan:
         self.early: list[int] = []  # the pictures that fill a time before the first one
         self.tracks: list[FaceTrack] = []
         self.stretches: list[tuple[ClipMaps, FaceTrack | None]] = []
-        self.soft: dict[int, BoolArray] = {}  # frames of tracks that are too soft to judge
+        self.seen: dict[int, Int64Array] = {}  # labels of the frames of tracks, by their ids, see `seeing`
         self.notes: list[str] = list(choice.notes)
         self.extent = Extent.of(path, options, self.info, window_frames(model), self.source)
         damage = Damage(frozenset({"audio", "video"} if self._looks else {"audio"}))
@@ -117,7 +117,7 @@ class FileScan:
                 self.tracks.append(track)
                 stretch = open_tracks.pop(track.id, None)
                 if stretch is not None and track.is_scanned:
-                    self.soft[track.id] = stretch.soft
+                    self.seen[track.id] = stretch.seen
                     self._keep(stretch.finish(), track)
                 continue
             if event.track not in open_tracks:
@@ -126,7 +126,7 @@ class FileScan:
 
     def _keep(self, maps: ClipMaps | None, track: FaceTrack | None) -> None:
         if maps is not None:
-            seen = maps if track is None else seen_part(maps, self.soft[track.id])
+            seen = maps if track is None else seen_part(maps, self.seen[track.id])
             self.stretches.append((self.extent.kept(heard_part(seen, self.hearing)), track))
 
     def _pictures(self) -> Iterator[Picture]:
@@ -241,7 +241,7 @@ class FileScan:
             n_heard=n_heard,
             heard=self.hearing.labels if self.has_sound else None,
             tracks=tuple(self.tracks),
-            soft=self.soft,
+            seen=self.seen,
             stretches=tuple(self.stretches),
             notes=tuple(self.notes),
         )

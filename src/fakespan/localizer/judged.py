@@ -11,6 +11,7 @@ import numpy as np
 
 from fakespan.arrays import BoolArray, Int64Array
 from fakespan.config import FPS
+from fakespan.localizer import seeing
 from fakespan.localizer.hearing import LABELS, Hearing, runs
 from fakespan.localizer.maps import ClipMaps
 from fakespan.types import MIN_JUDGED_S, FaceTrack, JudgedShare, Reason, Unjudged
@@ -19,8 +20,8 @@ __all__ = ["Coverage", "LeftOut", "heard_part", "seen_labels", "seen_part", "ski
 
 _SHARE = 0.5  # of the frames of a span that must be judged
 _SHORTEST = round(0.4 * FPS)  # frames; shorter stretches are not listed
-_LABELS: tuple[Reason | None, ...] = (*LABELS, "no_face", "too_short", "face_too_small", "face_too_soft", "gap")
-_NO_FACE, _TOO_SHORT, _TOO_SMALL, _TOO_SOFT, _GAP = range(len(LABELS), len(LABELS) + 5)
+_LABELS: tuple[Reason | None, ...] = (*LABELS, "no_face", "too_short", "face_too_small", "gap", *seeing.LABELS)
+_NO_FACE, _TOO_SHORT, _TOO_SMALL, _GAP, _SEEN = range(len(LABELS), len(LABELS) + 5)  # behind them those of faces
 _ELSEWHERE = -1  # listed elsewhere
 
 
@@ -32,9 +33,12 @@ def heard_part(maps: ClipMaps, hearing: Hearing) -> ClipMaps:
     return _limited(maps, can, "audio", "visual")
 
 
-def seen_part(maps: ClipMaps, is_soft: BoolArray) -> ClipMaps:
-    """The maps of a track without the picture of spans of which more than half is too soft; the sound decides there."""
-    return _limited(maps, ~is_soft[: maps.score.shape[1]], "visual", "audio")
+def seen_part(maps: ClipMaps, seen: Int64Array) -> ClipMaps:
+    """The maps of a track without the picture of spans of which more than half is not judged; the sound decides there.
+
+    `seen` has the labels of its frames, see `seeing`.
+    """
+    return _limited(maps, seen[: maps.score.shape[1]] == 0, "visual", "audio")
 
 
 def _limited(maps: ClipMaps, can: BoolArray, modality: str, other: str) -> ClipMaps:
@@ -60,24 +64,24 @@ def _mostly(mask: BoolArray, n_spans: int) -> BoolArray:
 
 
 def seen_labels(
-    n_pictures: int, tracks: Sequence[FaceTrack], soft: Mapping[int, BoolArray], early: Sequence[int] = ()
+    n_pictures: int, tracks: Sequence[FaceTrack], seen: Mapping[int, Int64Array], early: Sequence[int] = ()
 ) -> Int64Array:
     """The labels of the pictures of a file at 25 fps, by the faces that were tracked in them.
 
-    `soft` has the frames of scanned tracks, by their ids, that are too soft to judge; `early` are pictures that fill a
+    `seen` has the labels of the frames of scanned tracks, by their ids (see `seeing`); `early` are pictures that fill a
     time in which none was recorded.
     """
     labels = np.full(n_pictures, _NO_FACE)
     for track in sorted(tracks, key=lambda track: track.is_scanned):  # scanned faces last
         begin, end = round(track.start_s * FPS), round(track.end_s * FPS)
         labels[begin:end] = 0 if track.is_scanned else _TOO_SMALL if track.is_small else _TOO_SHORT
-    is_soft, is_sharp = np.zeros((2, n_pictures), bool)
-    for track in (track for track in tracks if track.id in soft):
+    worst, is_seen = np.zeros(n_pictures, np.int64), np.zeros(n_pictures, bool)
+    for track in (track for track in tracks if track.id in seen):
         begin = round(track.start_s * FPS)
-        own = soft[track.id][: n_pictures - begin]
-        is_soft[begin : begin + len(own)] |= own
-        is_sharp[begin : begin + len(own)] |= ~own
-    labels[is_soft & ~is_sharp] = _TOO_SOFT  # another face may be sharp there
+        own = seen[track.id][: n_pictures - begin]
+        part = slice(begin, begin + len(own))
+        worst[part], is_seen[part] = np.maximum(worst[part], own), is_seen[part] | (own == 0)
+    labels = np.where((worst > 0) & ~is_seen, _SEEN + worst, labels)  # another face may be judged there
     labels[list(early)] = _GAP
     return labels
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fakespan.arrays import BoolArray, Int64Array
+from fakespan.arrays import Int64Array
 from fakespan.config import FPS, ModelConfig, PostConfig
 from fakespan.files import fingerprint
 from fakespan.localizer.clock import FileClock
@@ -44,7 +44,7 @@ class Reading:
     n_heard: int  # frames of sound
     heard: Int64Array | None  # (n_heard,): what the sound is, see `hearing`; None: there is none
     tracks: tuple[FaceTrack, ...]
-    soft: Mapping[int, BoolArray]  # frames of tracks, by their ids, that are too soft to judge
+    seen: Mapping[int, Int64Array]  # labels of the frames of tracks, by their ids, see `seeing`
     stretches: tuple[tuple[ClipMaps, FaceTrack | None], ...]  # None: judged by the sound alone
     notes: tuple[str, ...]
 
@@ -111,7 +111,7 @@ class Reading:
         return self.clock.end_s(self.n_frames) + self.clock.missing_s(self.n_frames)
 
     def _coverage(self) -> Coverage:
-        picture = seen_labels(self.n_pictures, self.tracks, self.soft, self.early) if self.n_pictures else None
+        picture = seen_labels(self.n_pictures, self.tracks, self.seen, self.early) if self.n_pictures else None
         left_out = self.clock.is_damaged(self.n_frames) | self.extent.without(self.n_frames)
         return Coverage(without(self.heard, left_out), without(picture, left_out))
 

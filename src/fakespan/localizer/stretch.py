@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fakespan.arrays import BoolArray, Float32Array, UInt8Array
+from fakespan.arrays import Float32Array, Int64Array, UInt8Array
 from fakespan.config import SAMPLES_PER_FRAME, ModelConfig
 from fakespan.localizer.extent import WHOLE, Extent
 from fakespan.localizer.maps import ClipMaps, MapsStitcher, longest_span, window_frames
-from fakespan.localizer.softness import sharpness, soft_frames
+from fakespan.localizer.seeing import Seeing
 from fakespan.windows import Window, WindowBuffer, overlap_frames, windows
 
 __all__ = ["JudgeClip", "Stretch", "listen"]
@@ -28,18 +28,17 @@ class Stretch:
         self.judge, self.model, self.first_frame, self.sound, self.extent = judge, model, first_frame, sound, extent
         self.buffer = WindowBuffer(window_frames(model), _overlap(model))
         self.stitcher = MapsStitcher()
-        self.sharpness: list[float] = []  # of each frame
+        self.seeing = Seeing()
 
     @property
-    def soft(self) -> BoolArray:
-        """The frames so far whose picture is too soft to judge; none with a network that judges them, too."""
-        if self.model.video_encoder != "mouth":
-            return np.zeros(len(self.sharpness), bool)
-        return soft_frames(self.sharpness, window_frames(self.model))
+    def seen(self) -> Int64Array:
+        """The labels of the frames so far (`seeing.LABELS`); a network that is not ours judges all of them."""
+        labels = self.seeing.labels(window_frames(self.model))
+        return labels if self.model.video_encoder == "mouth" else np.zeros_like(labels)
 
     def push(self, face: UInt8Array) -> None:
         """Add the next face of the track."""
-        self.sharpness.append(sharpness(face))
+        self.seeing.push(face)
         for window, faces in self.buffer.push(face):
             self._judge(window, faces)
 

@@ -51,6 +51,7 @@ REASONS: dict[Reason, str] = {
     "no_face": "no face",
     "face_too_small": "face too small",
     "face_too_soft": "face out of focus",
+    "face_still": "face that stands still",
     "too_short": "too short",
     "sound_only": "sound only",
     "picture_only": "picture only",
