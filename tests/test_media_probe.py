@@ -213,6 +213,29 @@ def test_a_picture_that_is_too_large_is_refused(tmp_path, monkeypatch):
         probe(path)
 
 
+class Pipe:
+    """What a program writes to that cannot go back."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> int:
+        self.written += data
+        return len(data)
+
+
+def test_an_avi_that_was_written_to_a_pipe_is_as_long_as_what_it_holds(tmp_path):
+    pipe = Pipe()
+    with av.open(pipe, "w", format="avi") as output:
+        stream = output.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(50):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24")))
+        output.mux(stream.encode())
+    (tmp_path / "pipe.avi").write_bytes(pipe.written)
+    assert probe(tmp_path / "pipe.avi").duration_s == pytest.approx(2.0, abs=0.05)
+
+
 def test_a_still_picture_is_one_frame(tmp_path):
     path = write_clip(
         tmp_path / "still.mkv", [numbered_picture(3, 80, 40)], [0.0], video_codec="mjpeg", pix_fmt="yuvj420p"

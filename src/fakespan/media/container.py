@@ -55,6 +55,7 @@ _LARGEST_ASPECT = 4.0  # of a pixel; anamorphic film has 2
 _REFUSED_FORMATS = {"applehttp", "avisynth", "bluray", "concat", "concatf", "dash", "dvdvideo", "hls", "image2", "imf"}
 _REFUSED_FORMATS |= {"lavfi", "libcdio", "rtp", "rtsp", "sap", "sdp", "vapoursynth", "webm_dash_manifest"}
 _REFUSED_FORMATS |= {"adf", "bin", "idf", "tty", "xbin"}
+_AVI_UNFILLED = 1 << 30  # the number of frames that FFmpeg writes first, and cannot correct in a pipe
 _GUESSED, _HEADER_BYTES = {"matroska", "asf"}, 4096  # formats without a length if made live; most that is no packet
 _PLAYERS_CLOCK = {"mov", "matroska"}
 _REMEDY = "give a video or sound file that plays in a media player"
@@ -204,7 +205,9 @@ def duration_s(container: InputContainer) -> float:
 
 
 def _is_guess(container: InputContainer) -> bool:
-    """Whether FFmpeg made the duration up from the size and what bit rates it knows, as of live recordings."""
+    """Whether FFmpeg made the duration up, from the size and what bit rates it knows or from a number never filled in."""
+    if container.format.name == "avi" and any(stream.frames >= _AVI_UNFILLED for stream in container.streams):
+        return True
     byte_rate = sum(getattr(stream, "bit_rate", None) or 0 for stream in container.streams) / 8
     rest = container.size - byte_rate * (container.duration or 0) / av.time_base
     return container.format.name.split(",")[0] in _GUESSED and 0 <= rest <= _HEADER_BYTES
