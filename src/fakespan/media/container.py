@@ -205,12 +205,11 @@ def duration_s(container: InputContainer) -> float:
 
 
 def _is_guess(container: InputContainer) -> bool:
-    """Whether FFmpeg made the duration up, from the size and what bit rates it knows or from a number never filled in."""
-    if container.format.name == "avi" and any(stream.frames >= _AVI_UNFILLED for stream in container.streams):
-        return True
+    """Whether FFmpeg made the duration up, of its size and what bit rates it knows, or never filled it in."""
+    is_unfilled = any(stream.frames >= _AVI_UNFILLED for stream in container.streams)
     byte_rate = sum(getattr(stream, "bit_rate", None) or 0 for stream in container.streams) / 8
     rest = container.size - byte_rate * (container.duration or 0) / av.time_base
-    return container.format.name.split(",")[0] in _GUESSED and 0 <= rest <= _HEADER_BYTES
+    return is_unfilled or (container.format.name.split(",")[0] in _GUESSED and 0 <= rest <= _HEADER_BYTES)
 
 
 def _from_origin_s(container: InputContainer) -> float:
