@@ -227,7 +227,8 @@ class FileScan:
             self.notes.append(f"picture and sound differ in length by {apart_s:.1f} s")
 
     def _reading(self, n_heard: int) -> Reading:
-        n_read, is_unseen = max(self.n_pictures, n_heard), self.info.has_video and not self.n_pictures
+        n_read = max(self.n_pictures, n_heard)
+        is_unseen = self.info.has_video and not self.n_pictures and self.extent.last is None
         if n_read and (is_unseen or self.clock.missing_s(n_read)):
             self.clock = dataclasses.replace(self.clock, others_end_s=packets_end_s(self.path))
         return Reading(
