@@ -18,6 +18,7 @@ __all__ = ["C3dEncoder", "build_video_encoder"]
 SLOPE = 0.01
 CHUNK_FRAMES = 16  # frames per chunk without gradients: 512 at once would take 5 GB
 PIECE_FRAMES = 32  # frames per piece if activations are recomputed in backward
+LEAST_BF16 = 64  # channels, see `_PooledConv`
 BLOCK_REACH = 2  # reach of two convolutions in frames
 POOLED_SIDE = 2  # 96 pixels after poolings by 3, 2, 2, 2 and 2
 
@@ -95,7 +96,11 @@ class C3dEncoder(Recomputing):
 
 
 class _PooledConv(nn.Conv3d):
-    """Conv3d k3 p1, LeakyReLU and spatial max pooling, over a whole clip or over its chunks."""
+    """Conv3d k3 p1, LeakyReLU and spatial max pooling, over a whole clip or over its chunks.
+
+    A narrow one is in full precision on CPUs also under autocast: of 32 channels or fewer, the bfloat16 gradient of torch
+    (2.13, oneDNN, AMX) writes beyond its memory.
+    """
 
     def __init__(self, n_in: int, n_out: int, pool: int) -> None:
         super().__init__(n_in, n_out, 3, padding=1)
@@ -103,7 +108,11 @@ class _PooledConv(nn.Conv3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, C', T, H', W')."""
-        return self._pooled(super().forward(x.contiguous(memory_format=torch.channels_last_3d)))
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+        if x.device.type == "cpu" and self.out_channels < LEAST_BF16:
+            with torch.autocast("cpu", enabled=False):
+                return self._pooled(super().forward(x.to(self.weight.dtype)))
+        return self._pooled(super().forward(x))
 
     def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """The chunks of the result, delayed by one frame: the last frame of a chunk needs its successor."""
