@@ -98,8 +98,8 @@ class C3dEncoder(Recomputing):
 class _PooledConv(nn.Conv3d):
     """Conv3d k3 p1, LeakyReLU and spatial max pooling, over a whole clip or over its chunks.
 
-    A narrow one is in full precision on CPUs also under autocast: of 32 channels or fewer, the bfloat16 gradient of torch
-    (2.13, oneDNN, AMX) writes beyond its memory.
+    A narrow one is in full precision on CPUs also under autocast: with 32 channels or fewer the bfloat16 gradient of
+    torch (2.13, oneDNN, AMX) writes beyond its memory.
     """
 
     def __init__(self, n_in: int, n_out: int, pool: int) -> None:
