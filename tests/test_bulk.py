@@ -7,7 +7,9 @@ import json
 import os
 import pickle
 import signal
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from fakespan.bulk.run import State, scan_all
 from fakespan.bulk.table import Counts, opened
 from fakespan.bulk.worker import Setup, Worker
 from fakespan.errors import DataError, FakespanError, MediaError, MissingExtraError, UsageError
+from fakespan.line_process import LineProcess
 from scans import forged
 from services import until
 
@@ -167,6 +170,35 @@ def test_a_worker_that_is_killed_between_files_is_replaced(setup: Setup, clips: 
         assert worker.scan(clips / "a.mp4") == forged()
     finally:
         worker.stop()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_stop_while_a_process_starts_ends_that_process(
+    when: str, setup: Setup, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[LineProcess] = []
+    worker = Worker(dataclasses.replace(setup, program=("-c", "import sys; sys.stdin.read()")))  # never ready
+    stopping = threading.Thread(target=worker.stop)
+
+    def start(*arguments: Any, **options: Any) -> LineProcess:
+        if when == "before":
+            stopping.start()
+            stopping.join(0.2)
+        started.append(LineProcess(*arguments, **options))
+        if when == "after":
+            threading.Timer(0.2, stopping.start).start()
+        return started[-1]
+
+    monkeypatch.setattr("fakespan.bulk.worker.LineProcess", start)
+    with ThreadPoolExecutor(1) as threads:
+        outcome = threads.submit(worker.scan, clips / "a.mp4")
+        try:
+            assert isinstance(outcome.exception(timeout=60), MediaError)
+            stopping.join(60)
+            assert not stopping.is_alive()
+            assert [process.is_running for process in started] == [False]
+        finally:
+            started[-1].kill()
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_run(run: Any, clips: Path, log: Path) -> None:

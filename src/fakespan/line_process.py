@@ -93,10 +93,14 @@ class LineProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(within_s)
 
-    def kill(self) -> int:
-        """Kill it and its children, whether it exited, died or hangs; returns its exit code."""
+    def break_off(self) -> None:
+        """Kill it and its children while another thread waits for an answer: that one gets EOFError, and may `kill`."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self) -> int:
+        """Kill it and its children, whether it exited, died or hangs; returns its exit code."""
+        self.break_off()
         code = self._process.wait()
         for pipe in (self._requests, self._answers):
             with contextlib.suppress(OSError):  # an unread line

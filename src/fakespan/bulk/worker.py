@@ -11,6 +11,7 @@ import dataclasses
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,7 @@ class Worker:
         self._process: LineProcess | None = None
         self._code = 0  # of the latest process that ended
         self._is_stopped = False
+        self._in_use = threading.Lock()
 
     def start(self) -> None:
         """Start the process, if there is none, and wait until its model is loaded.
@@ -58,14 +60,17 @@ class Worker:
         Raises:
             FakespanError: the model cannot be loaded.
         """
-        if not self._is_ready():
+        with self._in_use:
+            is_ready = self._is_ready()
+        if not is_ready:
             got = f"one that ended while it loaded the model ({self._end()})"
             raise UsageError("worker", expected="a process that scans", got=got, remedy="give it more memory")
 
     def scan(self, path: Path) -> Scan:
         """Scan one file. Raises InputError or UsageError if it cannot be scanned."""
         for _ in range(_TRIES):
-            answer = self._ask({"path": str(path)}) if self._is_ready() else None
+            with self._in_use:
+                answer = self._ask({"path": str(path)}) if self._is_ready() else None
             if answer is not None:
                 return _scan_of(answer)
         raise MediaError(
@@ -76,9 +81,12 @@ class Worker:
         )
 
     def stop(self) -> None:
-        """Kill the process and wait for its end; there will be no other."""
+        """Kill the process, even while another thread scans, and wait for its end; there will be no other."""
         self._is_stopped = True
-        self._kill()
+        if (process := self._process) is not None:
+            process.break_off()
+        with self._in_use:
+            self._kill()
 
     def _kill(self) -> None:
         if self._process is None:
@@ -96,6 +104,8 @@ class Worker:
         threads = str(self.setup.threads)
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUTF8": "1"}
         self._process = LineProcess([sys.executable, *self.setup.program], environment=environment)
+        if self._is_stopped:  # meanwhile
+            self._process.break_off()
         answer = self._ask({**dataclasses.asdict(self.setup), "options": dict(self.setup.options)})
         if answer and "error" in answer:
             raise error_of(answer["error"])
