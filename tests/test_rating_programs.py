@@ -13,11 +13,14 @@ from fakespan.models import build_model
 from fakespan.practice.sound import SoundRecipe
 from fakespan.practice.sound_bank import SoundBank
 from programs import load_program
-from sound_banks import TINY_EXPERTS, twins
+from sound_banks import TINY_EXPERTS, recording, speech_like, twins
 
 folds: Any = load_program("examples/pairs", "folds")
 rating: Any = load_program("examples/pairs", "rating")
 rate_sounds: Any = load_program("examples/pairs", "rate_sounds")
+rate_words: Any = load_program("examples/pairs", "rate_words")
+
+SPLITS = ("train", "validation", "train")
 
 
 @pytest.mark.parametrize(
@@ -80,3 +83,18 @@ def test_sound_clips_are_rated_with_their_truth() -> None:
         assert (clip.spans_s[:, 1] <= clip.n_frames / 25).all()
         assert len(clip.proposals) > 0
         assert (clip.proposals[:, 0] > 0).all()
+
+
+def test_words_are_rated_by_voice_among_speakers_of_no_training() -> None:
+    genuine = [recording(f"real{k}", "real", speech_like(80_000, k), split=split) for k, split in enumerate(SPLITS)]
+    words = [
+        recording(f"{s}{k}", "voice", speech_like(8_000, k), system=s)
+        for s in ("voice:b", "voice:a", "published:tts")
+        for k in (1, 2)
+    ]
+    banks = rate_words.words_of([*genuine, *words, *twins()])
+    assert list(banks) == ["voice:a", "voice:b"]
+    for name, bank in banks.items():
+        assert [r.name for r in bank.reals] == ["real1"]
+        assert [r.name for r in bank.voices] == [f"{name}1", f"{name}2"]
+        assert not bank.twins
