@@ -15,7 +15,7 @@ setup: .venv/.ready  ## create the development environment in .venv (0.5 to 5 mi
 	@PYTHON="$(PYTHON)" sh tools/setup.sh
 	@touch $@
 
-system:  ## install the programs that the tests need: Chromium, espeak-ng, flite
+system:  ## install the programs that the tests need: Chromium, espeak-ng, flite, PostgreSQL
 	@sh tools/system.sh
 
 demo: setup  ## scan the bundled sample and a recording without speech; results in demo/

@@ -82,8 +82,8 @@ Prior = Annotated[
     float | None,
     typer.Option(
         metavar="SHARE",
-        help="Share of forged files among such files, for the probability of a whole file; default: 0.5, or that "
-        "of the videos which a verdict head was calibrated on.",
+        help="Share of forged files that you expect among files like these, for the probability of a whole file; "
+        "default: 0.5, or that of the videos which a verdict head was calibrated on.",
     ),
 ]
 

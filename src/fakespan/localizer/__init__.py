@@ -84,8 +84,8 @@ class Localizer:
         Args:
             video: (B, 3, T, 96, 96) faces in 0..1, framed as `model.framing` says (see `media.crop.prepare_crop`).
             audio: a waveform (B, 640 T) at 16 kHz; or log-mel (B, 64, 4T); or the output of
-                `media.features.sound_input` for the model's audio encoder. `small` uses phases, which a log-mel lacks:
-                it accepts one, with less information.
+                `media.features.sound_input` for the model's audio encoder. The shipped model accepts a log-mel, but
+                looks at finer bands, which that lacks.
 
         Returns:
             `.fused`, `.visual`, `.audio`, each (B, D, T) in 0..1, and `.start`, `.end` (B, T) or None.
