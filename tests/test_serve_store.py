@@ -138,6 +138,23 @@ def test_changes_are_told_after_the_clock_was_set_back(jobs, monkeypatch):
     assert asyncio.run(told()) == ["a", "b"]
 
 
+def test_changes_are_told_after_the_database_was_away_for_a_moment(jobs, monkeypatch):
+    real, errors = jobs.changed_since, [OSError("away")]
+
+    def look(time_s: float) -> list[Job]:
+        if errors:
+            raise errors.pop()
+        return list(real(time_s))
+
+    async def told() -> str:
+        monkeypatch.setattr(jobs, "changed_since", look)
+        async with asyncio.timeout(10), Hub(jobs).subscribed() as changes:
+            jobs.add(a_job())
+            return (await changes.get()).name
+
+    assert asyncio.run(told()) == "a.mp4"
+
+
 def test_the_key_of_a_result_depends_on_all_that_it_depends_on():
     parts = ("file", "model", {"threshold": 0.5}, "1.0")
     others = [
