@@ -360,6 +360,7 @@ def test_a_form_that_is_none_is_refused(served, kind, body, clean):
         ({"upload-defer-length": "1"}, b""),
         ({"upload-length": "-5"}, b""),
         ({"upload-length": "0"}, b""),
+        ({"upload-length": "9" * 5_000}, b""),
         ({"upload-concat": "final;" + "0" * 32 + " " + "0" * 32}, b""),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -136,6 +137,13 @@ def test_a_client_that_waits_for_a_failure_gets_its_reason(served):
 def test_what_a_file_does_not_have_is_no_fault_of_its_format(served, options):
     answer = served.submit(prefer="wait=50", **options)
     assert (answer.status_code, answer.json()["reason"]) == (422, "invalid_scan")
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1]", '[null, "a"]', "[1" + 400 * "0" + ', "a"]', 20_000 * "["])
+def test_a_page_of_the_list_that_nobody_was_told_of_is_refused(served, text):
+    after = base64.urlsafe_b64encode(text.encode()).decode()
+    answer = served.http.get("/v1/jobs", params={"after": after})
+    assert (answer.status_code, answer.json()["reason"]) == (422, "invalid_option")
 
 
 def test_events_lead_to_the_end(served):

@@ -144,5 +144,5 @@ def _read_cursor(text: str) -> tuple[float, str] | None:
     try:
         created, job_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         return float(created), str(job_id)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:  # anybody may have written it
         raise Problem("invalid_option", "after: expected what `next` of the page before contains") from error

@@ -23,6 +23,7 @@ from fakespan.serve.tokens import Token
 __all__ = ["router"]
 
 DAYS_KEPT = 1
+MOST_DIGITS = 18  # of a size in bytes
 _DEFAULTS = {"filename": "dW5uYW1lZA==", "filetype": "YXBwbGljYXRpb24vb2N0ZXQtc3RyZWFt"}  # in Base64
 
 
@@ -85,7 +86,7 @@ def _check_creation(request: Request, service: Service) -> None:
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         raise Problem("bad_request", "expected a creation without data; send it by PATCH")
     stated = headers.get("upload-length", "")
-    if not stated.isdecimal() or int(stated) == 0:
+    if not stated.isdecimal() or len(stated) > MOST_DIGITS or int(stated) == 0:
         raise Problem("bad_request", "expected the header Upload-Length, in bytes")
     service.store.check_room(int(stated))
 
