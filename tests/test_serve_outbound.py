@@ -152,6 +152,12 @@ def test_the_address_is_pinned_and_the_name_kept(names):
     assert names["lookups"] == ["files.example"]
 
 
+def test_a_name_in_another_script_is_asked_for_as_the_network_writes_it(names):
+    names["xn--exmple-cua.com"] = ["93.184.215.14"]
+    target = resolve("https://exämple.com:8443/a.mp4")
+    assert (target.host, target.header) == ("xn--exmple-cua.com", "xn--exmple-cua.com:8443")
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -166,6 +172,7 @@ def test_the_address_is_pinned_and_the_name_kept(names):
         "http://0177.0.0.1/",
         "http://[::ffff:7f00:1]/",
         "http://localhost/",
+        "http://1.1.1.1/a\x01b.mp4",
     ],
 )
 def test_other_ways_to_write_an_address_lead_nowhere(url):
