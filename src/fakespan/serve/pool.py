@@ -68,12 +68,12 @@ class Worker:
         try:
             self.facts()
         except UsageError:
-            return self._replaced("crashed", "")
+            return self._replaced("crashed")
         self._process.ask(request)
         try:
             return self._watched(watch)
         except BaseException:  # or the next request would get the answer to this one
-            self._replaced("crashed", "")
+            self._replaced("crashed")
             raise
 
     def stop(self) -> None:
@@ -87,20 +87,22 @@ class Worker:
         while True:
             answer = self._next(LOOK_S)
             if answer is None:
-                return self._replaced("crashed", "")
+                return self._replaced("crashed")
             if "progress" in answer:
                 done, total = answer["progress"]
             elif answer:
                 return Answer(**answer)
-            if reason := watch(done, total) or self._excess(deadline):
-                return self._replaced(*reason) if isinstance(reason, tuple) else self._replaced(reason, "")
+            if reason := watch(done, total):
+                return self._replaced(reason)
+            if excess := self._excess(deadline):
+                return self._replaced(*excess)
 
     def _start(self) -> None:
         self._process, self._facts = LineProcess([sys.executable, "-m", "fakespan.serve.worker"]), None
         models = self._settings.model_names
         self._process.ask({"models": models, "device": self._settings.device, "niceness": self._settings.niceness})
 
-    def _replaced(self, reason: str, detail: str) -> Answer:
+    def _replaced(self, reason: str, detail: str = "") -> Answer:
         self.stop()
         if reason != "stopping":
             self._start()

@@ -103,7 +103,7 @@ class Runner:
             if answer.reason == "stopping":
                 return None
             if answer.reason != "crashed" or self._jobs.died(job.id) >= MOST_DEATHS:
-                return self._stored(job, key, answer)
+                return self._stored(key, answer)
             _log.warning("the worker died and the job is tried again", extra={"job": job.id})
 
     def _fetched(self, job: Job) -> Job:
@@ -119,7 +119,7 @@ class Runner:
             incoming.discard()
         return dataclasses.replace(job, upload=sha256, file_sha256=sha256, size=incoming.size)
 
-    def _stored(self, job: Job, key: str, answer: Answer) -> Ending:
+    def _stored(self, key: str, answer: Answer) -> Ending:
         if answer.reason == "cancelled":
             return Ending("cancelled")
         if answer.scan is None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from fakespan.serve.jobs import Job, Options
+from fakespan.serve.jobs import Job, Options, State
 from fakespan.serve.links import Link
 from fakespan.serve.problems import MEDIA_TYPE, Problem, record
 
@@ -67,7 +67,7 @@ class JobOut(BaseModel):
     """A job."""
 
     id: str
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    state: State
     name: str = Field(description="of the file, for display")
     size: int | None = Field(description="bytes; null until a URL has been fetched")
     file_sha256: str | None
