@@ -65,7 +65,7 @@ async def submit(
     if wait_s:
         headers["preference-applied"] = f"wait={wait_s}"
     if wait_s and job.is_final:
-        response = result_response(service, job)
+        response = await asyncio.to_thread(result_response, service, job)
         response.headers.update(headers)
         return response
     return JSONResponse(await _described(service, job), 202, headers)

@@ -6,6 +6,7 @@ into memory. So tokens, room and one writer at a time are checked before it, and
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -36,7 +37,7 @@ def router(service: Service) -> APIRouter:
         if any(name in headers for name in ("upload-concat", "upload-defer-length", "x-http-method-override")):
             raise Problem("bad_request", "expected an upload of known length, in one piece")
         if request.method == "POST":
-            _check_creation(request, service)
+            await asyncio.to_thread(_check_creation, request, service)
             _complete(request)
         if request.method != "PATCH":
             yield
