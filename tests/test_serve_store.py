@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
+import json
 import os
 import resource
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,17 +20,19 @@ import sqlalchemy as sa
 from fakespan.checkpoint import load_checkpoint, save_checkpoint
 from fakespan.config import PostConfig
 from fakespan.errors import ConfigError, UsageError
-from fakespan.serve import database
+from fakespan.serve import database, runner
 from fakespan.serve.database import connect
 from fakespan.serve.jobs import Ending, Job, Jobs, Options
+from fakespan.serve.pool import Answer
 from fakespan.serve.problems import Problem
-from fakespan.serve.runner import DAY_S
+from fakespan.serve.runner import DAY_S, Runner, key_of, stored_ending
 from fakespan.serve.schema import describe
 from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings, load_settings
 from fakespan.serve.store import Store, result_key
 from fakespan.serve.watch import Hub
 from fakespan.serve.worker import _Scanner
+from scans import forged
 from services import files_below, variant
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "fakespan" / "weights"
@@ -239,6 +244,38 @@ def test_a_file_survives_a_second_connection(tmp_path):
     assert Jobs(other).get(job.id) == job
     one.dispose()
     other.dispose()
+
+
+class OnePool:
+    """A pool of one worker, which finds the same in every file; the worker is the pool itself."""
+
+    def __init__(self) -> None:
+        self.models = {"small": {"sha256": "0" * 64}}
+
+    @contextlib.contextmanager
+    def worker(self) -> Iterator[OnePool]:
+        yield self
+
+    def scan(self, *_: object) -> Answer:
+        return Answer(scan=forged().to_dict(), scan_s=1.0)
+
+
+def test_a_result_that_is_deleted_with_another_job_meanwhile_is_made_anew(tmp_path, jobs, monkeypatch):
+    def look_late(store: Store, key: str) -> Ending | None:
+        ending = stored_ending(store, key)
+        store.result_path(key).unlink(missing_ok=True)
+        return ending
+
+    settings, pool = Settings(data=str(tmp_path)), OnePool()
+    store = Store(tmp_path, quota_bytes=1e9, min_free_bytes=0, max_file_bytes=1_000)
+    job = a_job(upload="1" * 64, file_sha256="1" * 64)
+    jobs.add(job)
+    key = key_of(job, pool.models)
+    store.write_result(key, json.dumps(forged().to_dict()))
+    monkeypatch.setattr(runner, "stored_ending", look_late)
+    assert Runner(settings, jobs, store, pool).run(job.id)  # type: ignore[arg-type]
+    assert (jobs.get(job.id).state, jobs.get(job.id).reused) == ("done", False)
+    assert store.result_path(key).is_file()
 
 
 # ---- retention

@@ -49,12 +49,11 @@ class Runner:
             if not self._jobs.start(job_id):
                 self._end(job_id, Ending("cancelled"))
                 return True
-            ending = self._try(job_id, worker)
-            if ending is None:
-                self._jobs.put_back(job_id)
-            else:
-                self._end(job_id, ending)
-            return ending is not None
+            while (ending := self._try(job_id, worker)) is not None:
+                if self._end(job_id, ending):
+                    return True
+            self._jobs.put_back(job_id)
+            return False
 
     def stop(self, timeout_s: float) -> None:
         """Stop the scans in progress, put their jobs back, and start no others."""
@@ -128,10 +127,17 @@ class Runner:
         self._store.write_result(key, json.dumps(scan.to_dict(), allow_nan=False))
         return Ending("done", result=key, summary=summary_of(scan), scan_s=answer.scan_s)
 
-    def _end(self, job_id: str, ending: Ending) -> None:
-        if self._jobs.end(job_id, ending, time.time() + self._settings.keep_results_days * DAY_S):
+    def _end(self, job_id: str, ending: Ending) -> bool:
+        """Record how the job ended; False if its result was deleted with another job meanwhile."""
+        expires = time.time() + self._settings.keep_results_days * DAY_S
+        with self._store.locked():
+            if ending.result is not None and not self._store.result_path(ending.result).exists():
+                return False
+            has_ended = self._jobs.end(job_id, ending, expires)
+        if has_ended:
             facts = {"job": job_id, "state": ending.state, "reason": ending.reason, "reused": ending.reused}
             _log.info("job ended", extra=facts)
+        return True
 
 
 class _Watch:
