@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from dbos import DBOS
 
 from fakespan.checkpoint import load_checkpoint, save_checkpoint
 from fakespan.config import PostConfig
@@ -296,6 +297,27 @@ def test_what_has_expired_is_swept(served):
         served.service.jobs._update(failed["id"], True, result_expires=time.time() - DAY_S)  # type: ignore[arg-type]
         brief.service.sweep()
         assert served.http.get(failed["links"]["self"]).status_code == 404
+
+
+def test_jobs_of_a_dead_machine_are_taken_over_later_if_that_fails(served, monkeypatch):
+    engine, name = served.service.engine, "dead"
+    with engine.begin() as connection:
+        connection.execute(sa.insert(database.MACHINES).values(name=name, alive=1.0))
+
+    def names() -> list[str]:
+        with engine.connect() as connection:
+            return list(connection.execute(sa.select(database.MACHINES.c.name)).scalars())
+
+    def fail(**_: object) -> None:
+        raise OSError("away")
+
+    with monkeypatch.context() as away:
+        away.setattr(DBOS, "list_workflows", fail)
+        with pytest.raises(OSError, match="away"):
+            served.service.durable.adopt()
+    assert name in names()
+    assert served.service.durable.adopt() == 0
+    assert name not in names()
 
 
 # ---- settings
