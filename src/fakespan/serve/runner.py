@@ -84,7 +84,11 @@ class Runner:
 
     def _ending(self, job: Job, worker: Worker) -> Ending | None:
         """How the job ends; None if the service stops before."""
-        job = self._fetched(job)
+        watch = _Watch(self._jobs, job, self._stopping)
+        try:
+            job = self._fetched(job, watch)
+        except _Stopped as stopped:
+            return None if stopped.reason == "stopping" else Ending("cancelled")
         if job.upload is None:
             return Ending("failed", "upload_deleted", "")
         key = key_of(job, self._pool.models)
@@ -98,17 +102,17 @@ class Runner:
             "options": _scan_options(job),
         }
         while True:
-            answer = worker.scan(request, _Watch(self._jobs, job, self._stopping))
+            answer = worker.scan(request, watch)
             if answer.reason == "stopping":
                 return None
             if answer.reason != "crashed" or self._jobs.died(job.id) >= MOST_DEATHS:
                 return self._stored(key, answer)
             _log.warning("the worker died and the job is tried again", extra={"job": job.id})
 
-    def _fetched(self, job: Job) -> Job:
+    def _fetched(self, job: Job, watch: _Watch) -> Job:
         if job.upload is not None or job.url is None:
             return job
-        incoming = fetch(job.url, self._store, self._settings.url_hosts)
+        incoming = fetch(job.url, self._store, self._settings.url_hosts, watch.check)
         try:
             sha256 = incoming.finish()
             with self._store.locked():
@@ -140,8 +144,16 @@ class Runner:
         return True
 
 
+class _Stopped(Exception):  # noqa: N818 - never leaves the module
+    """The work is to be stopped."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class _Watch:
-    """Stores the progress, and says when a scan is to be stopped."""
+    """Stores the progress, and says when the work is to be stopped."""
 
     def __init__(self, jobs: Jobs, job: Job, stopping: threading.Event) -> None:
         self._jobs, self._job, self._stopping = jobs, job, stopping
@@ -154,6 +166,11 @@ class _Watch:
             return None
         self._stored_at = time.monotonic()
         return None if self._jobs.progress(self._job.id, done_s, total_s) else "cancelled"
+
+    def check(self) -> None:
+        """Raise _Stopped when the work is to be stopped, before there is any progress."""
+        if reason := self(0.0, 0.0):
+            raise _Stopped(reason)
 
 
 def key_of(job: Job, models: Mapping[str, Any]) -> str:
