@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 import fakespan
@@ -142,5 +143,7 @@ def load_pictures(path: Path) -> np.ndarray:
     """All pictures of a short clip at 25 a second, (n, H, W, 3) uint8 RGB, as large as the first."""
     images: list[np.ndarray] = []
     for picture in read_pictures(path):
-        images.append(picture.rgb() if not images else picture.rgb_of_size(images[0].shape[1], images[0].shape[0]))
+        rgb = picture.rgb()
+        height, width = images[0].shape[:2] if images else rgb.shape[:2]
+        images.append(np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
     return np.stack(images)

@@ -384,3 +384,9 @@ def test_an_object_that_is_not_there_is_a_failure(bucket: Any, run: Any, tmp_pat
     (tmp_path / "list.txt").write_text("s3://clips/set/none.mp4\ns3://clips/set/a.mp4\n")
     state, counts = run(tmp_path / "list.txt")
     assert (state.done, counts.failed, counts.scanned) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("url", ["s3://clips/set/none.csv", "s3://none/list.txt"])
+def test_a_list_that_is_not_there_is_told_by_its_name(bucket: Any, url: str) -> None:
+    with pytest.raises(DataError, match=f"{url}: expected a list or folder that can be read"):
+        names(url)

@@ -179,9 +179,8 @@ def test_the_redrawn_word_is_where_the_takes_differ():
 
 def test_the_redrawn_word_is_found_beside_a_smaller_take_that_begins_later(tmp_path):
     path, untouched, take = SAMPLES / "sample.mp4", SAMPLES / "sample_real.mp4", tmp_path / "take.mp4"
-    pictures = [
-        picture.rgb_of_size(picture.width // 4 * 2, picture.height // 4 * 2) for picture in read_pictures(untouched)
-    ]
+    width, height = (side // 4 * 2 for side in (probe(untouched).width, probe(untouched).height))
+    pictures = [cv2.resize(p.rgb(), (width, height), interpolation=cv2.INTER_AREA) for p in read_pictures(untouched)]
     write_video(take, pictures[37:], sound=read_sound(untouched)[37 * 640 :])
     about = close_ups(path, scan_of(path, WORD), take).reference
     assert about.offset_s == pytest.approx(-37 / 25, abs=0.001)

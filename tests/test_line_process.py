@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -50,6 +53,20 @@ def test_no_answer_in_time_is_none_and_the_answer_may_still_come(start: Start) -
     assert process.answer(0.01) is None
     process.ask({"n": 3})
     assert process.answer(30) == {"slow": 3}
+
+
+def test_answers_arrive_among_thousands_of_open_files(start: Start) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 2_000), hard))
+    try:
+        with contextlib.ExitStack() as files:
+            while files.enter_context(Path(os.devnull).open("rb")).fileno() < 1_100:
+                pass
+            process = start(SERVED + "say(n=request()['n'])")
+            process.ask({"n": 4})
+            assert process.answer(30) == {"n": 4}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_end_of_a_program_is_told_with_its_own_exit_code(start: Start) -> None:

@@ -8,15 +8,18 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from fakespan.serve.access import RateLimit
 from fakespan.serve.problems import REASONS
 from fakespan.serve.tokens import Tokens
 from services import SAMPLE, Running, files_below, submit, until, variant
@@ -357,6 +360,7 @@ def test_a_form_that_is_none_is_refused(served, kind, body, clean):
         ({"upload-defer-length": "1"}, b""),
         ({"upload-length": "-5"}, b""),
         ({"upload-length": "0"}, b""),
+        ({"upload-length": "9" * 5_000}, b""),
         ({"upload-concat": "final;" + "0" * 32 + " " + "0" * 32}, b""),
     ],
 )
@@ -381,6 +385,19 @@ def test_too_many_requests_are_told_when_to_come_back(served):
         answers = [slow.http.get("/v1/jobs") for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 61
+
+
+def test_requests_of_many_clients_are_counted_in_many_threads():
+    limit = RateLimit(2)
+    for k in range(10_001):
+        limit.check(f"client {k}")
+    switching_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(limit.check, [f"another {k}" for k in range(500)])) == [None] * 500
+    finally:
+        sys.setswitchinterval(switching_s)
 
 
 def test_one_token_does_not_use_up_the_requests_of_another(served, tokens):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from fakespan.serve.store import Store
 from fakespan.types import Scan
 from services import SAMPLE, Running, files_below, until
 
@@ -136,6 +139,39 @@ def test_a_client_that_waits_for_a_failure_gets_its_reason(served):
 def test_what_a_file_does_not_have_is_no_fault_of_its_format(served, options):
     answer = served.submit(prefer="wait=50", **options)
     assert (answer.status_code, answer.json()["reason"]) == (422, "invalid_scan")
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1]", '[null, "a"]', "[1" + 400 * "0" + ', "a"]', 20_000 * "["])
+def test_a_page_of_the_list_that_nobody_was_told_of_is_refused(served, text):
+    after = base64.urlsafe_b64encode(text.encode()).decode()
+    answer = served.http.get("/v1/jobs", params={"after": after})
+    assert (answer.status_code, answer.json()["reason"]) == (422, "invalid_option")
+
+
+@pytest.mark.parametrize("way", ["form", "resumable"])
+def test_while_a_large_folder_is_counted_others_are_answered(served, monkeypatch, way):
+    is_counting, may_end, real = threading.Event(), threading.Event(), Store.check_room
+
+    def count(store: Store, n_bytes: int = 0) -> None:
+        is_counting.set()
+        assert may_end.wait(30)
+        real(store, n_bytes)
+
+    def ask() -> int:
+        if way == "form":
+            return served.submit(threshold=0.57).status_code
+        tus = {"tus-resumable": "1.0.0", "upload-length": "5"}
+        return int(served.http.post("/v1/uploads", headers=tus).status_code)
+
+    monkeypatch.setattr(Store, "check_room", count)
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(ask)
+        try:
+            assert is_counting.wait(30)
+            assert served.http.get("/healthz", timeout=5).status_code == 200
+        finally:
+            may_end.set()
+        assert asked.result() in (201, 202)
 
 
 def test_events_lead_to_the_end(served):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -152,6 +153,12 @@ def test_the_address_is_pinned_and_the_name_kept(names):
     assert names["lookups"] == ["files.example"]
 
 
+def test_a_name_in_another_script_is_asked_for_as_the_network_writes_it(names):
+    names["xn--exmple-cua.com"] = ["93.184.215.14"]
+    target = resolve("https://exämple.com:8443/a.mp4")
+    assert (target.host, target.header) == ("xn--exmple-cua.com", "xn--exmple-cua.com:8443")
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -166,6 +173,7 @@ def test_the_address_is_pinned_and_the_name_kept(names):
         "http://0177.0.0.1/",
         "http://[::ffff:7f00:1]/",
         "http://localhost/",
+        "http://1.1.1.1/a\x01b.mp4",
     ],
 )
 def test_other_ways_to_write_an_address_lead_nowhere(url):
@@ -237,6 +245,29 @@ def test_a_job_fetches_its_file(served, names, web, monkeypatch):
     job = served.ended(answer.json()["id"])
     assert (job["state"], job["name"], job["size"]) == ("done", "a clip.mp4", SAMPLE.stat().st_size)
     assert served.http.get(job["links"]["media"]).headers["content-type"] == "video/mp4"
+
+
+def test_a_job_is_cancelled_while_its_file_is_fetched(served, names, web, monkeypatch):
+    names["files.example"] = ["127.0.0.1"]
+    monkeypatch.setattr(addresses, "is_public", lambda address: True)
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while not may_end.wait(0.02):
+                handler.wfile.write(b"a byte or two")
+                has_begun.set()
+
+    form = {"url": (None, f"http://files.example:{web(drip)}/clip.mp4")}
+    job = served.http.post("/v1/jobs", files=form).json()
+    try:
+        assert has_begun.wait(30)
+        served.http.delete(job["links"]["self"])
+        until(lambda: served.http.get(job["links"]["self"]).json()["state"] == "cancelled", 10)
+    finally:
+        may_end.set()
 
 
 def test_a_job_whose_file_is_not_there_fails_with_a_reason(served, names, monkeypatch):

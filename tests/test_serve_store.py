@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
+import json
 import os
 import resource
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from dbos import DBOS
 
 from fakespan.checkpoint import load_checkpoint, save_checkpoint
 from fakespan.config import PostConfig
 from fakespan.errors import ConfigError, UsageError
-from fakespan.serve import database
+from fakespan.serve import database, runner
 from fakespan.serve.database import connect
 from fakespan.serve.jobs import Ending, Job, Jobs, Options
+from fakespan.serve.pool import Answer
 from fakespan.serve.problems import Problem
-from fakespan.serve.runner import DAY_S
+from fakespan.serve.runner import DAY_S, Runner, key_of, stored_ending
 from fakespan.serve.schema import describe
 from fakespan.serve.service import Service
 from fakespan.serve.settings import Settings, load_settings
 from fakespan.serve.store import Store, result_key
 from fakespan.serve.watch import Hub
 from fakespan.serve.worker import _Scanner
+from scans import forged
 from services import files_below, variant
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "fakespan" / "weights"
@@ -138,6 +144,23 @@ def test_changes_are_told_after_the_clock_was_set_back(jobs, monkeypatch):
     assert asyncio.run(told()) == ["a", "b"]
 
 
+def test_changes_are_told_after_the_database_was_away_for_a_moment(jobs, monkeypatch):
+    real, errors = jobs.changed_since, [OSError("away")]
+
+    def look(time_s: float) -> list[Job]:
+        if errors:
+            raise errors.pop()
+        return list(real(time_s))
+
+    async def told() -> str:
+        monkeypatch.setattr(jobs, "changed_since", look)
+        async with asyncio.timeout(10), Hub(jobs).subscribed() as changes:
+            jobs.add(a_job())
+            return (await changes.get()).name
+
+    assert asyncio.run(told()) == "a.mp4"
+
+
 def test_the_key_of_a_result_depends_on_all_that_it_depends_on():
     parts = ("file", "model", {"threshold": 0.5}, "1.0")
     others = [
@@ -224,6 +247,38 @@ def test_a_file_survives_a_second_connection(tmp_path):
     other.dispose()
 
 
+class OnePool:
+    """A pool of one worker, which finds the same in every file; the worker is the pool itself."""
+
+    def __init__(self) -> None:
+        self.models = {"small": {"sha256": "0" * 64}}
+
+    @contextlib.contextmanager
+    def worker(self) -> Iterator[OnePool]:
+        yield self
+
+    def scan(self, *_: object) -> Answer:
+        return Answer(scan=forged().to_dict(), scan_s=1.0)
+
+
+def test_a_result_that_is_deleted_with_another_job_meanwhile_is_made_anew(tmp_path, jobs, monkeypatch):
+    def look_late(store: Store, key: str) -> Ending | None:
+        ending = stored_ending(store, key)
+        store.result_path(key).unlink(missing_ok=True)
+        return ending
+
+    settings, pool = Settings(data=str(tmp_path)), OnePool()
+    store = Store(tmp_path, quota_bytes=1e9, min_free_bytes=0, max_file_bytes=1_000)
+    job = a_job(upload="1" * 64, file_sha256="1" * 64)
+    jobs.add(job)
+    key = key_of(job, pool.models)
+    store.write_result(key, json.dumps(forged().to_dict()))
+    monkeypatch.setattr(runner, "stored_ending", look_late)
+    assert Runner(settings, jobs, store, pool).run(job.id)  # type: ignore[arg-type]
+    assert (jobs.get(job.id).state, jobs.get(job.id).reused) == ("done", False)
+    assert store.result_path(key).is_file()
+
+
 # ---- retention
 
 
@@ -242,6 +297,27 @@ def test_what_has_expired_is_swept(served):
         served.service.jobs._update(failed["id"], True, result_expires=time.time() - DAY_S)  # type: ignore[arg-type]
         brief.service.sweep()
         assert served.http.get(failed["links"]["self"]).status_code == 404
+
+
+def test_jobs_of_a_dead_machine_are_taken_over_later_if_that_fails(served, monkeypatch):
+    engine, name = served.service.engine, "dead"
+    with engine.begin() as connection:
+        connection.execute(sa.insert(database.MACHINES).values(name=name, alive=1.0))
+
+    def names() -> list[str]:
+        with engine.connect() as connection:
+            return list(connection.execute(sa.select(database.MACHINES.c.name)).scalars())
+
+    def fail(**_: object) -> None:
+        raise OSError("away")
+
+    with monkeypatch.context() as away:
+        away.setattr(DBOS, "list_workflows", fail)
+        with pytest.raises(OSError, match="away"):
+            served.service.durable.adopt()
+    assert name in names()
+    assert served.service.durable.adopt() == 0
+    assert name not in names()
 
 
 # ---- settings

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import select
@@ -47,6 +48,8 @@ class LineProcess:
         assert self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
         self._unread = b""
+        self._ready = select.poll()  # `select` itself refuses the numbers of a process with 1,024 open files
+        self._ready.register(self._answers, select.POLLIN)
 
     @property
     def pid(self) -> int:
@@ -77,7 +80,7 @@ class LineProcess:
                     return found
                 continue
             left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._answers], [], [], left_s)[0]:
+            if not self._ready.poll(None if left_s is None else math.ceil(left_s * 1000)):
                 return None
             block = os.read(self._answers.fileno(), 1 << 20)
             if not block:

@@ -122,7 +122,7 @@ class Verdict:
     way: Literal["maximum", "mlp"]  # maximum of the boundary map, or a 3-layer network over it
     score: float  # of that method, 0..1
     threshold: float  # of the probability, or of the score if there is none; from here on it counts as forged
-    probability: float | None = None  # calibrated, 0..1; None: the model has no verdict head
+    probability: float | None = None  # calibrated, 0..1; None: not measured for the model
     fake_share: float | None = None  # in the calibration data; if fewer videos are fake, the probability is too high
     genuine_chance: float | None = None  # that genuine material as long as was judged reaches the score
     prior: float | None = None  # share of forged files that the probability assumes; None: `fake_share`

@@ -14,8 +14,8 @@ from glob import has_magic, iglob
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from fakespan.bulk.places import filesystem, is_remote, version_of
-from fakespan.errors import DataError, MediaError, MissingExtraError
+from fakespan.bulk.places import filesystem, is_remote, reason_of, version_of
+from fakespan.errors import DataError, FakespanError, MediaError, MissingExtraError
 from fakespan.media.suffixes import MEDIA_SUFFIXES
 
 __all__ = ["Item", "listing"]
@@ -92,6 +92,16 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _remote(url: str, column: str | None) -> Iterator[Item]:
+    try:
+        yield from _stored(url, column)
+    except FakespanError:
+        raise
+    except Exception as error:  # of any store
+        expected, remedy = "a list or folder that can be read", "check its address and permissions"
+        raise DataError(url, expected=expected, got=reason_of(error), remedy=remedy) from error
+
+
+def _stored(url: str, column: str | None) -> Iterator[Item]:
     protocol, _, _ = url.partition("://")
     files = filesystem(url)
     suffix = PurePosixPath(url.partition("?")[0]).suffix.lower()

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from fakespan.errors import MediaError, MissingExtraError, UsageError
 
-__all__ = ["Fetched", "fetched", "filesystem", "is_remote", "version_of"]
+__all__ = ["Fetched", "fetched", "filesystem", "is_remote", "reason_of", "version_of"]
 
 _PROTOCOLS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "http": "aiohttp", "https": "aiohttp"}
 _BLOCK_BYTES = 1 << 20
@@ -114,8 +114,12 @@ def _copy(source: IO[bytes], target: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
+def reason_of(error: Exception) -> str:
+    """Why something cannot be read, in the words of the system or the store."""
+    told = error.strerror if isinstance(error, OSError) else None
+    return (told or str(error) or type(error).__name__).lower()
+
+
 def _unreadable(name: str, error: Exception) -> MediaError:
-    got = (
-        error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-    ).lower()
-    return MediaError(name, expected="a file that can be read", got=got, remedy="check its address and permissions")
+    remedy = "check its address and permissions"
+    return MediaError(name, expected="a file that can be read", got=reason_of(error), remedy=remedy)

@@ -141,12 +141,6 @@ class Picture:
             return self._crop_inside(0, 0, self.width, self.height)  # swscale treats odd sizes differently
         return _turned(self.source.to_rgb(self.source.planes), self.source.turn_deg)
 
-    def rgb_of_size(self, width: int, height: int) -> UInt8Array:
-        """The whole picture scaled to (height, width, 3) uint8, ignoring the aspect ratio."""
-        rgb = self.rgb()
-        is_equal = rgb.shape[:2] == (height, width)
-        return rgb if is_equal else cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
-
     def crop(self, x0: int, y0: int, x1: int, y1: int, *, at_most: int | None = None) -> UInt8Array:
         """Crop from (x0, y0) to (x1, y1), exclusive, as (y1 - y0, x1 - x0, 3) uint8.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -56,15 +57,19 @@ _HEADERS = {
 
 
 class RateLimit:
-    """At most so many requests of one client within a minute."""
+    """At most so many requests of one client within a minute. Requests are checked in several threads."""
 
     def __init__(self, per_minute: int) -> None:
-        self._most = per_minute
+        self._most, self._lock = per_minute, threading.Lock()
         self._seen: dict[str, deque[float]] = defaultdict(deque)
 
     def check(self, client: str) -> None:
         """Count a request; raise Problem if it is one too many."""
-        now, seen = time.monotonic(), self._seen[client]
+        with self._lock:
+            self._check(client, time.monotonic())
+
+    def _check(self, client: str, now: float) -> None:
+        seen = self._seen[client]
         while seen and seen[0] < now - 60:
             seen.popleft()
         if len(seen) >= self._most:

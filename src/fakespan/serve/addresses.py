@@ -18,7 +18,7 @@ class Target:
     """A URL that was checked: connect to `address`, with `host` in the header and in the certificate."""
 
     url: str  # with the address in place of the host
-    host: str
+    host: str  # in ASCII, as the network writes it
     header: str  # for Host
 
 
@@ -47,22 +47,28 @@ def resolve(url: str, *, private: bool = False) -> Target:
         private: private addresses are allowed, too.
 
     Raises:
-        ValueError: another scheme, a user in the URL, a host that is not found, or an address that is not public; the
-            message is for the client.
+        ValueError: another scheme, a user or control characters in the URL, a host that is not found, or an address
+            that is not public; the message is for the client.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("expected a URL that starts with https:// or http://")
     if parts.username is not None or parts.password is not None:
         raise ValueError("expected a URL without user and password")
+    if any(c.isascii() and not c.isprintable() for c in parts.geturl()):
+        raise ValueError("expected a URL without control characters")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        host = parts.hostname.encode("idna").decode("ascii")
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ValueError("expected a host that exists") from error
     addresses = [str(entry[4][0]) for entry in found]
     if not private and not all(is_public(address) for address in addresses):
         raise ValueError("expected a host with public addresses only")
-    address = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
-    pinned = parts._replace(netloc=f"{address}:{port}", fragment="").geturl()
-    return Target(pinned, parts.hostname, parts.netloc)
+    pinned = parts._replace(netloc=f"{_in_url(addresses[0])}:{port}", fragment="").geturl()
+    return Target(pinned, host, _in_url(host) + (f":{parts.port}" if parts.port else ""))
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

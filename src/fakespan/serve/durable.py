@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -146,13 +146,15 @@ class Durable:
                 connection.execute(sa.insert(MACHINES).values(name=name, alive=now))
 
     def adopt(self) -> int:
-        """Take over the jobs of machines that have died; how many."""
+        """Take over the jobs of machines that have died; how many. If that fails, the next look finds them again."""
         where = MACHINES.c.alive < time.time() - self._settings.dead_s
         with self._engine.begin() as connection:
             dead = [row.name for row in connection.execute(sa.delete(MACHINES).where(where).returning(MACHINES.c.name))]
-        if not dead:
-            return 0
-        left = DBOS.list_workflows(status="PENDING", executor_id=dead, load_input=False, load_output=False)
+            return self._resume(dead) if dead else 0
+
+    def _resume(self, machines: Sequence[str]) -> int:
+        """Queue what these machines left unfinished; how many jobs and callbacks."""
+        left = DBOS.list_workflows(status="PENDING", executor_id=list(machines), load_input=False, load_output=False)
         for status in left:
             queue = SCANS if status.name == "scan" else CALLBACKS
             DBOS.resume_workflow(status.workflow_id, queue_name=queue)

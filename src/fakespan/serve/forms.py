@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 
 from fakespan.errors import UsageError
-from fakespan.serve.jobs import Job, Options
+from fakespan.serve.jobs import Faces, Job, Options
 from fakespan.serve.outbound import check_callback, check_url
 from fakespan.serve.problems import Problem
 from fakespan.serve.resumable import take_upload
@@ -23,7 +23,7 @@ from fakespan.times import parse_range
 
 __all__ = ["FORM_SCHEMA", "receive_job"]
 
-FACES = ("auto", "whole", "none")
+FACES = get_args(Faces)
 MOST_TRACKS = 1000
 _FIELDS: Mapping[str, Mapping[str, Any]] = {
     "file": {"type": "string", "format": "binary", "description": "the file itself"},

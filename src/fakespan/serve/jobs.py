@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from fakespan.serve.database import JOBS
 
-__all__ = ["FINAL", "Ending", "Job", "Jobs", "Options", "State"]
+__all__ = ["FINAL", "Ending", "Faces", "Job", "Jobs", "Options", "State"]
 
+Faces = Literal["auto", "whole", "none"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL = ("done", "failed", "cancelled")
 _OPEN = ("queued", "running")
@@ -27,7 +28,7 @@ class Options:
 
     model: str
     threshold: float | None = None
-    faces: Literal["auto", "whole", "none"] = "auto"
+    faces: Faces = "auto"
     start_s: float | None = None
     end_s: float | None = None
     video_track: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -41,13 +41,16 @@ def check_callback(url: str, *, private: bool) -> None:
         raise Problem("callback_not_allowed", str(error)) from error
 
 
-def fetch(url: str, store: Store, hosts: Sequence[str], *, private: bool = False) -> Incoming:
+def fetch(
+    url: str, store: Store, hosts: Sequence[str], watch: Callable[[], None] = lambda: None, *, private: bool = False
+) -> Incoming:
     """Download a file into the store. Every step of a redirect must lead to an allowed host.
 
     Args:
         url: as the client gave it.
         store: receives the file and limits its size.
         hosts: allowed ones.
+        watch: called after each block; what it raises ends the download.
         private: private addresses are allowed; for tests with a server on this machine.
 
     Raises:
@@ -59,7 +62,7 @@ def fetch(url: str, store: Store, hosts: Sequence[str], *, private: bool = False
         try:
             with _client() as client, _stream(client, target) as response:
                 if not response.is_redirect:
-                    return _saved(response, store)
+                    return _saved(response, store, watch)
                 url = _joined(url, response.headers.get("location", ""))
         except httpx.HTTPError as error:
             raise Problem("fetch_failed", f"expected an answer, got {type(error).__name__}") from error
@@ -107,7 +110,7 @@ def _resolved(url: str, private: bool) -> Target:
         raise Problem("fetch_failed", str(error)) from error
 
 
-def _saved(response: httpx.Response, store: Store) -> Incoming:
+def _saved(response: httpx.Response, store: Store, watch: Callable[[], None]) -> Incoming:
     if response.status_code != httpx.codes.OK:
         raise Problem("fetch_failed", f"expected status 200, got {response.status_code}")
     stated = response.headers.get("content-length", "0")
@@ -116,6 +119,7 @@ def _saved(response: httpx.Response, store: Store) -> Incoming:
     try:
         for block in response.iter_raw():
             incoming.write(block)
+            watch()
     except BaseException:
         incoming.discard()
         raise

@@ -61,38 +61,48 @@ class Worker:
         return self._facts
 
     def scan(self, request: Mapping[str, Any], watch: Watch) -> Answer:
-        """Scan one file. The process is replaced if it dies, or if it must be stopped."""
+        """Scan one file. The process is replaced if it dies, or if it must be stopped, also by an error of `watch`."""
         if not self._process.is_running:  # it died of something else
             self.stop()
             self._start()
         try:
             self.facts()
         except UsageError:
-            return self._replaced("crashed", "")
+            return self._replaced("crashed")
         self._process.ask(request)
+        try:
+            return self._watched(watch)
+        except BaseException:  # or the next request would get the answer to this one
+            self._replaced("crashed")
+            raise
+
+    def stop(self) -> None:
+        """Kill the process and wait for its end."""
+        self._process.kill()
+
+    def _watched(self, watch: Watch) -> Answer:
+        """What comes of the request in progress."""
         deadline = time.monotonic() + self._settings.time_limit_s
         done, total = 0.0, 0.0
         while True:
             answer = self._next(LOOK_S)
             if answer is None:
-                return self._replaced("crashed", "")
+                return self._replaced("crashed")
             if "progress" in answer:
                 done, total = answer["progress"]
             elif answer:
                 return Answer(**answer)
-            if reason := watch(done, total) or self._excess(deadline):
-                return self._replaced(*reason) if isinstance(reason, tuple) else self._replaced(reason, "")
-
-    def stop(self) -> None:
-        """Kill the process and wait for its end."""
-        self._process.kill()
+            if reason := watch(done, total):
+                return self._replaced(reason)
+            if excess := self._excess(deadline):
+                return self._replaced(*excess)
 
     def _start(self) -> None:
         self._process, self._facts = LineProcess([sys.executable, "-m", "fakespan.serve.worker"]), None
         models = self._settings.model_names
         self._process.ask({"models": models, "device": self._settings.device, "niceness": self._settings.niceness})
 
-    def _replaced(self, reason: str, detail: str) -> Answer:
+    def _replaced(self, reason: str, detail: str = "") -> Answer:
         self.stop()
         if reason != "stopping":
             self._start()

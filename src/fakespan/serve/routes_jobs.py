@@ -7,7 +7,7 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from fakespan.serve.access import Found, Reader, Served, Writer
 from fakespan.serve.forms import FORM_SCHEMA, receive_job
-from fakespan.serve.jobs import Job
+from fakespan.serve.jobs import Job, State
 from fakespan.serve.problems import Problem
 from fakespan.serve.routes_results import result_response
 from fakespan.serve.schema import EXAMPLE, JobList, JobOut, describe, refusals
@@ -26,7 +26,6 @@ from fakespan.serve.watch import Hub
 __all__ = ["router"]
 
 MOST_WAIT_S = 60
-JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 _REFUSALS = refusals(400, 401, 403, 404, 408, 413, 415, 421, 422, 429, 500, 503, 507)
 _DONE = {"description": "The job", "content": {"application/json": {"example": dict(EXAMPLE)}}}
 
@@ -66,7 +65,7 @@ async def submit(
     if wait_s:
         headers["preference-applied"] = f"wait={wait_s}"
     if wait_s and job.is_final:
-        response = result_response(service, job)
+        response = await asyncio.to_thread(result_response, service, job)
         response.headers.update(headers)
         return response
     return JSONResponse(await _described(service, job), 202, headers)
@@ -75,7 +74,7 @@ async def submit(
 def list_jobs(
     service: Served,
     _: Reader,
-    state: Annotated[list[JobState] | None, Query(description="may be repeated")] = None,
+    state: Annotated[list[State] | None, Query(description="may be repeated")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="jobs on the page")] = 50,
     after: Annotated[str, Query(description="from `next` of the page before")] = "",
 ) -> Any:
@@ -144,5 +143,5 @@ def _read_cursor(text: str) -> tuple[float, str] | None:
     try:
         created, job_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         return float(created), str(job_id)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:  # anybody may have written it
         raise Problem("invalid_option", "after: expected what `next` of the page before contains") from error

@@ -6,6 +6,7 @@ into memory. So tokens, room and one writer at a time are checked before it, and
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from fakespan.serve.tokens import Token
 __all__ = ["router"]
 
 DAYS_KEPT = 1
+MOST_DIGITS = 18  # of a size in bytes
 _DEFAULTS = {"filename": "dW5uYW1lZA==", "filetype": "YXBwbGljYXRpb24vb2N0ZXQtc3RyZWFt"}  # in Base64
 
 
@@ -35,7 +37,7 @@ def router(service: Service) -> APIRouter:
         if any(name in headers for name in ("upload-concat", "upload-defer-length", "x-http-method-override")):
             raise Problem("bad_request", "expected an upload of known length, in one piece")
         if request.method == "POST":
-            _check_creation(request, service)
+            await asyncio.to_thread(_check_creation, request, service)
             _complete(request)
         if request.method != "PATCH":
             yield
@@ -85,7 +87,7 @@ def _check_creation(request: Request, service: Service) -> None:
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         raise Problem("bad_request", "expected a creation without data; send it by PATCH")
     stated = headers.get("upload-length", "")
-    if not stated.isdecimal() or int(stated) == 0:
+    if not stated.isdecimal() or len(stated) > MOST_DIGITS or int(stated) == 0:
         raise Problem("bad_request", "expected the header Upload-Length, in bytes")
     service.store.check_room(int(stated))
 

@@ -49,12 +49,11 @@ class Runner:
             if not self._jobs.start(job_id):
                 self._end(job_id, Ending("cancelled"))
                 return True
-            ending = self._try(job_id, worker)
-            if ending is None:
-                self._jobs.put_back(job_id)
-            else:
-                self._end(job_id, ending)
-            return ending is not None
+            while (ending := self._try(job_id, worker)) is not None:
+                if self._end(job_id, ending):
+                    return True
+            self._jobs.put_back(job_id)
+            return False
 
     def stop(self, timeout_s: float) -> None:
         """Stop the scans in progress, put their jobs back, and start no others."""
@@ -85,7 +84,11 @@ class Runner:
 
     def _ending(self, job: Job, worker: Worker) -> Ending | None:
         """How the job ends; None if the service stops before."""
-        job = self._fetched(job)
+        watch = _Watch(self._jobs, job, self._stopping)
+        try:
+            job = self._fetched(job, watch)
+        except _Stopped as stopped:
+            return None if stopped.reason == "stopping" else Ending("cancelled")
         if job.upload is None:
             return Ending("failed", "upload_deleted", "")
         key = key_of(job, self._pool.models)
@@ -99,17 +102,17 @@ class Runner:
             "options": _scan_options(job),
         }
         while True:
-            answer = worker.scan(request, _Watch(self._jobs, job, self._stopping))
+            answer = worker.scan(request, watch)
             if answer.reason == "stopping":
                 return None
             if answer.reason != "crashed" or self._jobs.died(job.id) >= MOST_DEATHS:
-                return self._stored(job, key, answer)
+                return self._stored(key, answer)
             _log.warning("the worker died and the job is tried again", extra={"job": job.id})
 
-    def _fetched(self, job: Job) -> Job:
+    def _fetched(self, job: Job, watch: _Watch) -> Job:
         if job.upload is not None or job.url is None:
             return job
-        incoming = fetch(job.url, self._store, self._settings.url_hosts)
+        incoming = fetch(job.url, self._store, self._settings.url_hosts, watch.check)
         try:
             sha256 = incoming.finish()
             with self._store.locked():
@@ -119,7 +122,7 @@ class Runner:
             incoming.discard()
         return dataclasses.replace(job, upload=sha256, file_sha256=sha256, size=incoming.size)
 
-    def _stored(self, job: Job, key: str, answer: Answer) -> Ending:
+    def _stored(self, key: str, answer: Answer) -> Ending:
         if answer.reason == "cancelled":
             return Ending("cancelled")
         if answer.scan is None:
@@ -128,14 +131,29 @@ class Runner:
         self._store.write_result(key, json.dumps(scan.to_dict(), allow_nan=False))
         return Ending("done", result=key, summary=summary_of(scan), scan_s=answer.scan_s)
 
-    def _end(self, job_id: str, ending: Ending) -> None:
-        if self._jobs.end(job_id, ending, time.time() + self._settings.keep_results_days * DAY_S):
+    def _end(self, job_id: str, ending: Ending) -> bool:
+        """Record how the job ended; False if its result was deleted with another job meanwhile."""
+        expires = time.time() + self._settings.keep_results_days * DAY_S
+        with self._store.locked():
+            if ending.result is not None and not self._store.result_path(ending.result).exists():
+                return False
+            has_ended = self._jobs.end(job_id, ending, expires)
+        if has_ended:
             facts = {"job": job_id, "state": ending.state, "reason": ending.reason, "reused": ending.reused}
             _log.info("job ended", extra=facts)
+        return True
+
+
+class _Stopped(Exception):  # noqa: N818 - never leaves the module
+    """The work is to be stopped."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class _Watch:
-    """Stores the progress, and says when a scan is to be stopped."""
+    """Stores the progress, and says when the work is to be stopped."""
 
     def __init__(self, jobs: Jobs, job: Job, stopping: threading.Event) -> None:
         self._jobs, self._job, self._stopping = jobs, job, stopping
@@ -148,6 +166,11 @@ class _Watch:
             return None
         self._stored_at = time.monotonic()
         return None if self._jobs.progress(self._job.id, done_s, total_s) else "cancelled"
+
+    def check(self) -> None:
+        """Raise _Stopped when the work is to be stopped, before there is any progress."""
+        if reason := self(0.0, 0.0):
+            raise _Stopped(reason)
 
 
 def key_of(job: Job, models: Mapping[str, Any]) -> str:

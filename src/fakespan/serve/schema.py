@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from fakespan.serve.jobs import Job, Options
+from fakespan.serve.jobs import Faces, Job, Options, State
 from fakespan.serve.links import Link
 from fakespan.serve.problems import MEDIA_TYPE, Problem, record
 
@@ -55,7 +55,7 @@ class OptionsOut(BaseModel):
 
     model: str
     threshold: float | None
-    faces: Literal["auto", "whole", "none"]
+    faces: Faces
     start_s: float | None = Field(description="of the file; null: from its start")
     end_s: float | None
     video_track: int | None
@@ -67,7 +67,7 @@ class JobOut(BaseModel):
     """A job."""
 
     id: str
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    state: State
     name: str = Field(description="of the file, for display")
     size: int | None = Field(description="bytes; null until a URL has been fetched")
     file_sha256: str | None

@@ -42,7 +42,8 @@ async def read_form(request: Request, store: Store, idle_s: float) -> Form:
     if kind != b"multipart/form-data" or not boundary:
         raise Problem("bad_request", "expected a form of type multipart/form-data")
     stated = request.headers.get("content-length", "")
-    store.check_room(max(0, int(stated) - MOST_FIELD_BYTES) if stated.isdecimal() else 0)
+    n_bytes = max(0, int(stated) - MOST_FIELD_BYTES) if stated.isdecimal() else 0
+    await asyncio.to_thread(store.check_room, n_bytes)  # it may count the files of a large folder
     form = Form()
     try:
         reader = _Reader(form, store)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
 
 from fakespan.serve.jobs import Job, Jobs
 
@@ -15,12 +15,14 @@ __all__ = ["Hub"]
 LOOK_S = 0.25
 OVERLAP_S = 5.0  # clocks of machines and commits differ; what was told already is not told again
 
+_log = logging.getLogger("fakespan.serve")
+
 
 class Hub:
     """Subscriptions to jobs. It looks only while anybody waits."""
 
-    def __init__(self, jobs: Jobs, executor: Executor | None = None) -> None:
-        self._jobs, self._executor = jobs, executor
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
         self._waiting: dict[asyncio.Queue[Job | None], str | None] = {}
         self._task: asyncio.Task[None] | None = None
         self._told: dict[str, float] = {}
@@ -51,17 +53,24 @@ class Hub:
             changes.put_nowait(None)
 
     async def _look(self) -> None:
-        newest = 0.0
+        newest = time.time()
         while self._waiting:
-            now = time.time()
-            since = (min(newest, now) if newest else now) - OVERLAP_S  # the clock may have been set back
-            for job in await asyncio.to_thread(self._jobs.changed_since, since):
+            since = min(newest, time.time()) - OVERLAP_S  # the clock may have been set back
+            for job in await asyncio.to_thread(self._changed_since, since):
                 newest = max(newest, job.changed)
                 if self._told.get(job.id) != job.changed:
                     self._told[job.id] = job.changed
                     self._tell(job)
             self._told = {job_id: changed for job_id, changed in self._told.items() if changed >= since}
             await asyncio.sleep(LOOK_S)
+
+    def _changed_since(self, time_s: float) -> list[Job]:
+        """The jobs that changed; none if the database does not answer, since the next look may."""
+        try:
+            return self._jobs.changed_since(time_s)
+        except Exception:
+            _log.exception("a look for changed jobs failed")
+            return []
 
     def _tell(self, job: Job) -> None:
         for changes, wanted in self._waiting.items():
