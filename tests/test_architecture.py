@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -69,10 +70,12 @@ def modules() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py")
 
 
+@cache
 def names_of_parts() -> set[str]:
     return {part_of(path) for path in PACKAGE.rglob("*.py")}
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     package = ["fakespan", *path.relative_to(PACKAGE).parent.parts]
     return set(imported_parts(path.read_text(encoding="utf-8"), package)) & names_of_parts()
