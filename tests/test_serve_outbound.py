@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import socket
 import threading
@@ -18,7 +19,7 @@ from fakespan.serve.addresses import is_public, resolve
 from fakespan.serve.outbound import fetch
 from fakespan.serve.problems import Problem
 from fakespan.serve.store import Store
-from services import SAMPLE, until, variant
+from services import PATIENCE_S, SAMPLE, until, variant
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -247,7 +248,9 @@ def test_a_job_fetches_its_file(served, names, web, monkeypatch):
     assert served.http.get(job["links"]["media"]).headers["content-type"] == "video/mp4"
 
 
-def test_a_job_is_cancelled_while_its_file_is_fetched(served, names, web, monkeypatch):
+@pytest.fixture
+def endless(names, web, monkeypatch) -> Iterator[tuple[str, threading.Event]]:
+    """The URL of a file that comes in drops without end, and whether the first has been sent."""
     names["files.example"] = ["127.0.0.1"]
     monkeypatch.setattr(addresses, "is_public", lambda address: True)
     has_begun, may_end = threading.Event(), threading.Event()
@@ -260,14 +263,24 @@ def test_a_job_is_cancelled_while_its_file_is_fetched(served, names, web, monkey
                 handler.wfile.write(b"a byte or two")
                 has_begun.set()
 
-    form = {"url": (None, f"http://files.example:{web(drip)}/clip.mp4")}
-    job = served.http.post("/v1/jobs", files=form).json()
-    try:
-        assert has_begun.wait(30)
-        served.http.delete(job["links"]["self"])
-        until(lambda: served.http.get(job["links"]["self"]).json()["state"] == "cancelled", 10)
-    finally:
-        may_end.set()
+    yield f"http://files.example:{web(drip)}/clip.mp4", has_begun
+    may_end.set()
+
+
+def test_a_job_is_cancelled_while_its_file_is_fetched(served, endless):
+    url, has_begun = endless
+    job = served.http.post("/v1/jobs", files={"url": (None, url)}).json()
+    assert has_begun.wait(PATIENCE_S)
+    served.http.delete(job["links"]["self"])
+    until(lambda: served.http.get(job["links"]["self"]).json()["state"] == "cancelled")
+
+
+def test_a_file_that_does_not_come_in_time_fails_its_job(served, endless, monkeypatch):
+    runner = served.service.durable._runner
+    monkeypatch.setattr(runner, "_settings", dataclasses.replace(runner._settings, time_limit_s=0.2))
+    job = served.ended(served.http.post("/v1/jobs", files={"url": (None, endless[0])}).json()["id"])
+    assert (job["state"], job["problem"]["reason"]) == ("failed", "fetch_failed")
+    assert "within 0.2 s" in job["problem"]["detail"]
 
 
 def test_a_job_whose_file_is_not_there_fails_with_a_reason(served, names, monkeypatch):

@@ -112,7 +112,15 @@ class Runner:
     def _fetched(self, job: Job, watch: _Watch) -> Job:
         if job.upload is not None or job.url is None:
             return job
-        incoming = fetch(job.url, self._store, self._settings.url_hosts, watch.check)
+        limit_s = self._settings.time_limit_s
+        deadline = time.monotonic() + limit_s
+
+        def check() -> None:
+            watch.check()
+            if time.monotonic() > deadline:  # a slow host must not keep a worker for ever
+                raise Problem("fetch_failed", f"expected the whole file within {limit_s:g} s")
+
+        incoming = fetch(job.url, self._store, self._settings.url_hosts, check)
         try:
             sha256 = incoming.finish()
             with self._store.locked():

@@ -33,7 +33,7 @@ class Settings:
     scans_at_once: int = 1
     niceness: int = 5  # added to that of the scans, so that the API answers while they run
     memory_mb: int = 4_000  # a scan that needs more is stopped
-    time_limit_s: float = 3_600.0  # of one scan
+    time_limit_s: float = 3_600.0  # of one scan, and before it of fetching its file
     max_upload_mb: int = 2_000
     max_uploads: int = 16  # received at the same time
     max_queued: int = 1_000
