@@ -215,6 +215,22 @@ def test_what_the_clock_did_is_told(plain: Path) -> None:
     assert (found.n_gaps, found.n_restarts) == (1, 2)
 
 
+def test_the_index_is_looked_for_behind_many_boxes_but_not_for_ever(tmp_path: Path) -> None:
+    path, free, index = tmp_path / "a.mp4", b"\0\0\0\x08free", b"\0\0\0\x0bmoovabc"
+    for before, found in (
+        (b"", b"abc"),
+        (free * 5000, b"abc"),
+        (free * 200_000, b""),
+        (b"\0\0\0\x01mdat" + bytes(7) + b"\x11.", b"abc"),
+        (b"\0\0\0\x01mdat" + b"\xff" * 8, b""),
+        (b"\0\0\0\x07free", b""),
+    ):
+        path.write_bytes(before + index)
+        assert movie_index(path) == found
+    path.write_bytes(b"\0\0")
+    assert movie_index(path) == b""
+
+
 def test_edit_lists_are_counted_and_not_believed(plain: Path) -> None:
     def box(kind: bytes, content: bytes) -> bytes:
         return (8 + len(content)).to_bytes(4, "big") + kind + content

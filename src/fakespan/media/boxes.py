@@ -11,6 +11,7 @@ __all__ = ["edit_lists", "movie_index"]
 
 _MOST_INDEX_BYTES = 32 << 20
 _MOST_BOXES = 1000  # within one box
+_MOST_BEFORE = 100_000  # boxes before the index; fragments come after it
 _ENTRY_BYTES = {0: 12, 1: 20}  # of an edit list, by its version
 
 
@@ -18,7 +19,7 @@ def movie_index(path: Path) -> bytes:
     """Content of the box `moov` of a file, at most 32 MiB of it; empty if there is none. OSError is propagated."""
     with path.open("rb") as file:
         size, at = path.stat().st_size, 0
-        while at + 8 <= size:
+        for _ in range(_MOST_BEFORE):
             file.seek(at)
             start = file.read(16)
             n_bytes, n_head = int.from_bytes(start[:4], "big"), 8
@@ -27,9 +28,9 @@ def movie_index(path: Path) -> bytes:
             if start[4:8] == b"moov":
                 file.seek(at + n_head)
                 return file.read(min(max(n_bytes - n_head, 0) or size, _MOST_INDEX_BYTES))
-            if n_bytes < 8:  # to the end of the file, or damaged
-                return b""
             at += n_bytes
+            if n_bytes < 8 or at >= size:  # it was the last one, or is damaged
+                break
     return b""
 
 
