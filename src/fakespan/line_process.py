@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import queue
 import select
@@ -23,6 +22,7 @@ from typing import IO, Any
 __all__ = ["LineProcess", "serve_lines"]
 
 Answer = dict[str, Any]
+MOST_POLL_MS = 2**31 - 1  # 24 days, what the system takes
 
 
 class LineProcess:
@@ -80,7 +80,7 @@ class LineProcess:
                     return found
                 continue
             left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not self._ready.poll(None if left_s is None else math.ceil(left_s * 1000)):
+            if not self._ready.poll(None if left_s is None else min(1000 * left_s, MOST_POLL_MS)):
                 return None
             block = os.read(self._answers.fileno(), 1 << 20)
             if not block:
