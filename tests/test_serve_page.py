@@ -68,7 +68,26 @@ def test_a_file_that_could_not_be_judged_is_not_called_clear_and_a_deleted_one_i
     assert (badge.inner_text(), badge.get_attribute("class")) == ("inconclusive", "badge neutral")
     row(tab, "short take.mp4").get_by_role("link").click()
     tab.locator("#kept").get_by_text("The file has been deleted; the report is kept until").wait_for()
+    tab.frame_locator("#frame").get_by_text("Inconclusive").first.wait_for()
     served.http.delete(job["links"]["self"])
+
+
+def test_a_report_that_is_deleted_while_it_opens_is_said_to_be_gone(browser, served):
+    job = served.ended(submit(served.http, name="gone.mp4").json()["id"])
+    tab = browser.new_context().new_page()
+    tab.goto(served.address)
+    row(tab, "gone.mp4").wait_for()
+
+    def delete_first(route):
+        served.http.delete(job["links"]["self"])
+        route.continue_()
+
+    tab.route("**/report", delete_first)
+    row(tab, "gone.mp4").get_by_role("link").click()
+    tab.get_by_text("The report of gone.mp4 cannot be read; the file may have been deleted meanwhile.").wait_for()
+    assert tab.locator("#desk").is_visible()
+    assert tab.locator("#report").is_hidden()
+    tab.context.close()
 
 
 def test_files_are_uploaded_followed_read_and_deleted(visit, served, tmp_path):

@@ -274,6 +274,12 @@ function open(job) {
   $("report-title").focus();
 }
 
+function leaveUnreadableReport() {
+  if (!$("frame").hasAttribute("src") || $("frame").contentDocument) return; // the browser hides an answer that was refused
+  complain(new Refusal(`The report of ${$("report-title").textContent} cannot be read; the file may have been deleted meanwhile.`));
+  location.hash = "";
+}
+
 // ---- links to a report
 
 const linksOf = () => `/v1/jobs/${$("report").dataset.id}/links`;
@@ -385,6 +391,7 @@ function listen() {
   };
   $("more").onclick = () => load(next).catch(complain);
   $("back").onclick = () => (location.hash = "");
+  $("frame").onload = leaveUnreadableReport;
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !$("report").hidden && !$("share").open) location.hash = "";
   });
