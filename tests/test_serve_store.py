@@ -161,6 +161,26 @@ def test_changes_are_told_after_the_database_was_away_for_a_moment(jobs, monkeyp
     assert asyncio.run(told()) == "a.mp4"
 
 
+def test_who_waits_for_a_job_that_is_deleted_is_let_go(jobs):
+    """Even if the job ended and was deleted between two looks, so that nobody saw how it ended."""
+    job, other = a_job(), a_job()
+    jobs.add(job)
+    jobs.add(other)
+
+    async def told() -> Job | None:
+        hub = Hub(jobs)
+        async with asyncio.timeout(10), hub.subscribed(job.id) as changes, hub.subscribed() as all_changes:
+            jobs.delete(job.id)
+            news = await changes.get()
+            while news is not None:  # of the time before, from the overlap of two looks
+                news = await changes.get()
+            while not all_changes.empty():
+                assert all_changes.get_nowait() is not None
+            return news
+
+    assert asyncio.run(told()) is None
+
+
 def test_the_key_of_a_result_depends_on_all_that_it_depends_on():
     parts = ("file", "model", {"threshold": 0.5}, "1.0")
     others = [

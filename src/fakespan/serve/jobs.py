@@ -6,7 +6,7 @@ import dataclasses
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -116,6 +116,12 @@ class Jobs:
     def changed_since(self, time_s: float) -> list[Job]:
         """The jobs of which anything changed since then, oldest change first."""
         return self._select(sa.select(JOBS).where(JOBS.c.changed >= time_s).order_by(JOBS.c.changed))
+
+    def existing(self, job_ids: Set[str]) -> set[str]:
+        """Those of the jobs that were not deleted."""
+        query = sa.select(JOBS.c.id).where(JOBS.c.id.in_(job_ids))
+        with self._engine.connect() as connection:
+            return set(connection.execute(query).scalars())
 
     def waiting(self) -> list[Job]:
         """All jobs that have not ended."""

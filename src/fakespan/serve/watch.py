@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 
 from fakespan.serve.jobs import Job, Jobs
 
@@ -29,7 +29,7 @@ class Hub:
 
     @contextlib.asynccontextmanager
     async def subscribed(self, job_id: str | None = None) -> AsyncIterator[asyncio.Queue[Job | None]]:
-        """A queue of the states of one job, or of all jobs, from now on; None means that the service stops."""
+        """A queue of the states of one job, or of all jobs, from now on; None: it was deleted, or the service stops."""
         changes: asyncio.Queue[Job | None] = asyncio.Queue()
         self._waiting[changes] = job_id
         if self._task is None or self._task.done():
@@ -56,23 +56,27 @@ class Hub:
         newest = time.time()
         while self._waiting:
             since = min(newest, time.time()) - OVERLAP_S  # the clock may have been set back
-            for job in await asyncio.to_thread(self._changed_since, since):
+            awaited = {job_id for job_id in self._waiting.values() if job_id}
+            changed, kept = await asyncio.to_thread(self._read, since, awaited)
+            for job in changed:
                 newest = max(newest, job.changed)
                 if self._told.get(job.id) != job.changed:
                     self._told[job.id] = job.changed
-                    self._tell(job)
+                    self._tell(job.id, job)
+            for job_id in awaited - kept:
+                self._tell(job_id, None)
             self._told = {job_id: changed for job_id, changed in self._told.items() if changed >= since}
             await asyncio.sleep(LOOK_S)
 
-    def _changed_since(self, time_s: float) -> list[Job]:
-        """The jobs that changed; none if the database does not answer, since the next look may."""
+    def _read(self, since: float, awaited: Set[str]) -> tuple[list[Job], Set[str]]:
+        """The jobs that changed, and the awaited ones that exist. No news if the database does not answer."""
         try:
-            return self._jobs.changed_since(time_s)
+            return self._jobs.changed_since(since), self._jobs.existing(awaited)
         except Exception:
             _log.exception("a look for changed jobs failed")
-            return []
+            return [], awaited
 
-    def _tell(self, job: Job) -> None:
+    def _tell(self, job_id: str, news: Job | None) -> None:
         for changes, wanted in self._waiting.items():
-            if wanted in (None, job.id):
-                changes.put_nowait(job)
+            if wanted == job_id or (wanted is None and news is not None):
+                changes.put_nowait(news)
