@@ -97,7 +97,7 @@ def test_files_are_uploaded_followed_read_and_deleted(visit, served, tmp_path):
     shutil.copy(SAMPLE, forged)
     shutil.copy(GENUINE, genuine)
     tab = visit()
-    tab.get_by_text("Options").click()
+    tab.get_by_text("Options", exact=True).click()
     tab.fill("#threshold", "0.735")  # nobody scanned with it before
     tab.set_input_files("#files", [forged, genuine, text])
     row(tab, forged.name).locator(".badge.suspected").wait_for(timeout=60_000)
