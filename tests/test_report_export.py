@@ -325,6 +325,13 @@ def test_a_long_name_leaves_room_for_a_suffix(tmp_path: Path) -> None:
     export.write_json(of_content(b"1"), tmp_path / f"{name}.labelstudio.json")
 
 
+@pytest.mark.parametrize("letter", ["\u0438", "\u63a5", "\U0001f3a5"])
+def test_a_long_name_is_cut_between_two_characters(letter: str, tmp_path: Path) -> None:
+    name = result_name(forged(file=f"a{letter * 120}.mp4"), tmp_path, ["json"])
+    assert name == f"a{letter * 120}"[: len(name)]
+    assert 190 < len(name.encode()) <= 200
+
+
 def test_a_table_takes_in_scans_of_several_runs(tmp_path: Path) -> None:
     table = tmp_path / "results.csv"
     export.write_csv(clean(file="first.mp4"), table)  # by a version that knew no SHA-256
