@@ -30,6 +30,8 @@ from fakespan.bulk.table import Counts, opened
 from fakespan.bulk.worker import Setup, Worker
 from fakespan.errors import DataError, FakespanError, MediaError, MissingExtraError, UsageError
 from fakespan.line_process import LineProcess
+from fakespan.rates import Tier
+from fakespan.types import Segment
 from scans import forged
 from services import until
 
@@ -250,6 +252,17 @@ def test_a_run_writes_a_row_for_each_file_scan_and_segment(run: Any, clips: Path
     assert {len(row["values"]) for row in rows(tmp_path, "curves")} == {215, 165}
     manifest = json.loads((tmp_path / "table" / "manifest.json").read_text())
     assert (manifest["format"], manifest["n_parts"], manifest["counts"]["failed"]) == ("fakespan.bulk/1", 1, 2)
+
+
+def test_the_evidence_of_each_segment_is_in_its_own_row(run: Any, clips: Path, log: Path, tmp_path: Path) -> None:
+    tiers: tuple[tuple[Tier, float], ...] = (("strong", 0.5), ("weak", 9.0))
+    segments = [Segment(k, k + 0.5, 0.9, "audio", tier=tier, genuine_per_hour=n) for k, (tier, n) in enumerate(tiers)]
+    scan = forged(segments=tuple(segments)).to_dict()
+    engine = on_this_machine(Setup(options={"log": str(log), "scan": scan}, program=(STUB,)), 1)
+    run(clips / "a.mp4", engine=engine)
+    found = rows(tmp_path, "segments")
+    assert [(row.get("tier"), row.get("genuine_per_hour")) for row in found] == list(tiers)
+    assert not {"tier", "genuine_per_hour"} & rows(tmp_path, "scans")[0].keys()  # the first segment's, of a whole file
 
 
 def test_a_stopped_run_goes_on_where_it_was(run: Any, setup: Setup, clips: Path, log: Path, tmp_path: Path) -> None:
