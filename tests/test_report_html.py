@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from fakespan.errors import UsageError
 from fakespan.report import html, timeline
-from fakespan.types import Curve, Scan, Source
+from fakespan.report.words import found, verdict
+from fakespan.types import Curve, JudgedShare, Scan, Source
 from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, part, patchy
 
 VOID = {"meta", "link", "input", "br", "img", "rect", "line", "path"}
@@ -240,6 +242,16 @@ def test_the_timeline_is_a_picture_of_its_own(scan: Scan, tmp_path: Path) -> Non
     assert len(marks) == len(scan.segments)
     assert len(list(root.iter(f"{svg}path"))) == len(scan.curves)
     assert not list(root.iter(f"{svg}script"))
+
+
+@pytest.mark.parametrize("letter", ["m", "\u63a5"])
+@pytest.mark.parametrize("scan", [forged(), clean(judged_share=JudgedShare(0.0, sound=0.0))])
+def test_a_long_name_leaves_room_for_the_finding(scan: Scan, letter: str) -> None:
+    root = ET.fromstring(timeline.svg(dataclasses.replace(scan, file=f"{letter * 120}.mp4")))
+    title = next(text.text or "" for text in root.iter() if text.get("class") == "title")
+    name, _, finding = title.partition("...: ")
+    assert (set(name), finding) == ({letter}, f"{verdict(scan)}: {found(scan)}")
+    assert 80 < len(title) + len(name) * (letter != "m") <= (960 - 24) / 9  # columns of 9 pixels
 
 
 def test_segments_lie_in_the_row_of_their_modality_at_their_time() -> None:
