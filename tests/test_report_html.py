@@ -283,6 +283,19 @@ def test_the_timeline_of_a_part_is_that_part() -> None:
     assert "Not judged: 0:05.00 to 0:08.60 (not asked for)" in html.render_html(part())
 
 
+def test_curves_are_drawn_near_zero_however_late_the_clock_starts() -> None:
+    """Browsers draw with 32 bits: of 1.7e9 s, the steps between two numbers are two minutes."""
+
+    def drawn(start_s: float) -> tuple[str | None, list[str | None]]:
+        curves = tuple(dataclasses.replace(curve, start_s=curve.start_s + start_s) for curve in forged().curves)
+        scan = forged(curves=curves, media=dataclasses.replace(forged().media, starts_at_s=start_s), segments=())
+        scan = dataclasses.replace(scan, tracks=(), not_judged=())
+        root = ET.fromstring(timeline.plot(scan))
+        return root.findall("svg")[0].get("viewBox"), [path.get("d") for path in root.iter("path")]
+
+    assert drawn(1_700_000_000.0) == drawn(0.0)
+
+
 @pytest.mark.parametrize("duration_s", [8.02, 8.32, 8.5])
 def test_the_last_time_of_the_axis_fits_a_narrow_page(duration_s: float) -> None:
     root = ET.fromstring(timeline.plot(clean(duration_s=duration_s, curves=(), tracks=(), segments=(), not_judged=())))

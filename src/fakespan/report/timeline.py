@@ -17,7 +17,7 @@ from unicodedata import east_asian_width
 
 from fakespan.files import write_text
 from fakespan.report import words
-from fakespan.report.axis import axis_of
+from fakespan.report.axis import Axis, axis_of
 from fakespan.types import Curve, FaceTrack, Scan, Segment, TimeRange, Unjudged
 
 __all__ = ["MAX_POINTS", "ZOOMS", "gutter", "hatched", "plot", "pool", "svg", "write_svg", "zooms"]
@@ -218,17 +218,18 @@ def _chart(scan: Scan, row: _Row) -> str:
     axis = axis_of(scan)
     level = row.top + row.height * (1 - scan.threshold)
     order = sorted(scan.curves, key=lambda curve: curve.modality != "fused")  # the filled curve is drawn first
-    curves = "".join(_curve(curve, axis.length_s) for curve in order)
+    curves = "".join(_curve(curve, axis) for curve in order)
     return (
         f'<svg y="{row.top}" width="100%" height="{row.height}" '
-        f'viewBox="{axis.start_s:.3f} 0 {axis.length_s:.3f} 1" preserveAspectRatio="none">{curves}</svg>'
+        f'viewBox="0 0 {axis.length_s:.3f} 1" preserveAspectRatio="none">{curves}</svg>'
         f'<line class="threshold" x2="100%" y1="{level:.1f}" y2="{level:.1f}">'
         f"<title>threshold {scan.threshold:.2f}</title></line>"
     )
 
 
-def _curve(curve: Curve, span_s: float) -> str:
-    points = pool(curve, span_s)
+def _curve(curve: Curve, axis: Axis) -> str:
+    """At seconds from the start of the axis: browsers keep too few digits of a clock that counts from 1970."""
+    points = [(time_s - axis.start_s, score) for time_s, score in pool(curve, axis.length_s)]
     if not points:
         return ""
     path = "M" + " ".join(f"{time_s:.3f} {1 - score:.3f}" for time_s, score in points)
