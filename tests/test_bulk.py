@@ -209,6 +209,22 @@ def test_a_model_that_cannot_be_loaded_ends_the_run(run: Any, clips: Path, log: 
         run(clips, engine=engine)
 
 
+def test_a_run_that_wrote_nothing_binds_nobody_to_its_settings(run: Any, clips: Path, tmp_path: Path) -> None:
+    engine = on_this_machine(Setup(model="missing", program=(STUB,)), 1)
+    chosen = {"curves": False, "retry_failed": False}
+    with (
+        pytest.raises(UsageError, match="--model"),
+        opened(tmp_path / "table", {"model": "missing"}, **chosen) as table,
+    ):
+        scan_all([str(clips)], table, engine, lambda *_: None)
+    _, counts = run(clips, curves=True)
+    assert counts.scanned == 5
+    assert len(rows(tmp_path, "curves")) == 5 * len(forged().curves)
+    refused = pytest.raises(UsageError, match="model 'stub', now 'other'")
+    with refused, opened(tmp_path / "table", {"model": "other"}, curves=True, retry_failed=False):
+        pass
+
+
 def test_little_is_taken_ahead_of_what_is_read(setup: Setup, clips: Path) -> None:
     taken: list[Item] = []
 
