@@ -30,6 +30,8 @@ from fakespan.bulk.table import Counts, opened
 from fakespan.bulk.worker import Setup, Worker
 from fakespan.errors import DataError, FakespanError, MediaError, MissingExtraError, UsageError
 from fakespan.line_process import LineProcess
+from fakespan.rates import Tier
+from fakespan.types import Segment
 from scans import forged
 from services import until
 
@@ -207,6 +209,22 @@ def test_a_model_that_cannot_be_loaded_ends_the_run(run: Any, clips: Path, log: 
         run(clips, engine=engine)
 
 
+def test_a_run_that_wrote_nothing_binds_nobody_to_its_settings(run: Any, clips: Path, tmp_path: Path) -> None:
+    engine = on_this_machine(Setup(model="missing", program=(STUB,)), 1)
+    chosen = {"curves": False, "retry_failed": False}
+    with (
+        pytest.raises(UsageError, match="--model"),
+        opened(tmp_path / "table", {"model": "missing"}, **chosen) as table,
+    ):
+        scan_all([str(clips)], table, engine, lambda *_: None)
+    _, counts = run(clips, curves=True)
+    assert counts.scanned == 5
+    assert len(rows(tmp_path, "curves")) == 5 * len(forged().curves)
+    refused = pytest.raises(UsageError, match="model 'stub', now 'other'")
+    with refused, opened(tmp_path / "table", {"model": "other"}, curves=True, retry_failed=False):
+        pass
+
+
 def test_little_is_taken_ahead_of_what_is_read(setup: Setup, clips: Path) -> None:
     taken: list[Item] = []
 
@@ -250,6 +268,17 @@ def test_a_run_writes_a_row_for_each_file_scan_and_segment(run: Any, clips: Path
     assert {len(row["values"]) for row in rows(tmp_path, "curves")} == {215, 165}
     manifest = json.loads((tmp_path / "table" / "manifest.json").read_text())
     assert (manifest["format"], manifest["n_parts"], manifest["counts"]["failed"]) == ("fakespan.bulk/1", 1, 2)
+
+
+def test_the_evidence_of_each_segment_is_in_its_own_row(run: Any, clips: Path, log: Path, tmp_path: Path) -> None:
+    tiers: tuple[tuple[Tier, float], ...] = (("strong", 0.5), ("weak", 9.0))
+    segments = [Segment(k, k + 0.5, 0.9, "audio", tier=tier, genuine_per_hour=n) for k, (tier, n) in enumerate(tiers)]
+    scan = forged(segments=tuple(segments)).to_dict()
+    engine = on_this_machine(Setup(options={"log": str(log), "scan": scan}, program=(STUB,)), 1)
+    run(clips / "a.mp4", engine=engine)
+    found = rows(tmp_path, "segments")
+    assert [(row.get("tier"), row.get("genuine_per_hour")) for row in found] == list(tiers)
+    assert not {"tier", "genuine_per_hour"} & rows(tmp_path, "scans")[0].keys()  # the first segment's, of a whole file
 
 
 def test_a_stopped_run_goes_on_where_it_was(run: Any, setup: Setup, clips: Path, log: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from datasets import make_lavdf
 from fakespan.cli import EXIT_CODES, app
+from fakespan.cli.shared import bar
 from fakespan.report.export import json_text
 from scans import clean, forged
 
@@ -147,6 +149,19 @@ def test_quiet_leaves_json(call: Call, tmp_path: Path) -> None:
     code, out, _ = call("report", *results(tmp_path), "--out", tmp_path, "--json", "--quiet")
     assert code == 0
     assert len(out.splitlines()) == 2
+
+
+def test_results_reach_a_file_while_a_terminal_shows_the_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with bar("2 files") as progress:
+        progress(1, 2)
+        print('{"file":"a.mp4"}')
+    assert capsys.readouterr().out == '{"file":"a.mp4"}\n'
+    assert "2 files" in terminal.getvalue()
 
 
 @pytest.mark.parametrize(("line", "expected"), [("fakespan sc", {"scan", "score"}), ("fakespan verdict f", {"fit"})])

@@ -19,7 +19,7 @@ from fakespan.errors import DataError, UsageError
 from fakespan.report import export, html, timeline, words
 from fakespan.report.axis import tick_step
 from fakespan.report.names import result_name
-from fakespan.types import FORMAT, Scan, Segment, Source
+from fakespan.types import FORMAT, Scan, Segment, Source, TimeRange
 from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, patchy
 
 
@@ -119,6 +119,15 @@ def test_a_wrong_value_is_told_with_its_place(tmp_path: Path) -> None:
 def test_a_result_is_read_in_any_unicode_encoding(encoding: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(export.json_text(forged()), encoding=encoding)
     assert export.read_json(tmp_path / "x.json") == forged()
+
+
+def test_a_result_of_a_recording_whose_clock_counts_from_1970_is_read(tmp_path: Path) -> None:
+    start_s = 1_700_000_000.0
+    media = dataclasses.replace(forged().media, starts_at_s=start_s)
+    times = (Segment(start_s + 1.2, start_s + 1.9, 0.93, "audio"),)
+    scan = forged(media=media, segments=times, asked=TimeRange(start_s + 1.0, start_s + 2.0))
+    export.write_json(scan, tmp_path / "clip.json")
+    assert export.read_json(tmp_path / "clip.json") == scan
 
 
 def test_damaged_results_are_refused_or_rendered_but_never_crash(tmp_path: Path) -> None:
@@ -323,6 +332,13 @@ def test_results_of_files_whose_content_is_unknown_are_numbered() -> None:
 def test_a_long_name_leaves_room_for_a_suffix(tmp_path: Path) -> None:
     name = result_name(of_content(b"1", "\u00e9" * 125 + ".mp4"), tmp_path, ["json"])
     export.write_json(of_content(b"1"), tmp_path / f"{name}.labelstudio.json")
+
+
+@pytest.mark.parametrize("letter", ["\u0438", "\u63a5", "\U0001f3a5"])
+def test_a_long_name_is_cut_between_two_characters(letter: str, tmp_path: Path) -> None:
+    name = result_name(forged(file=f"a{letter * 120}.mp4"), tmp_path, ["json"])
+    assert name == f"a{letter * 120}"[: len(name)]
+    assert 190 < len(name.encode()) <= 200
 
 
 def test_a_table_takes_in_scans_of_several_runs(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from fakespan.errors import UsageError
 from fakespan.report import html, timeline
-from fakespan.types import Curve, Scan, Source
+from fakespan.report.words import found, verdict
+from fakespan.types import Curve, JudgedShare, Scan, Source
 from scans import HOSTILE_NAME, audio_only, clean, forged, hour_long, part, patchy
 
 VOID = {"meta", "link", "input", "br", "img", "rect", "line", "path"}
@@ -242,6 +244,16 @@ def test_the_timeline_is_a_picture_of_its_own(scan: Scan, tmp_path: Path) -> Non
     assert not list(root.iter(f"{svg}script"))
 
 
+@pytest.mark.parametrize("letter", ["m", "\u63a5"])
+@pytest.mark.parametrize("scan", [forged(), clean(judged_share=JudgedShare(0.0, sound=0.0))])
+def test_a_long_name_leaves_room_for_the_finding(scan: Scan, letter: str) -> None:
+    root = ET.fromstring(timeline.svg(dataclasses.replace(scan, file=f"{letter * 120}.mp4")))
+    title = next(text.text or "" for text in root.iter() if text.get("class") == "title")
+    name, _, finding = title.partition("...: ")
+    assert (set(name), finding) == ({letter}, f"{verdict(scan)}: {found(scan)}")
+    assert 80 < len(title) + len(name) * (letter != "m") <= (960 - 24) / 9  # columns of 9 pixels
+
+
 def test_segments_lie_in_the_row_of_their_modality_at_their_time() -> None:
     root = ET.fromstring(timeline.plot(forged()))
     marks = [rect for rect in root.iter("rect") if "segment" in rect.get("class", "")]
@@ -269,6 +281,19 @@ def test_the_timeline_of_a_part_is_that_part() -> None:
     faces = [rect for rect in root.iter("rect") if rect.get("class") == "face" and "x" in rect.attrib]
     assert [(face.get("x"), face.get("width")) for face in faces] == [("0.0000%", "100.0000%")] * 2
     assert "Not judged: 0:05.00 to 0:08.60 (not asked for)" in html.render_html(part())
+
+
+def test_curves_are_drawn_near_zero_however_late_the_clock_starts() -> None:
+    """Browsers draw with 32 bits: of 1.7e9 s, the steps between two numbers are two minutes."""
+
+    def drawn(start_s: float) -> tuple[str | None, list[str | None]]:
+        curves = tuple(dataclasses.replace(curve, start_s=curve.start_s + start_s) for curve in forged().curves)
+        scan = forged(curves=curves, media=dataclasses.replace(forged().media, starts_at_s=start_s), segments=())
+        scan = dataclasses.replace(scan, tracks=(), not_judged=())
+        root = ET.fromstring(timeline.plot(scan))
+        return root.findall("svg")[0].get("viewBox"), [path.get("d") for path in root.iter("path")]
+
+    assert drawn(1_700_000_000.0) == drawn(0.0)
 
 
 @pytest.mark.parametrize("duration_s", [8.02, 8.32, 8.5])

@@ -30,6 +30,14 @@ def test_a_forged_file_is_suspected_and_its_segments_are_listed() -> None:
     assert "not a proof" in text
 
 
+@pytest.mark.parametrize("width", [80, 64])
+def test_a_narrow_window_cuts_no_time_and_no_word_of_the_table(width: int) -> None:
+    graded = Segment(3725.5, 3726.25, 0.81, "visual", 0, tier="very_strong", genuine_per_hour=0.05)
+    text = shown(forged(segments=(graded,), duration_s=4000.0), width)
+    assert "1:02:05.50   1:02:06.25   0.75 s" in text
+    assert "\u2026" not in text
+
+
 def test_a_score_just_below_the_threshold_does_not_look_like_it() -> None:
     assert "score 0.7487 is below the threshold 0.7490" in shown(clean(score=0.7487, threshold=0.749))
     assert "score 0.75 reaches the threshold 0.75" in shown(forged(score=0.7491, threshold=0.749))

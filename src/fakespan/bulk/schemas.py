@@ -15,7 +15,7 @@ __all__ = ["TABLES", "arrow", "rows", "schema"]
 
 Row = dict[str, Any]
 
-_OF_SEGMENT = ("segment", "start_s", "end_s", "length_s", "score", "modality", "track")
+_OF_SEGMENT = ("segment", "start_s", "end_s", "length_s", "score", "modality", "track", "tier", "genuine_per_hour")
 _OF_MEDIA = {"container": "string", "width": "int64", "height": "int64", "frame_rate": "string",
              "video_codec": "string", "audio_codec": "string"}  # fmt: skip
 

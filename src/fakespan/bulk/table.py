@@ -131,7 +131,7 @@ class Table:
     def load(self, retry_failed: bool) -> None:
         """Read what an earlier run wrote; see `opened`."""
         manifest = self._manifest()
-        if manifest is None:
+        if manifest is None or not manifest["n_parts"]:  # new, or of a run that wrote nothing, say for want of a model
             for name in self._rows:
                 (self.folder / name).mkdir(exist_ok=True)
             self._write_manifest()

@@ -153,7 +153,10 @@ def output_folder(folder: Path, option: str = "--out") -> Path:
 
 @contextmanager
 def bar(title: str) -> Iterator[Progress]:
-    """A progress bar with the remaining time on stderr if that is a terminal; yields f(done, total)."""
+    """A progress bar with the remaining time on stderr if that is a terminal; yields f(done, total).
+
+    What is printed meanwhile stands above the bar, or goes where stdout does if that is a file or a pipe.
+    """
     if wants_quiet() or not sys.stderr.isatty():
         yield no_progress
         return
@@ -163,7 +166,8 @@ def bar(title: str) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True, emoji=False), transient=True) as progress:
+    console, is_shown = Console(stderr=True, emoji=False), sys.stdout.isatty()
+    with Bar(*columns, TimeRemainingColumn(), console=console, transient=True, redirect_stdout=is_shown) as progress:
         task = progress.add_task(escape(printable(title)), total=None)
 
         def show(done: float, total: float, note: str = "") -> None:

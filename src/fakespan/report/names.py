@@ -33,7 +33,9 @@ def result_name(scan: Scan, folder: Path, suffixes: Collection[str], taken: Coll
 
 
 def _names(scan: Scan, sha256: str) -> Iterator[str]:
-    stem = os.fsdecode(os.fsencode(Path(scan.file).stem or "scan")[:_LONGEST_STEM_BYTES])
+    stem = Path(scan.file).stem or "scan"
+    while len(os.fsencode(stem)) > _LONGEST_STEM_BYTES:
+        stem = stem[:-1]  # a whole character: some systems refuse names with half a one
     yield stem
     if sha256:
         stem = f"{stem}-{sha256[:_HASH_DIGITS]}"

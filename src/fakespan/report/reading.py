@@ -23,6 +23,7 @@ __all__ = ["read_json", "read_record"]
 
 _MOST = 1e7  # of seconds (115 days), pixels, samples a second ...
 _SHARE, _LENGTH = (0.0, 1.0), (0.0, _MOST)
+_CLOCK = 1e10  # seconds; the clock of a recorded stream may count from 1970
 _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(
         (
@@ -40,6 +41,7 @@ _RANGES: dict[str, tuple[float, float]] = {
         _SHARE,
     ),
     **dict.fromkeys(("duration_s", "width", "height", "fps", "sample_rate", "n_channels", "genuine_per_hour"), _LENGTH),
+    **dict.fromkeys(("start_s", "end_s", "starts_at_s"), (-_CLOCK, _CLOCK)),
     "Curve.fps": (1e-3, 1e5),  # a divisor
     "box": (-100.0, 100.0),
     **dict.fromkeys(("size_bytes", "config_size_bytes"), (0, 1e18)),

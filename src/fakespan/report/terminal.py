@@ -70,13 +70,13 @@ def _facts(scan: Scan) -> _Foreign:
 def _table(scan: Scan) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for name in ("", "start", "end", "length"):
-        table.add_column(name, justify="right")
-    table.add_column("suspected in")
-    table.add_column("where")
-    table.add_column("score", justify="right")
+        table.add_column(name, justify="right", no_wrap=True)  # in a narrow window the words are wrapped, not the times
+    table.add_column("suspected in", overflow="fold")
+    table.add_column("where", overflow="fold")
+    table.add_column("score", justify="right", no_wrap=True)
     is_graded = any(segment.tier is not None for segment in scan.segments)
     if is_graded:
-        table.add_column("evidence")
+        table.add_column("evidence", overflow="fold")
     for number, segment in enumerate(words.in_order(scan), 1):
         table.add_row(
             str(number),

@@ -11,11 +11,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import accumulate
 from pathlib import Path
+from unicodedata import east_asian_width
 
 from fakespan.files import write_text
 from fakespan.report import words
-from fakespan.report.axis import axis_of
+from fakespan.report.axis import Axis, axis_of
 from fakespan.types import Curve, FaceTrack, Scan, Segment, TimeRange, Unjudged
 
 __all__ = ["MAX_POINTS", "ZOOMS", "gutter", "hatched", "plot", "pool", "svg", "write_svg", "zooms"]
@@ -38,6 +40,8 @@ text{font:12px system-ui,sans-serif;fill:#44505c}.title{font-weight:600;font-siz
 .curve.fused{stroke:#c79be0;fill:#c79be0}.threshold,.hatch{stroke:#b4bec8}}
 """
 
+_TITLE_COLUMN = 9.0  # pixels that a character of the title takes
+
 _HATCH = (
     '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     '<line class="hatch" y2="6" stroke-width="3"/></pattern>'
@@ -56,15 +60,29 @@ def svg(scan: Scan, width: int = 960) -> str:
     """The timeline as a standalone SVG document, for instance for slides; width in pixels."""
     height = _height(scan) + 44
     label = f"{words.verdict(scan)}: {words.found(scan)}"
+    room = int((width - 24) / _TITLE_COLUMN) - len(label) - 2
+    name = _shortened(words.printable(Path(scan.file).name), max(room, 12))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         f'role="img" aria-label="{escape(label)}"><style>{_STANDALONE_STYLE}</style>'
         f'<rect class="paper" width="{width}" height="{height}"/>'
         f"{f'<metadata>SHA-256 {escape(scan.source.sha256)}</metadata>' if scan.source else ''}"
-        f'<text class="title" x="12" y="24">{escape(words.printable(Path(scan.file).name))}: {escape(label)}</text>'
+        f'<text class="title" x="12" y="24">{escape(name)}: {escape(label)}</text>'
         f'<svg x="12" y="38" width="64">{_gutter_marks(scan)}</svg>'
         f'<svg x="76" y="38" width="{width - 92}">{_plot_marks(scan)}</svg></svg>\n'
     )
+
+
+def _shortened(name: str, n_most: int) -> str:
+    """The beginning of a name, so that what follows has room; East Asian characters take two columns.
+
+    >>> _shortened("interview.mp4", 20), _shortened("interview.mp4", 12)
+    ('interview.mp4', 'interview...')
+    """
+    ends = list(accumulate(2 if east_asian_width(c) in "WF" else 1 for c in name))
+    if not ends or ends[-1] <= n_most:
+        return name
+    return "".join(c for c, end in zip(name, ends, strict=True) if end <= n_most - 3) + "..."
 
 
 def write_svg(scan: Scan, path: Path) -> None:
@@ -200,17 +218,18 @@ def _chart(scan: Scan, row: _Row) -> str:
     axis = axis_of(scan)
     level = row.top + row.height * (1 - scan.threshold)
     order = sorted(scan.curves, key=lambda curve: curve.modality != "fused")  # the filled curve is drawn first
-    curves = "".join(_curve(curve, axis.length_s) for curve in order)
+    curves = "".join(_curve(curve, axis) for curve in order)
     return (
         f'<svg y="{row.top}" width="100%" height="{row.height}" '
-        f'viewBox="{axis.start_s:.3f} 0 {axis.length_s:.3f} 1" preserveAspectRatio="none">{curves}</svg>'
+        f'viewBox="0 0 {axis.length_s:.3f} 1" preserveAspectRatio="none">{curves}</svg>'
         f'<line class="threshold" x2="100%" y1="{level:.1f}" y2="{level:.1f}">'
         f"<title>threshold {scan.threshold:.2f}</title></line>"
     )
 
 
-def _curve(curve: Curve, span_s: float) -> str:
-    points = pool(curve, span_s)
+def _curve(curve: Curve, axis: Axis) -> str:
+    """At seconds from the start of the axis: browsers keep too few digits of a clock that counts from 1970."""
+    points = [(time_s - axis.start_s, score) for time_s, score in pool(curve, axis.length_s)]
     if not points:
         return ""
     path = "M" + " ".join(f"{time_s:.3f} {1 - score:.3f}" for time_s, score in points)
