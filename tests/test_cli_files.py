@@ -63,6 +63,13 @@ def test_a_folder_scan_tells_what_it_leaves_out(scan: Call, folder: Path) -> Non
         assert kind in line
 
 
+def test_a_file_that_is_named_twice_is_scanned_once(scan: Call, folder: Path) -> None:
+    first, second = voice(folder / "a.wav"), voice(folder / "b.wav")
+    code, out, err = scan(second, folder, folder / "." / "b.wav", "--json")
+    assert (code, scanned(out)) == (0, ["b.wav", first.name])
+    assert "left out 2 that are named twice" in err
+
+
 def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_scanned(scan: Call, folder: Path) -> None:
     voice(folder / "a.wav")
     voice(folder / "closed" / "b.wav")

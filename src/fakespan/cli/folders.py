@@ -18,7 +18,7 @@ def media_files(paths: Iterable[Path]) -> tuple[list[Path], list[FakespanError]]
     """Replace folders by the media files in them.
 
     Folders that cannot be read or have no media are reported on stderr and returned. Other files and linked folders are
-    counted on stderr.
+    counted on stderr, and so are files named twice, of which one is kept.
     """
     media: list[Path] = []
     failures: list[FakespanError] = []
@@ -37,7 +37,12 @@ def media_files(paths: Iterable[Path]) -> tuple[list[Path], list[FakespanError]]
             with reported(path, failures):
                 got, remedy = f"none in it ({kinds or 'empty'})", "name the files themselves"
                 raise MediaError(path, expected="a folder with media files", got=got, remedy=remedy)
-    return media, failures
+    once: dict[str, Path] = {}
+    for path in media:
+        once.setdefault(os.path.abspath(path), path)
+    if n_again := len(media) - len(once):
+        remark(f"left out {n_again} that {'is' if n_again == 1 else 'are'} named twice, also as part of a folder")
+    return list(once.values()), failures
 
 
 def _inside(folder: Path, left_out: Counter[str], failures: list[FakespanError]) -> Iterator[Path]:
