@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,14 @@ def test_a_click_plays_the_span_of_a_file_whose_clock_starts_late(
 def test_no_window_is_too_narrow(visit: Any, scan: Scan, options: dict[str, Any]) -> None:
     page = visit(scan, **options)
     assert page.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_on_a_telephone_all_of_a_segment_is_seen_without_scrolling_sideways(visit: Any) -> None:
+    graded = tuple(replace(segment, tier="weak", genuine_per_hour=6.0) for segment in forged().segments)
+    page = visit(forged(segments=graded), viewport={"width": 360, "height": 740})
+    assert page.tab.evaluate("(area => area.scrollWidth <= area.clientWidth)(document.querySelector('.scroll'))")
+    assert page.tab.is_visible(".segments tbody .num")
+    assert page.tab.locator(".segments tbody").get_by_text("weak").first.is_visible()
 
 
 def test_a_hostile_name_is_found_and_harmless(browser: Browser, video: Path, tmp_path: Path) -> None:
