@@ -23,6 +23,7 @@ from fakespan.evidence.verifying import is_same
 from fakespan.localizer import load_model
 from fakespan.report.export import WRITERS, json_text, read_json
 from fakespan.types import Segment
+from little_room import little_room
 from scans import HOSTILE_NAME, forged, recorded
 
 Call = Callable[..., tuple[int, str, str]]
@@ -66,6 +67,14 @@ def test_a_private_key_is_its_owners_and_never_replaced(tmp_path: Path) -> None:
         create_keys(path)
     assert path.read_bytes() == before[0]
     assert not public.exists()
+
+
+@pytest.mark.parametrize("room", [20, 115])  # less than the public key, and than the private one
+def test_a_full_disk_leaves_no_half_a_key(room: int, tmp_path: Path) -> None:
+    with little_room(room), pytest.raises(UsageError, match="expected a file that can be written"):
+        create_keys(tmp_path / "desk.pem")
+    assert not list(tmp_path.iterdir())
+    create_keys(tmp_path / "desk.pem")
 
 
 @pytest.mark.parametrize("folder", [".", "/", ""])
