@@ -23,6 +23,7 @@ __all__ = [
     "sweep",
     "told_of_disk",
     "try_lock",
+    "unlock",
     "write_text",
     "writing",
 ]
@@ -154,6 +155,14 @@ def try_lock(file: IO[bytes]) -> bool:
     Always True on systems (Windows) and file systems (some of networks) without such locks.
     """
     return _lock(file) != "held"
+
+
+def unlock(file: IO[bytes]) -> None:
+    """Release the lock of `try_lock`, even while a forked process has the same file open."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _lock(file: IO[bytes]) -> Literal["ours", "held", "unknown"]:
