@@ -246,6 +246,8 @@ def test_missing_can_count_as_nothing_found(truth):
 def test_windows_names_are_the_same_names(truth):
     windows = {name.replace("/", "\\"): rows for name, rows in FOUND.items()}
     assert score(windows, truth).to_dict() == score(FOUND, truth).to_dict()
+    with pytest.raises(DataError, match=r"expected each video once, got test/a\.mp4 more than once"):
+        score({**FOUND, "test\\a.mp4": []}, truth)
 
 
 @pytest.mark.parametrize(
