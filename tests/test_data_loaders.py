@@ -170,6 +170,13 @@ def test_loading_leaves_the_search_for_garbage_as_it_was(tmp_path):
     assert gc.isenabled()
 
 
+@pytest.mark.parametrize("raw", ["\ud800.mp4", "test/\udc80.mp4"])
+def test_half_a_character_is_no_name(raw):
+    """JSON may hold it, but neither a digest of names nor a Parquet file can."""
+    with pytest.raises(Unusable, match="is not a file name"):
+        tidy_name(raw)
+
+
 @given(st.text(alphabet=st.sampled_from("ab./\\:\0 C"), max_size=12) | st.text(max_size=8))
 def test_a_tidy_name_never_leaves_its_folder(raw):
     try:

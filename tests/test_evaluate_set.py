@@ -406,6 +406,23 @@ def test_a_clip_that_cannot_be_read_is_named_and_tried_again(tmp_path, tiny):
     assert "test/000001.mp4" in read_proposals(tmp_path / "out" / "fused.json")
 
 
+def test_a_clip_that_is_gone_after_it_was_predicted_counts_as_predicted(tmp_path, tiny):
+    """It is read once more because its batch is not complete."""
+    root = make_lavdf(tmp_path / "LAV", 0, 0, 2, seconds=1.0)
+    first, second = (root / "test" / f"00000{k}.mp4" for k in range(2))
+    whole = second.read_bytes()
+    second.write_bytes(whole[:2000])
+    options = SetOptions(n_workers=0, batch_size=2)
+    assert list(evaluate_set(tiny, f"lavdf:{root}", tmp_path / "out", options).unreadable) == ["test/000001.mp4"]
+    first.unlink()
+    second.write_bytes(whole)
+    steps = []
+    said = evaluate_set(tiny, f"lavdf:{root}", tmp_path / "out", options, lambda *step: steps.append(step[:2]))
+    assert said.unreadable == {}
+    assert steps[-1] == (2, 2)
+    assert set(read_proposals(tmp_path / "out" / "fused.json")) == {"test/000000.mp4", "test/000001.mp4"}
+
+
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory) -> Path:
     root = make_lavdf(tmp_path_factory.mktemp("cut") / "LAV", 0, 0, 4, seconds=1.0)

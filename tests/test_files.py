@@ -59,6 +59,21 @@ def test_one_process_holds_a_lock_until_it_closes_the_file(tmp_path):
         assert other.apply(locks, [path])
 
 
+@pytest.mark.parametrize("reason", ["ENOSYS", "ENOLCK", "EOPNOTSUPP", "EAGAIN"])
+def test_a_file_system_without_locks_is_not_one_in_use(tmp_path, monkeypatch, reason):
+    """As Lustre mounted without them, and network file systems whose lock server is away."""
+
+    def refused(*_):
+        raise OSError(getattr(errno, reason), "refused")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refused)
+    path = tmp_path / f".fakespan-{0:012x}.part"
+    path.write_bytes(b"of another process, perhaps")
+    assert locks(path) == (reason != "EAGAIN")
+    sweep(tmp_path)
+    assert path.exists()
+
+
 def test_differences_name_nested_settings_and_what_is_missing():
     before = {"seed": 1, "model": {"name": "a", "widths": [1, 2]}, "gone": True}
     now = {"new": 0.5, "seed": 1, "model": {"name": "b", "widths": (1, 2)}}

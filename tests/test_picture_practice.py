@@ -70,6 +70,13 @@ def test_a_bank_grows_and_says_what_it_has(bank: PictureBank) -> None:
     assert len(PictureBank(bank.folder).entries) == 5
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])
+def test_a_source_with_a_line_separator_in_its_name_leaves_the_bank_readable(bank: PictureBank, mark: str) -> None:
+    named = dataclasses.replace(entry("real-3.npy", "real"), source=f"one{mark}two.mp4")
+    BankWriter(bank.folder).add([(named, some_faces(5, 1))])
+    assert PictureBank(bank.folder).entries[-1] == named
+
+
 def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="name the folder of a bank"):
         PictureBank(tmp_path)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from fakespan.metrics.position import position_auc, position_floor
+from fakespan.scoring.proposals import Proposals
+from fakespan.scoring.rating import by_position
+from fakespan.types import Sample, Segment
 
 
 def clips(n: int, seed: int, *, middle_only: bool) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -55,3 +60,19 @@ def test_who_finds_the_spans_has_all_frames_in_order() -> None:
     assert position_auc(perfect, spans, durations) > 0.99
     assert np.isnan(position_auc(perfect, {}, durations))
     assert position_auc({}, spans, durations) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("length_s", [0.0, -1.0, 4e10])
+def test_clips_of_an_impossible_length_are_left_out(length_s: float) -> None:
+    """Metadata that is wrong about two clips must not undo an evaluation at its end."""
+    spans, durations = clips(20, 5, middle_only=False)
+    found = Proposals.of({name: [[0.9, *own[0]]] for name, own in spans.items()})
+
+    def sample(name: str, duration_s: float) -> Sample:
+        start_s, end_s = spans[name][0]
+        return Sample(name, Path(name), "test", duration_s, (Segment(start_s, end_s, 1.0, "both"),))
+
+    right = [sample(name, durations[name]) for name in list(spans)[2:]]
+    wrong = [sample(name, length_s) for name in list(spans)[:2]]
+    assert by_position(found, [*wrong, *right]) == by_position(found, right)
+    assert by_position(found, wrong) == {"floor AP@0.5": 0.0, "floor AP@0.75": 0.0, "AUC": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,16 @@ def test_a_bank_is_read_from_its_folder(tmp_path: Path) -> None:
     np.testing.assert_allclose(real.sound, -twin.sound, atol=1e-3)
 
 
+def test_names_in_a_bank_may_have_any_letters(tmp_path: Path) -> None:
+    folder = write_bank(tmp_path, [dataclasses.replace(twins(1, seconds=0.1)[0], speaker="one\u2028two\x85")])
+    index = folder / "index.jsonl"
+    line = json.dumps(json.loads(index.read_text()), ensure_ascii=False)
+    index.write_text(f"{line}\n", encoding="utf-8")
+    assert [r.speaker for r in load_sound_bank([folder])] == ["one\u2028two\x85"]
+    index.write_text("")
+    assert load_sound_bank([folder]) == []
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -185,6 +196,8 @@ def test_a_bank_is_read_from_its_folder(tmp_path: Path) -> None:
         ("[1, 2]", "one JSON object per line"),
         ('{"path": "a.wav", "kind": "real", "speaker": "x"}', "a.wav: no such file; build the bank again"),
         ('{"path": 5, "kind": "real", "speaker": "x"}', "index.jsonl:1: expected text in all fields"),
+        ('{"path": "a.wav", "kind": "real", "speaker": null}', "index.jsonl:1: expected text in all fields"),
+        ('{"path": "a.wav", "kind": "real", "speaker": "x", "split": null}', "index.jsonl:1: expected text in all"),
     ],
 )
 def test_a_bad_index_is_refused(tmp_path: Path, line: str, reason: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -194,6 +195,20 @@ def test_a_killed_run_goes_on(tmp_path, n_lost):
                 again.add(name, rows)
     assert same(read_proposals(tmp_path / "found.json"), FOUND)
     assert [p.name for p in tmp_path.iterdir()] == ["found.json"]
+
+
+def test_two_at_once_do_not_mix_their_lists(tmp_path):
+    writer = ProposalWriter(tmp_path / "found")
+    writer.add("a", [[0.9, 1, 2]])
+    with pytest.raises(DataError, match="another process is writing; wait until it is done"):
+        ProposalWriter(tmp_path / "found")
+    shared = os.dup(writer._file.fileno())  # as in a forked process
+    writer.stop()
+    with ProposalWriter(tmp_path / "found") as again:
+        assert again.done == {"a"}
+        again.add("b", [])
+    os.close(shared)
+    assert same(read_proposals(tmp_path / "found.json"), {"a": [[0.9, 1, 2]], "b": []})
 
 
 def test_an_error_leaves_the_part_and_no_file(tmp_path):

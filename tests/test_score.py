@@ -246,6 +246,8 @@ def test_missing_can_count_as_nothing_found(truth):
 def test_windows_names_are_the_same_names(truth):
     windows = {name.replace("/", "\\"): rows for name, rows in FOUND.items()}
     assert score(windows, truth).to_dict() == score(FOUND, truth).to_dict()
+    with pytest.raises(DataError, match=r"expected each video once, got test/a\.mp4 more than once"):
+        score({**FOUND, "test\\a.mp4": []}, truth)
 
 
 @pytest.mark.parametrize(
@@ -308,6 +310,9 @@ def test_samples_give_the_same_truth(tmp_path):
         ('[{"file": "a", "fake_periods": []}, {"file": "b", "fake_periods": [1]}]', r"entry 2 \(b\) without"),
         ('[{"file": "a", "fake_periods": [[1, 2, 3]]}]', r"entry 1 \(a\) without"),
         ('[{"file": "a", "fake_periods": [["1", "x"]]}]', r"entry 1 \(a\) without"),
+        ('[{"file": "a", "fake_periods": [["1", "2"]]}]', r"entry 1 \(a\) without"),
+        ('[{"file": "a", "fake_periods": ["12"]}]', r"entry 1 \(a\) without"),
+        ('[{"file": "a", "fake_periods": [[false, true]]}]', r"entry 1 \(a\) without"),
         ('[{"file": "a", "fake_periods": 3}]', "entry 1 without"),
         ('[{"file": "a", "fake_periods": [[2, 1]]}]', r"spans that end after they start, got \[2.0, 1.0\] in a"),
         ('[{"file": "a", "fake_periods": []}, {"file": "a", "fake_periods": []}]', "each video once, got a more"),

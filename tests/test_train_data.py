@@ -45,6 +45,20 @@ def test_a_bank_with_one_side_only_is_no_training_data(tmp_path, kept):
         open_data(f"sound-bank:{tmp_path}", RUN)
 
 
+def test_words_without_a_genuine_recording_are_no_training_data(tmp_path):
+    write_bank(tmp_path, [dataclasses.replace(twins(1, seconds=1.0)[1], kind="voice", real="")])
+    with pytest.raises(DataError, match="expected genuine recordings to train on, got none"):
+        open_data(f"sound-bank:{tmp_path}", RUN)
+
+
+def test_held_out_recordings_without_a_generator_are_no_validation(tmp_path):
+    """Nothing could be found in them: no forged clip can be made."""
+    recordings = twins(2, seconds=1.0)
+    held_out = dataclasses.replace(recordings[0], name="held-out.wav", split="validation")
+    write_bank(tmp_path, [*recordings, held_out])
+    assert open_data(f"sound-bank:{tmp_path}", RUN).validation is None
+
+
 def test_a_run_on_a_bank_is_the_same_again_and_with_another_seed_another(bank, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run = changed(RUN, seed=seed)

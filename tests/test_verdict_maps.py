@@ -320,6 +320,15 @@ def test_a_clip_that_cannot_be_read_is_named_and_asked_for_again(tiny, whole, tm
         np.testing.assert_allclose(mended.fused(k), wanted.fused(k), atol=HALF)
 
 
+def test_a_clip_that_is_gone_after_its_maps_were_stored_is_not_unreadable(tiny, tmp_path):
+    """It is read once more because its batch is not complete."""
+    names = [e.name for e in EXAMPLES]
+    make_maps(clips(Reader(broken=names[1::2])), tiny, tmp_path / "maps", batch_size=2)
+    made = make_maps(clips(Reader(broken=names[::2])), tiny, tmp_path / "maps", batch_size=2)
+    assert (made.n_clips, made.unreadable) == (6, {})
+    assert open_maps(tmp_path / "maps").header.unreadable == {}
+
+
 def test_a_clip_of_nothing_is_unreadable(tiny, tmp_path):
     reader = Reader()
     reader.by_name["fake.mp4"] = noise("fake.mp4", 5, 0, seen=False, heard=False)

@@ -23,6 +23,7 @@ from fakespan.evidence.verifying import is_same
 from fakespan.localizer import load_model
 from fakespan.report.export import WRITERS, json_text, read_json
 from fakespan.types import Segment
+from little_room import little_room
 from scans import HOSTILE_NAME, forged, recorded
 
 Call = Callable[..., tuple[int, str, str]]
@@ -66,6 +67,14 @@ def test_a_private_key_is_its_owners_and_never_replaced(tmp_path: Path) -> None:
         create_keys(path)
     assert path.read_bytes() == before[0]
     assert not public.exists()
+
+
+@pytest.mark.parametrize("room", [20, 115])  # less than the public key, and than the private one
+def test_a_full_disk_leaves_no_half_a_key(room: int, tmp_path: Path) -> None:
+    with little_room(room), pytest.raises(UsageError, match="expected a file that can be written"):
+        create_keys(tmp_path / "desk.pem")
+    assert not list(tmp_path.iterdir())
+    create_keys(tmp_path / "desk.pem")
 
 
 @pytest.mark.parametrize("folder", [".", "/", ""])
@@ -214,6 +223,26 @@ def test_scans_are_the_same_within_a_frame_and_rounding() -> None:
     assert not is_same(recorded(), moved(0.0, 0.02))
     assert not is_same(recorded(), dataclasses.replace(recorded(), segments=()))
     assert not is_same(recorded(), dataclasses.replace(recorded(), score=recorded().score - 0.02))
+
+
+def test_a_difference_of_exactly_the_tolerance_is_within_it() -> None:
+    def scored(score: float) -> Any:
+        return dataclasses.replace(recorded(), score=score, segments=(Segment(1.0, 2.0, score, "visual"),))
+
+    assert is_same(scored(0.87), scored(0.86))  # 0.87 - 0.86 > 0.01 in binary
+    assert not is_same(scored(0.87), scored(0.8599))
+
+
+def test_segments_that_change_places_within_a_frame_are_the_same() -> None:
+    def of_two_faces(start_s: float) -> Any:
+        short, long = Segment(start_s, 2.0, 0.8, "visual", 0), Segment(1.04, 5.0, 0.9, "visual", 1)
+        return dataclasses.replace(recorded(), segments=(short, long))
+
+    assert is_same(of_two_faces(1.0), of_two_faces(1.04))
+    assert is_same(of_two_faces(1.04), of_two_faces(1.08))
+    assert not is_same(of_two_faces(1.0), of_two_faces(1.08))
+    twice = dataclasses.replace(recorded(), segments=of_two_faces(1.0).segments[:1] * 2)
+    assert not is_same(of_two_faces(1.0), twice)
 
 
 def test_results_are_signed_where_they_are_made_and_where_they_are_written_again(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from fakespan.errors import DataError, UsageError
 
@@ -22,6 +23,7 @@ __all__ = [
     "sweep",
     "told_of_disk",
     "try_lock",
+    "unlock",
     "write_text",
     "writing",
 ]
@@ -69,7 +71,7 @@ def sweep(folder: Path, *, deep: bool = False) -> None:
     name = ".fakespan-*.part"
     for part in folder.rglob(name) if deep else folder.glob(name):
         with contextlib.suppress(OSError), part.open("rb") as file:
-            if try_lock(file):
+            if _lock(file) == "ours":
                 part.unlink()
 
 
@@ -150,17 +152,30 @@ def locked(folder: Path) -> Iterator[None]:
 def try_lock(file: IO[bytes]) -> bool:
     """Lock an open file until it is closed; False if another process holds the lock.
 
-    Always True on systems without such locks (Windows).
+    Always True on systems (Windows) and file systems (some of networks) without such locks.
     """
+    return _lock(file) != "held"
+
+
+def unlock(file: IO[bytes]) -> None:
+    """Release the lock of `try_lock`, even while a forked process has the same file open."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _lock(file: IO[bytes]) -> Literal["ours", "held", "unknown"]:
+    """Lock an open file, unless another process holds the lock; "unknown" where there are no locks."""
     try:
         import fcntl  # noqa: PLC0415 - not on Windows
     except ImportError:
-        return True
+        return "unknown"
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return "held" if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES) else "unknown"
+    return "ours"
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

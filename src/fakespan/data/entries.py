@@ -169,11 +169,20 @@ def tidy_name(raw: Any) -> str:
         raise Unusable("name", f"expected a file name, got {_kind(raw)}")
     slashed = raw.replace("\\", "/")
     parts = [part for part in slashed.split("/") if part not in {"", "."}]
-    if not parts or "\0" in raw:
+    if not parts or "\0" in raw or not _is_unicode(raw):
         raise Unusable("name", f"{raw!r} is not a file name")
     if ".." in parts or slashed.startswith("/") or ":" in parts[0]:
         raise Unusable("name", f"{raw!r} points outside the folder of the set")
     return "/".join(parts)
+
+
+def _is_unicode(text: str) -> bool:
+    r"""Whether it can be written; JSON may hold halves of characters (\ud800)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def name_in(entry: Any) -> Any:

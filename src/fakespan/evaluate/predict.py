@@ -93,7 +93,7 @@ def predict(
         watch, todo = _Watch(predicted.seconds), _batches(clips, batch_size, done)
         _report(progress, predicted, total)
         for batch in watch.each("reading", read_batches(clips, todo, n_workers)):
-            examples = _examples(batch, predicted, folder)
+            examples = _examples([e for e in batch if isinstance(e, Example) or e.name not in done], predicted, folder)
             with watch.on("network"):
                 answers = judge(examples)
             for example, maps in zip(examples, answers, strict=True):

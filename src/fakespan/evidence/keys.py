@@ -116,8 +116,13 @@ def _content(path: Path, expected: str) -> bytes:
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")
+        try:
+            with file:
+                file.write(content)
+        except OSError:
+            path.unlink()  # half a key would be in the way of the next one
+            raise
     except FileExistsError as error:
         remedy = "choose another name; keys are never replaced"
         raise UsageError(path, expected="a new file for a key", got="an existing file", remedy=remedy) from error

@@ -22,6 +22,7 @@ __all__ = ["TOLERANCE_S", "TOLERANCE_SCORE", "Check", "Questions", "Verification
 
 TOLERANCE_S, TOLERANCE_SCORE = 0.04, 0.01
 """How far times and scores of a repeated scan may lie from the recorded ones: a frame, and rounding."""
+ROUNDING = 1e-6  # of a difference of two decimals
 
 
 @dataclass(frozen=True)
@@ -171,13 +172,23 @@ def _repeated(
 
 def is_same(one: Scan, other: Scan) -> bool:
     """Whether two scans say the same, within the tolerance: outcome, score, and the segments one by one."""
-    pairs = zip(_sorted(one.segments), _sorted(other.segments), strict=False)
     return (
         one.outcome == other.outcome
         and len(one.segments) == len(other.segments)
-        and abs(one.score - other.score) <= TOLERANCE_SCORE
-        and all(_is_close(*pair) for pair in pairs)
+        and abs(one.score - other.score) <= TOLERANCE_SCORE + ROUNDING
+        and _is_paired(one.segments, other.segments)
     )
+
+
+def _is_paired(ones: tuple[Segment, ...], others: tuple[Segment, ...]) -> bool:
+    """Whether each segment has its own among the others; within the tolerance their order may change."""
+    left = _sorted(others)
+    for one in _sorted(ones):
+        place = next((k for k, other in enumerate(left) if _is_close(one, other)), None)
+        if place is None:
+            return False
+        del left[place]
+    return True
 
 
 def _sorted(segments: tuple[Segment, ...]) -> list[Segment]:
@@ -186,7 +197,7 @@ def _sorted(segments: tuple[Segment, ...]) -> list[Segment]:
 
 def _is_close(one: Segment, other: Segment) -> bool:
     apart_s = max(abs(one.start_s - other.start_s), abs(one.end_s - other.end_s))
-    is_near = apart_s <= TOLERANCE_S + 1e-6 and abs(one.score - other.score) <= TOLERANCE_SCORE
+    is_near = apart_s <= TOLERANCE_S + ROUNDING and abs(one.score - other.score) <= TOLERANCE_SCORE + ROUNDING
     return is_near and one.modality == other.modality
 
 

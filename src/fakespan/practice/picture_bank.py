@@ -116,7 +116,7 @@ class BankWriter:
 def _read_index(path: Path) -> Iterator[Entry]:
     try:
         text = path.read_text(encoding="utf-8")
-        for line in text.splitlines():
+        for line in text.removesuffix("\n").split("\n") if text else ():  # names may hold other line separators
             yield _entry(json.loads(line))
     except OSError as problem:
         got, remedy = (problem.strerror or "an unreadable file").lower(), "name the folder of a bank"

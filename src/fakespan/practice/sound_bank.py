@@ -96,22 +96,27 @@ def load_sound_bank(folders: Sequence[Path]) -> list[Recording]:
 
 def _read(folder: Path, line: dict[str, str]) -> Recording:
     path, real, kind = (folder / line["path"]).resolve(), line.get("real", ""), line["kind"]
+    facts = line["speaker"], line.get("system", "real"), line.get("family", "real"), line.get("split", "train")
+    if not all(isinstance(fact, str) for fact in facts):
+        raise TypeError
+    speaker, system, family, split = facts
     sound = read_sound(path) if kind in KINDS else np.zeros(0, np.float32)
     return Recording(
         str(path),
         kind,
-        line["speaker"],
-        line.get("system", "real"),
-        line.get("family", "real"),
+        speaker,
+        system,
+        family,
         np.round(sound * 32767).clip(-32768, 32767).astype(np.int16),
         str((folder / real).resolve()) if real else "",
-        line.get("split", "train"),
+        split,
     )
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
+        lines = [json.loads(line) for line in text.split("\n")] if text else []  # names may hold other line separators
     except OSError as error:
         got, remedy = (error.strerror or "an unreadable file").lower(), "name the folder of a bank"
         raise DataError(path, expected="the index of a bank", got=got, remedy=remedy) from error

@@ -5,6 +5,7 @@ Contract: problems that make the metrics meaningless raise DataError; others bec
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -24,13 +25,18 @@ SLACK_S = 0.5
 
 
 def check(proposals: Proposals, truth: Truth, missing: Missing = "error") -> tuple[Proposals, list[str]]:
-    """The proposals of the videos in the truth, in its order, and notes.
+    r"""The proposals of the videos in the truth, in its order, and notes.
 
     Raises:
         DataError: a video is missing (unless `missing` is "zero": it then has no proposals), no video is in the
-            metadata, a score or time is NaN or infinite, or a span ends before it begins.
+            metadata, a video is there twice (with / and with \), a score or time is NaN or infinite, or a span ends
+            before it begins.
     """
     names = tuple(name.replace("\\", "/") for name in proposals.names)
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        got = f"{twice} more than once, with / and with \\"
+        raise DataError("proposals", expected="each video once", got=got, remedy="merge its lists")
     named = Proposals(names, proposals.offsets, proposals.score, proposals.start_s, proposals.end_s)
     notes = [*_unknown(named, truth), *_missing(named, truth, missing)]
     rated = named.ordered(truth.names)

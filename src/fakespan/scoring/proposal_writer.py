@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from fakespan.arrays import Float64Array
 from fakespan.config import FPS
 from fakespan.errors import DataError, UsageError
-from fakespan.files import replacing
+from fakespan.files import replacing, try_lock, unlock
 from fakespan.metrics.flat import Proposals
 from fakespan.scoring.proposals_parquet import write_parquet
 
@@ -39,7 +39,8 @@ class ProposalWriter:
         fps: begin and end in the JSON are in frames at this rate; 1 for seconds.
 
     Raises:
-        DataError: there is a part of another run, or one that is damaged before its last line.
+        DataError: there is a part of another run, one that is damaged before its last line, or one that another process
+            is writing.
         UsageError: the folder is not writable, or a format is unknown.
 
     As a context manager, it writes the files at the end, unless an error leaves the block; then only the part remains.
@@ -58,9 +59,13 @@ class ProposalWriter:
             raise UsageError("formats", expected="json, parquet or both", got=str(formats), remedy="change formats")
         self.stem, self.formats, self.run, self.fps = Path(stem), formats, run, fps
         self.part = self.stem.with_name(self.stem.name + ".part.jsonl")
-        self._file: IO[bytes] | None = None
-        self._done = {name for name, _ in self._resume()}
-        self._file = self._open()
+        self._file: IO[bytes] | None = self._open()
+        try:
+            self._done = {name for name, _ in self._resume()}
+            self._begin(self._file)
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def done(self) -> frozenset[str]:
@@ -110,6 +115,7 @@ class ProposalWriter:
     def stop(self) -> None:
         """Stop without writing the files: a later writer of the same stem resumes."""
         if self._file is not None:
+            unlock(self._file)  # forked decoders may have it open for a while
             with contextlib.suppress(OSError):  # half a line that did not fit; `add` has told it
                 self._file.close()
         self._file = None
@@ -126,8 +132,6 @@ class ProposalWriter:
     def _resume(self) -> list[tuple[str, Float64Array]]:
         """Read the part, without an incomplete last line."""
         try:
-            if not self.part.exists():
-                return []
             run = _run(self.part)
             if run not in (None, self.run):
                 remedy = "choose another folder, or remove it"
@@ -142,12 +146,21 @@ class ProposalWriter:
         try:
             self.part.parent.mkdir(parents=True, exist_ok=True)
             file = self.part.open("ab")
-            if file.tell() == 0:
+        except OSError as error:
+            raise self._failure(error) from error
+        if not try_lock(file):
+            file.close()
+            expected, got = "proposals that nobody else writes", "a file that another process is writing"
+            raise DataError(self.part, expected=expected, got=got, remedy="wait until it is done")
+        return file
+
+    def _begin(self, file: IO[bytes]) -> None:
+        try:
+            if file.seek(0, os.SEEK_END) == 0:
                 file.write(_line({"format": FORMAT, "run": self.run}))
                 file.flush()
         except OSError as error:
             raise self._failure(error) from error
-        return file
 
     def _write_json(self, entries: list[tuple[str, Float64Array]]) -> None:
         path = self.stem.with_name(self.stem.name + ".json")

@@ -22,6 +22,9 @@ from fakespan.types import SUBSETS, Progress, Sample, Subset
 
 __all__ = ["Rated", "by_position", "columns_of", "rate_kinds", "rate_map"]
 
+LONGEST_S = 24 * 3600.0
+"""Longest clip that has relative positions; metadata that says more is wrong."""
+
 
 @dataclass(frozen=True)
 class Rated:
@@ -86,9 +89,12 @@ def rate_kinds(proposals: Proposals, samples: Sequence[Sample], preset: Preset =
 
 
 def by_position(proposals: Proposals, samples: Sequence[Sample]) -> dict[str, float | None]:
-    """AP of a guess by position alone, and AUC of frames at equal relative positions; see `metrics.position`."""
-    spans = {s.name: np.asarray(s.spans, np.float64).reshape(-1, 2) for s in samples}
-    durations_s = {s.name: s.duration_s for s in samples}
+    """AP of a guess by position alone, and AUC of frames at equal relative positions; see `metrics.position`.
+
+    Clips whose length in the metadata cannot be right are left out.
+    """
+    durations_s = {s.name: s.duration_s for s in samples if 0 < s.duration_s <= LONGEST_S}
+    spans = {s.name: np.asarray(s.spans, np.float64).reshape(-1, 2) for s in samples if s.name in durations_s}
     floor = position_floor(spans, durations_s, (0.5, 0.75))
     found = {name: proposals[name] for name in spans if name in proposals}
     value = position_auc(found, spans, durations_s)

@@ -172,9 +172,10 @@ def _labels(names: tuple[str, ...], spans: Sequence[Any], path: str | Path) -> L
     flat = list(chain.from_iterable(spans))
     counts = np.fromiter(map(len, spans), dtype=np.int64, count=len(spans))
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    if set(map(len, flat)) - {2}:
+    edges = list(chain.from_iterable(flat))
+    if set(map(len, flat)) - {2} or set(map(type, edges)) - {int, float}:  # NumPy would read numbers in texts
         raise ValueError
-    values = np.array(list(chain.from_iterable(flat)), dtype=np.float64).reshape(-1, 2)
+    values = np.array(edges, dtype=np.float64).reshape(-1, 2)
     bad = np.flatnonzero(~(np.isfinite(values).all(axis=1) & (values[:, 0] <= values[:, 1])))
     if len(bad):
         name = names[int(np.searchsorted(offsets, bad[0], side="right")) - 1]
@@ -232,6 +233,6 @@ def _first_odd(entries: list[dict[str, Any]], key: str) -> str:
         spans = entry.get(key)
         if not isinstance(entry.get("file"), str) or not isinstance(spans, list):
             return f"entry {k}"
-        if not all(isinstance(s, list) and len(s) == 2 and all(isinstance(v, int | float) for v in s) for s in spans):
+        if not all(isinstance(s, list) and len(s) == 2 and all(type(v) in (int, float) for v in s) for s in spans):
             return f"entry {k} ({entry['file']})"
     return "an entry"

@@ -86,12 +86,15 @@ def bank_data(source: str, run: RunConfig) -> TrainingData:
 def _sound_examples(folders: Sequence[Path], run: RunConfig) -> tuple[Examples, Examples | None]:
     recordings = load_sound_bank(folders)
     banks = [SoundBank.of(recordings, split) for split in ("train", "validation")]
-    if not banks[0].twins and not banks[0].voices:
-        remedy = "build the bank again"
-        raise DataError(folders[0], expected="recordings of generators to train on", got="none", remedy=remedy)
+    for there, what in (
+        (banks[0].twins or banks[0].voices, "recordings of generators"),
+        (banks[0].reals, "genuine recordings"),
+    ):
+        if not there:
+            raise DataError(folders[0], expected=f"{what} to train on", got="none", remedy="build the bank again")
     train, validation = (
         SoundExamples(SoundPractice(bank, run.sound), run.train.seed + k, n, run.train.batch_size)
-        if bank.reals
+        if bank.reals and (bank.twins or bank.voices)
         else None
         for k, (bank, n) in enumerate(zip(banks, (BANK_EPOCH, BANK_VALIDATION), strict=True))
     )

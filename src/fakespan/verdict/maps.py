@@ -190,10 +190,11 @@ def make_maps(
         todo = [batch for batch in batches if not there.issuperset(batch)]
         _tell(progress, writer, unreadable, len(samples))
         for numbers, batch in zip(todo, read_batches(clips, todo, n_workers, "spawn"), strict=True):
-            answers = dict(zip(numbers, _judged(localizer, batch, batch_size), strict=True))
+            judged = zip(numbers, _judged(localizer, batch, batch_size), strict=True)
+            answers = {number: maps for number, maps in judged if number not in there}
             unreadable |= {a.name: a.message for a in answers.values() if isinstance(a, Unreadable)}
             for number, maps in answers.items():
-                if not isinstance(maps, Unreadable) and number not in there:
+                if not isinstance(maps, Unreadable):
                     writer.add(number, clips.samples[number], maps)
             _tell(progress, writer, unreadable, len(samples))
         writer.finish(unreadable)
