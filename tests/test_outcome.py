@@ -114,7 +114,7 @@ def test_music_is_inconclusive_and_says_why(music, tmp_path):
 @pytest.mark.parametrize(
     ("reasons", "said"),
     [
-        (("sound_only",), "judged: 90 % of the sound"),
+        (("sound_only",), "judged: 90 % of the sound (not the rest: stretches too short to list)"),
         (("silence", "sound_only", "too_short"), "judged: 90 % of the sound (not the rest: silence)"),
     ],
 )

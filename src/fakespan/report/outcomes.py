@@ -39,6 +39,8 @@ def judged(scan: Scan) -> str:
         what += f" of {timecode(scan.asked.start_s)} to {timecode(scan.asked.end_s)}"
     if not text:
         return f"{what}: nothing ({why})"
+    if not why and any(part not in (None, 1) for part, _ in parts):
+        why = "stretches too short to list"
     return f"{what}: {text}" + (f" (not the rest: {why})" if why else "")
 
 
