@@ -13,8 +13,9 @@ import pytest
 from clips import tone, write_clip
 from fakespan.bulk.engines import on_ray
 from fakespan.bulk.listing import Item
+from fakespan.bulk.outcome import Outcome
 from fakespan.bulk.worker import Setup
-from fakespan.errors import UsageError
+from fakespan.errors import MediaError, UsageError
 from fakespan.types import Scan
 from scans import forged
 from test_bulk import STUB
@@ -102,14 +103,16 @@ def test_bulk_ends_like_a_scan_and_can_be_repeated(
 
 def test_bulk_gives_its_workers_what_was_chosen(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Setup] = []
+    error = MediaError("a.mp4", expected="a video", got="none", remedy="none")
+    failed = Outcome(Item("a.mp4"), "failed", error=error)  # something to write: only then the settings bind the table
 
     def engine_of(setup: Setup, *_: object, **__: object) -> Callable[..., Iterator[Any]]:
         given.append(setup)
-        return lambda items, known: (item for item in ())
+        return lambda items, known: (outcome for outcome in [failed])
 
     monkeypatch.setattr("fakespan.bulk.engines.on_ray", engine_of)
     table, chosen = tmp_path / "table", ("--start", "0:02", "--end", "5.5", "--backend", "onnx")
-    assert call("bulk", tmp_path, "--out", table, *chosen)[0] == 0
+    assert call("bulk", tmp_path, "--out", table, *chosen)[0] == 1
     assert (given[0].options["start_s"], given[0].options["end_s"], given[0].backend) == (2.0, 5.5, "onnx")
     code, _, err = call("bulk", tmp_path, "--out", table, *chosen[:-2])
     assert (code, "backend 'onnx', now None" in err) == (2, True)

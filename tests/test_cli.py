@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -409,7 +410,8 @@ def test_stopping_keeps_what_is_done(scan, voice, tmp_path, monkeypatch):
         return real_scan(self, path, **options)
 
     monkeypatch.setattr(Localizer, "scan", stop_at_the_second)
-    code, _, err = scan(voice, voice, voice, "--out", tmp_path / "out", "-f", "json", "-f", "csv")
+    others = [shutil.copy(voice, tmp_path / f"{k}.wav") for k in range(2)]
+    code, _, err = scan(voice, *others, "--out", tmp_path / "out", "-f", "json", "-f", "csv")
     assert code == 130
     assert "Traceback" not in err
     assert names(tmp_path / "out") == {"voice.json", "results.csv"}
