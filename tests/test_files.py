@@ -66,7 +66,7 @@ def test_a_file_system_without_locks_is_not_one_in_use(tmp_path, monkeypatch, re
     def refused(*_):
         raise OSError(getattr(errno, reason), "refused")
 
-    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refused)
+    monkeypatch.setattr("fcntl.flock", refused)
     path = tmp_path / f".fakespan-{0:012x}.part"
     path.write_bytes(b"of another process, perhaps")
     assert locks(path) == (reason != "EAGAIN")

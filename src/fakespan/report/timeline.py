@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import accumulate
 from pathlib import Path
-from unicodedata import east_asian_width
+
+from rich.cells import cell_len, set_cell_size
 
 from fakespan.files import write_text
 from fakespan.report import words
@@ -79,10 +79,7 @@ def _shortened(name: str, n_most: int) -> str:
     >>> _shortened("interview.mp4", 20), _shortened("interview.mp4", 12)
     ('interview.mp4', 'interview...')
     """
-    ends = list(accumulate(2 if east_asian_width(c) in "WF" else 1 for c in name))
-    if not ends or ends[-1] <= n_most:
-        return name
-    return "".join(c for c, end in zip(name, ends, strict=True) if end <= n_most - 3) + "..."
+    return name if cell_len(name) <= n_most else set_cell_size(name, n_most - 3).rstrip() + "..."
 
 
 def write_svg(scan: Scan, path: Path) -> None:
