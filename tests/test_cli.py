@@ -374,6 +374,9 @@ def test_debug_tells_where_it_came_from(call, tmp_path):
         (["x.mp4", "--faces", "some"], "--faces"),
         (["x.mp4", "--model", "enormous"], "expected"),
         (["x.mp4", "--device", "abacus"], "--device"),
+        ([""], "command line: expected a value, file or folder, got an empty argument"),
+        (["x.mp4", "--out", ""], "--out: expected"),
+        (["x.mp4", "--out="], "--out: expected"),
     ],
 )
 def test_wrong_usage_is_told(call, tiny_path, arguments, said):

@@ -30,7 +30,7 @@ from fakespan.cli import (
     verify,
 )
 from fakespan.cli.shared import ANYWHERE, complain, unforeseen, wants_debug
-from fakespan.errors import FakespanError
+from fakespan.errors import FakespanError, UsageError
 from fakespan.version import __version__
 
 __all__ = ["app", "main"]
@@ -54,7 +54,7 @@ def main() -> None:
     """The `fakespan` command."""
     try:
         try:
-            app(args=[a for a in sys.argv[1:] if a not in ANYWHERE], prog_name="fakespan")
+            app(args=_arguments(), prog_name="fakespan")
         finally:
             sys.stdout.flush()  # here, where a full disk can be told
     except BrokenPipeError:  # the reader left
@@ -65,6 +65,17 @@ def main() -> None:
         complain(failure, wants_debug())
         _discard_output()
         sys.exit(failure.exit_code)
+
+
+def _arguments() -> list[str]:
+    """What Typer parses. An empty argument comes from a variable that is not set; as a path it would be this folder."""
+    given = [argument for argument in sys.argv[1:] if argument not in ANYWHERE]
+    for before, argument in zip(["", *given], given, strict=False):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            place = argument.removesuffix("=") or (before if before.startswith("-") else "command line")
+            expected, remedy = "a value, file or folder", "check the variables in the command"
+            raise UsageError(place, expected=expected, got="an empty argument", remedy=remedy)
+    return given
 
 
 def _discard_output() -> None:
