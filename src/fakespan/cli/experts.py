@@ -101,7 +101,7 @@ def calibrate(
     out: Out,
     per_minute: Annotated[
         float, typer.Option(min=0.001, help="Segments per minute of genuine video that the threshold may let through.")
-    ] = 0.15,
+    ] = 0.25,
     forged: Annotated[
         list[Path] | None,
         typer.Option(help="A file with a forged span, or a folder of them, for the probability of a file; repeatable."),

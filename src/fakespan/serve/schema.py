@@ -206,8 +206,8 @@ EXAMPLE: Mapping[str, Any] = {
     "summary": {
         "is_fake": True,
         "verdict": "suspected forged",
-        "score": 0.87,
-        "threshold": 0.75,
+        "score": 0.77,
+        "threshold": 0.76,
         "duration_s": 8.32,
         "n_segments": 1,
         "has_picture": True,
